@@ -1,0 +1,3 @@
+"""dissmodel_lab."""
+
+__version__ = "0.1.0"

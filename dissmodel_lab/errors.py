@@ -1,0 +1,85 @@
+"""What can go wrong before a model's own code is to blame.
+
+::
+
+    LabError
+    ├── ParameterError         a parameter is unknown, missing, of a wrong type or out of bounds (ValueError)
+    ├── ExecutorNotFoundError  no executor has that name, class or import path (LookupError)
+    ├── ExecutorError          an executor broke its contract: sys.exit(), no result, ...
+    ├── SourceError            an input cannot be read, is empty, or is not what its name says (ValueError)
+    ├── OutputError            an output would destroy something, or cannot be written (OSError)
+    ├── RunNotFoundError       no run in the store has that id (LookupError)
+    └── CommandError           a command line that cannot be understood (ValueError)
+
+Every message follows one recipe: what was wrong, the value, what is allowed, what to do.
+A modeller's own exception is never wrapped in one of these: it keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class LabError(Exception):
+    """A user's mistake or an unusable input; its message is all a person needs to read."""
+
+
+class ParameterError(LabError, ValueError):
+    """A parameter is unknown, missing, of a wrong type or out of bounds."""
+
+
+class ExecutorNotFoundError(LabError, LookupError):
+    """No executor has that name, class or import path."""
+
+
+class ExecutorError(LabError):
+    """An executor broke its contract."""
+
+
+class SourceError(LabError, ValueError):
+    """An input cannot be read, is empty, or is not what its name says."""
+
+
+class OutputError(LabError, OSError):
+    """An output would destroy something that exists, or cannot be written."""
+
+
+class RunNotFoundError(LabError, LookupError):
+    """No run in the store has that id."""
+
+
+class CommandError(LabError, ValueError):
+    """A command line, in a cell or a terminal, that cannot be understood."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """
+    Suggest the nearest known word, or list all of them.
+
+    Parameters
+    ----------
+    word : str
+        What was typed.
+    known : iterable of str
+        What would have been right.
+
+    Returns
+    -------
+    str
+        One sentence, without a leading or trailing space.
+
+    Examples
+    --------
+    >>> did_you_mean("growht", ["growth", "steps"])
+    "Did you mean 'growth'? Known: growth, steps."
+    >>> did_you_mean("x", [])
+    'Known: none.'
+    """
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    listing = f"Known: {', '.join(names) or 'none'}."
+    return f"Did you mean {near[0]!r}? {listing}" if near else listing

@@ -1,0 +1,28 @@
+"""The contract: the record of a run, the executor that makes it, and the lifecycle between them."""
+
+from dissmodel_lab.executor.base import (
+    ExecutorNameWarning,
+    ExecutorRegistry,
+    ModelExecutor,
+    Parameters,
+)
+from dissmodel_lab.executor.events import Phase
+from dissmodel_lab.executor.lifecycle import execute_lifecycle, report_step, steps
+from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, JobRequest, RunStatus
+from dissmodel_lab.executor.testing import ExecutorTestHarness
+
+__all__ = [
+    "DataSource",
+    "ExecutorNameWarning",
+    "ExecutorRegistry",
+    "ExecutorTestHarness",
+    "ExperimentRecord",
+    "JobRequest",
+    "ModelExecutor",
+    "Parameters",
+    "Phase",
+    "RunStatus",
+    "execute_lifecycle",
+    "report_step",
+    "steps",
+]

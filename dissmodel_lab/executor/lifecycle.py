@@ -1,0 +1,327 @@
+"""The one runner: four phases in order, each measured and told to whoever listens.
+
+It knows no widget, no store and no model. It changes only the record it is given.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from dissmodel_lab.errors import ExecutorError
+from dissmodel_lab.executor.events import (
+    Event,
+    LogLine,
+    Observer,
+    Phase,
+    PhaseFailed,
+    PhaseFinished,
+    PhaseStarted,
+    RunFinished,
+    StepFinished,
+)
+from dissmodel_lab.executor.meter import PhaseMeter
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
+
+if TYPE_CHECKING:
+    from dissmodel_lab.executor.base import ModelExecutor
+
+T = TypeVar("T")
+
+#: Steps are told to observers at most this often [s]; the check in between costs under a microsecond.
+STEP_INTERVAL = 0.2
+
+NOT_GIVEN: Any = object()
+"""Stands for "no data given", because None may be data."""
+
+
+class PhaseHook(Protocol):
+    """Work that belongs to a phase but not to the model; it is timed with it, and may refuse by raising."""
+
+    def before(self, phase: Phase, value: Any) -> None:
+        """Act before the executor's own method; ``value`` is what that method is about to get."""
+
+    def after(self, phase: Phase, value: Any) -> None:
+        """Act after the executor's own method; ``value`` is what it returned."""
+
+
+def execute_lifecycle(
+    executor: ModelExecutor,
+    record: ExperimentRecord,
+    *,
+    data: Any = NOT_GIVEN,
+    hooks: Sequence[PhaseHook] = (),
+    observers: Sequence[Observer] = (),
+) -> tuple[ExperimentRecord, dict[str, float]]:
+    """
+    Run ``validate -> load -> run -> save`` and close the record.
+
+    The record is changed in place and ends as completed, failed or cancelled, with the timings of the
+    phases that ended, the phase that did not, and the message and traceback in its log. Nothing is
+    written to disk: :func:`dissmodel_lab.run` does that.
+
+    Parameters
+    ----------
+    executor : ModelExecutor
+        Any object with the four methods.
+    record : ExperimentRecord
+        With its source and parameters set.
+    data : object, optional
+        Input in memory; ``load`` is then not called.
+    hooks : sequence of PhaseHook
+        Work around the phases.
+    observers : sequence of callable
+        Each is called with every :data:`~dissmodel_lab.executor.events.Event`.
+
+    Returns
+    -------
+    record : ExperimentRecord
+        The one that was given, also when ``save`` returned another.
+    timings : dict of str to float
+        ``time_validate_sec``, ``time_load_sec``, ``time_run_sec``, ``time_save_sec`` and
+        ``time_total_sec`` [s]; they stand in ``record.metrics`` too.
+
+    Raises
+    ------
+    ExecutorError
+        When the executor calls ``sys.exit``.
+    BaseException
+        Whatever a phase raises, unchanged; KeyboardInterrupt means cancelled.
+    """
+    runner = _Runner(executor, record, hooks, observers)
+    with _active(runner), _live_log(record, runner.tell):
+        record.status = RunStatus.RUNNING.value
+        record.started_at = utc_now()
+        try:
+            runner.all_phases(data)
+        except KeyboardInterrupt as error:
+            runner.close(RunStatus.CANCELLED, error)
+            raise
+        except SystemExit as error:
+            refusal = ExecutorError(
+                f"The executor ended the program (sys.exit({error.code!r})) in phase {record.failed_phase!r}. "
+                "A model reports a problem by raising an exception."
+            )
+            runner.close(RunStatus.FAILED, refusal)
+            raise refusal from error
+        except BaseException as error:
+            runner.close(RunStatus.FAILED, error)
+            raise
+        runner.close(RunStatus.COMPLETED, None)
+    return record, {key: record.metrics[key] for key in _timing_keys(record)}
+
+
+def report_step(
+    step: int, n_steps: int | None = None, label: str = "", values: Mapping[str, float] | None = None
+) -> None:
+    """
+    Tell that a step of simulated time is complete; cheap enough for every step of a fast loop.
+
+    Outside a run it does nothing, so that a model can be called on its own.
+
+    Parameters
+    ----------
+    step : int
+        From 1 to ``n_steps``.
+    n_steps : int, optional
+        How many there will be; None when that is not known.
+    label : str
+        The step's name, such as ``year 2030``.
+    values : mapping of str to float, optional
+        Numbers worth showing.
+
+    Examples
+    --------
+    >>> report_step(1, 10, "year 2030")
+    """
+    runner = _RUNNER.get()
+    if runner is not None:
+        runner.step(step, n_steps, label, values)
+
+
+def steps(items: Iterable[T], *, n_steps: int | None = None, label: Callable[[T], str] = str) -> Iterator[T]:
+    """
+    Iterate, and report each step when its body is complete.
+
+    Parameters
+    ----------
+    items : iterable
+        One item a step.
+    n_steps : int, optional
+        How many; ``len(items)`` where there is one.
+    label : callable
+        Names a step from its item.
+
+    Examples
+    --------
+    >>> [year for year in steps(range(2020, 2023))]
+    [2020, 2021, 2022]
+    """
+    total = n_steps if n_steps is not None else len(items) if hasattr(items, "__len__") else None
+    runner = _RUNNER.get()
+    untold: tuple[int, T] | None = None
+    for count, item in enumerate(items, start=1):
+        yield item
+        untold = (count, item)
+        if runner is not None and runner.is_due(count, total):
+            runner.step(count, total, label(item), None)
+            untold = None
+    if runner is not None and untold is not None:
+        runner.tell(StepFinished(untold[0], total, label(untold[1])))
+
+
+class _Runner:
+    def __init__(
+        self,
+        executor: ModelExecutor,
+        record: ExperimentRecord,
+        hooks: Sequence[PhaseHook],
+        observers: Sequence[Observer],
+    ) -> None:
+        self._executor = executor
+        self._record = record
+        self._hooks = hooks
+        self._observers = list(observers)
+        self._next_step = 0.0
+        self._untold_step: tuple[int, int | None, str, Mapping[str, float] | None] | None = None
+
+    def all_phases(self, data: Any) -> None:
+        executor, record = self._executor, self._record
+        self._phase(Phase.VALIDATE, record, lambda: executor.validate(record))
+        given = data is not NOT_GIVEN
+        loaded = self._phase(Phase.LOAD, record, (lambda: data) if given else (lambda: executor.load(record)))
+        result = self._phase(Phase.RUN, loaded, lambda: executor.run(loaded, record))
+        if result is None:
+            record.add_log("run() returned None; save() gets None.")
+        self._phase(Phase.SAVE, result, lambda: self._save(result))
+
+    def _save(self, result: Any) -> ExperimentRecord:
+        returned = self._executor.save(result, self._record)
+        if returned is not self._record:
+            _take_over(self._record, returned)
+        return self._record
+
+    def _phase(self, phase: Phase, value: Any, work: Callable[[], T]) -> T:
+        self.tell(PhaseStarted(phase, utc_now()))
+        meter = PhaseMeter()
+        try:
+            for hook in self._hooks:
+                hook.before(phase, value)
+            result = work()
+            for hook in self._hooks:
+                hook.after(phase, result)
+        except BaseException as error:
+            usage = meter.stop("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
+            self._record.phases[phase.value] = usage
+            self._record.failed_phase = phase.value
+            self._flush_step()
+            self.tell(PhaseFailed(phase, usage, error))
+            raise
+        usage = meter.stop("completed")
+        self._record.phases[phase.value] = usage
+        self._record.metrics[f"time_{phase}_sec"] = usage.seconds
+        self._flush_step()
+        self.tell(PhaseFinished(phase, usage, result))
+        return result
+
+    def close(self, status: RunStatus, error: BaseException | None) -> None:
+        record = self._record
+        record.status = status.value
+        record.ended_at = utc_now()
+        record.metrics["time_total_sec"] = round(sum(usage.seconds for usage in record.phases.values()), 6)
+        if error is not None:
+            record.error = f"{type(error).__name__}: {error}".removesuffix(": ")
+            record.add_log(f"{status.value} in phase {record.failed_phase}: {record.error}")
+            record.add_log("".join(traceback.format_exception(error)))
+        self.tell(RunFinished(status.value, error))
+
+    def is_due(self, step: int, n_steps: int | None) -> bool:
+        return time.perf_counter() >= self._next_step or step == n_steps
+
+    def step(self, step: int, n_steps: int | None, label: str, values: Mapping[str, float] | None) -> None:
+        if not self.is_due(step, n_steps):
+            self._untold_step = (step, n_steps, label, values)
+            return
+        self._untold_step = None
+        self._next_step = time.perf_counter() + STEP_INTERVAL
+        self.tell(StepFinished(step, n_steps, label, values or {}))
+
+    def _flush_step(self) -> None:
+        # The last step before a phase ends is always told, however soon it came after the one before.
+        if self._untold_step is not None:
+            step, n_steps, label, values = self._untold_step
+            self._untold_step = None
+            self.tell(StepFinished(step, n_steps, label, values or {}))
+
+    def tell(self, event: Event) -> None:
+        for observer in list(self._observers):
+            try:
+                observer(event)
+            except Exception as error:  # noqa: BLE001 -- a broken view must not end a run; it is told and left out
+                self._observers.remove(observer)
+                problem = f"An observer of the run failed and was left out: {error!r}"
+                self._record.logs.append(problem)
+                warnings.warn(problem, RuntimeWarning, stacklevel=2)
+
+
+_RUNNER: ContextVar[_Runner | None] = ContextVar("dissmodel_lab_runner", default=None)
+
+
+@contextmanager
+def _active(runner: _Runner) -> Iterator[None]:
+    token = _RUNNER.set(runner)
+    try:
+        yield
+    finally:
+        _RUNNER.reset(token)
+
+
+class _LiveLog(list[str]):
+    """The record's log while it runs: a list that tells of each line."""
+
+    def __init__(self, lines: Iterable[str], tell: Callable[[Event], None]) -> None:
+        super().__init__(lines)
+        self._tell = tell
+
+    def append(self, line: str) -> None:
+        super().append(line)
+        self._tell(LogLine(str(line)))
+
+
+@contextmanager
+def _live_log(record: ExperimentRecord, tell: Callable[[Event], None]) -> Iterator[None]:
+    record.logs = _LiveLog(record.logs, tell)
+    try:
+        yield
+    finally:
+        record.logs = list(record.logs)
+
+
+def _take_over(record: ExperimentRecord, returned: Any) -> None:
+    """Take what ``save`` put into another record over into ours, whose identity stays."""
+    if returned is None:
+        record.add_log("save() returned None instead of the record; the record was kept.")
+        return
+    if not hasattr(returned, "artifacts") or not hasattr(returned, "metrics"):
+        record.add_log(
+            f"save() returned a {type(returned).__name__} instead of the record; the record was kept."
+        )
+        return
+    record.metrics.update(returned.metrics)
+    record.artifacts.update(returned.artifacts)
+    record.output_path = returned.output_path or record.output_path
+    record.logs.extend(line for line in returned.logs if line not in record.logs)
+    record.add_log(
+        "save() returned another record; its output, artifacts, metrics and logs were taken over "
+        f"(its id {returned.experiment_id} was not)."
+    )
+
+
+def _timing_keys(record: ExperimentRecord) -> list[str]:
+    keys = [f"time_{phase}_sec" for phase in (*Phase, "total")]
+    return [key for key in keys if key in record.metrics]

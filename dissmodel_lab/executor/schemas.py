@@ -1,0 +1,349 @@
+"""The record of a run, the description of its input, and the request for one: pure data, no I/O.
+
+Provenance terms, for export: a run is a PROV *Activity* (RO-Crate ``CreateAction``), the executor its
+*instrument*, source and parameters what it *used* (``object``), artifacts what it *generated*
+(``result``).
+
+The JSON form is readable by PyPI ``dissmodel`` 0.4 and later, and its records are readable here:
+fields that are unknown on one side are kept or ignored, never refused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from dissmodel_lab.executor.jsonvalue import decode, encode
+from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text, redact_uri
+
+SourceType = Literal["local", "s3", "http", "bdc_stac"]
+
+
+class RunStatus(StrEnum):
+    """What became of a run. ``lost`` is never written: it is what a listing says of a dead ``running``."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def utc_now() -> datetime:
+    """
+    Return the current time, aware and in UTC.
+
+    Examples
+    --------
+    >>> utc_now().tzinfo
+    datetime.timezone.utc
+    """
+    return datetime.now(UTC)
+
+
+def _aware(moment: datetime) -> datetime:
+    # dissmodel < 0.6 wrote naive times with datetime.utcnow(): they are UTC.
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: HIDDEN if isinstance(item, str) and is_secret_name(str(key)) else _without_secrets(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _write_values(value: Any) -> Any:
+    return _without_secrets(encode(value))
+
+
+def _own_copy(value: Any) -> Any:
+    return decode(value)
+
+
+UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
+#: A dict of anything: written as valid JSON without secrets, read back meaning the same.
+Values = Annotated[
+    dict[Any, Any], BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")
+]
+AnyValue = Annotated[Any, BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")]
+Uri = Annotated[str, PlainSerializer(redact_uri, when_used="json")]
+Text = Annotated[str, PlainSerializer(redact_text, when_used="json")]
+
+
+class _Schema(BaseModel):
+    """Fields of a newer version survive a round trip; ``model_*`` are ordinary names here."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, AnyValue] = Field(init=False)
+
+
+class DataSource(_Schema):
+    """
+    The input dataset of a run.
+
+    Examples
+    --------
+    >>> DataSource(type="s3", uri="s3://bucket/input.tif").checksum
+    ''
+    """
+
+    type: str = "local"
+    """``local``, ``s3``, ``http`` or ``bdc_stac``."""
+    uri: Uri = ""
+    """A path, a URL, or the literal ``synthetic``. User names, passwords and signatures are hidden when written."""
+    collection: str = ""
+    """The STAC collection, for ``bdc_stac``."""
+    version: str = ""
+    """The dataset's own version."""
+    checksum: str = ""
+    """SHA-256 of what was read; filled by ``load``, empty before."""
+
+    @classmethod
+    def from_uri(cls, uri: str) -> DataSource:
+        """
+        Describe an input by its URI alone.
+
+        Examples
+        --------
+        >>> DataSource.from_uri("https://host/grid.tif").type
+        'http'
+        """
+        scheme = uri.partition("://")[0].lower() if "://" in uri else ""
+        return cls(type={"s3": "s3", "http": "http", "https": "http"}.get(scheme, "local"), uri=uri)
+
+
+class PhaseUsage(_Schema):
+    """What one phase took. How it is measured: :mod:`dissmodel_lab.executor.meter`."""
+
+    started_at: UtcDatetime
+    """When the phase began."""
+    seconds: float
+    """Wall-clock time [s]."""
+    status: Literal["completed", "failed", "cancelled"] = "completed"
+    """How the phase ended."""
+    peak_memory_bytes: int | None = None
+    """Largest resident memory of the process during the phase [bytes]; None where it cannot be measured."""
+    read_bytes: int | None = None
+    """Bytes that the process read through system calls, cached or not [bytes]."""
+    written_bytes: int | None = None
+    """Bytes that the process wrote through system calls [bytes]."""
+
+
+class GitState(_Schema):
+    """The state of a git repository when a run began."""
+
+    commit: str = ""
+    """Full hash of HEAD; empty before the first commit."""
+    dirty: bool | None = None
+    """True when tracked files differ from HEAD; None when git could not say."""
+
+
+class Provenance(_Schema):
+    """Where a run came from, beyond the contract's own fields. Everything here is optional."""
+
+    executor_class: str = ""
+    """Import path ``package.module:Class`` of the executor."""
+    executor_package: str = ""
+    """``name==version`` of the distribution that holds the executor; empty for a loose file or a cell."""
+    executor_git: GitState | None = None
+    notebook_path: str = ""
+    """Path of the notebook, where the front end tells it."""
+    notebook_git: GitState | None = None
+    cell_source: Text = ""
+    """Source of the cell that started the run."""
+    cell_sha256: str = ""
+    """SHA-256 of the cell's source as written here, in UTF-8."""
+    execution_count: int | None = None
+    """The prompt number ``In [n]``."""
+    command: Text = ""
+    """The terminal command that started the run."""
+    seed: int | None = None
+    """The parameter ``seed``, when the model has one."""
+    versions: dict[str, str] = {}
+    """Versions of Python, GDAL and the packages that decide over results."""
+    user: str = ""
+    hostname: str = ""
+    platform: str = ""
+    cpu_count: int | None = None
+    memory_bytes: int | None = None
+    working_folder: str = ""
+    process_id: int | None = None
+    process_started: float | None = None
+    """Start time of the process [s since 1970], which tells a dead process from a new one with its number."""
+
+
+class ExperimentRecord(_Schema):
+    """
+    One execution of one model: what went in, what happened, what came out.
+
+    Examples
+    --------
+    >>> record = ExperimentRecord(model_name="flood", parameters={"years": 20})
+    >>> record.output_sha256 = "abc123"
+    >>> record.artifacts
+    {'output': 'abc123'}
+    >>> ExperimentRecord.model_validate_json(record.model_dump_json()).parameters
+    {'years': 20}
+    """
+
+    experiment_id: str = Field(default_factory=lambda: uuid4().hex)
+    created_at: UtcDatetime = Field(default_factory=utc_now)
+
+    model_name: str = ""
+    model_commit: str = ""
+    """Git commit of the executor, or ``package==version`` where there is none."""
+    code_version: str = ""
+    """Version of the package that holds the executor."""
+    resolved_spec: Values = {}
+    """The model's TOML as it was read, ``{"model": {...}}``."""
+
+    source: DataSource = Field(default_factory=DataSource)
+    input_format: str = "auto"
+    column_map: Values = {}
+    band_map: Values = {}
+    parameters: Values = {}
+    """Resolved parameters, defaults included."""
+    period: tuple[str, str] | None = None
+    """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
+
+    output_path: str | None = None
+    artifacts: dict[str, str] = {}
+    """SHA-256 of each file the run produced; ``output`` is the main one."""
+    artifact_paths: dict[str, str] = {}
+    """Path of each artifact, relative to the record's folder where it lies in it."""
+    content_sha256: dict[str, str] = {}
+    """SHA-256 of each artifact's content, independent of file container and compression."""
+
+    metrics: Values = {}
+    status: str = RunStatus.PENDING.value
+    logs: list[Text] = []
+
+    started_at: UtcDatetime | None = None
+    ended_at: UtcDatetime | None = None
+    phases: dict[str, PhaseUsage] = {}
+    """What each phase that ended took."""
+    failed_phase: str | None = None
+    """The phase in which the run failed or was cancelled."""
+    error: Text | None = None
+    """``Type: message`` of the exception that ended the run; the traceback is in ``logs``."""
+    provenance: Provenance | None = None
+
+    @property
+    def output_sha256(self) -> str | None:
+        """SHA-256 of the main output: ``artifacts["output"]``."""
+        return self.artifacts.get("output")
+
+    @output_sha256.setter
+    def output_sha256(self, value: str | None) -> None:
+        if value is not None:
+            self.artifacts["output"] = value
+
+    def add_log(self, msg: str) -> None:
+        """
+        Append a line to the log.
+
+        Examples
+        --------
+        >>> record = ExperimentRecord()
+        >>> record.add_log("12 cells flooded")
+        >>> record.logs
+        ['12 cells flooded']
+        """
+        self.logs.append(msg)
+
+    def add_artifact(self, name: str, checksum: str) -> None:
+        """
+        Note the SHA-256 of a file that the run produced.
+
+        Examples
+        --------
+        >>> record = ExperimentRecord()
+        >>> record.add_artifact("report", "e3b0c442")
+        >>> record.artifacts
+        {'report': 'e3b0c442'}
+        """
+        self.artifacts[name] = checksum
+
+
+class JobRequest(_Schema):
+    """
+    A request for a run, as the DisSModel platform takes it.
+
+    Both documented forms are accepted and normalised to one: the nested
+    ``model={"class": ..., "package": ..., "parameters": {...}}, source={...}`` and the flat
+    ``model_name=..., input_dataset=..., parameters={...}``.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        When there is neither a model name nor a ``model`` with a ``class``.
+
+    Examples
+    --------
+    >>> nested = JobRequest(model={"class": "flood", "parameters": {"years": 3}}, source={"uri": "s3://b/g.tif"})
+    >>> flat = JobRequest(model_name="flood", input_dataset="s3://b/g.tif", parameters={"years": 3})
+    >>> nested == flat
+    True
+    >>> flat.model["class"], nested.input_dataset, nested.source.type
+    ('flood', 's3://b/g.tif', 's3')
+    """
+
+    model_name: str = Field(min_length=1, validation_alias=AliasChoices("model_name", "class"))
+    package: str = ""
+    source: DataSource = Field(default_factory=DataSource)
+    input_format: Literal["tiff", "vector", "auto"] = "auto"
+    parameters: Values = {}
+    column_map: Values = {}
+    band_map: Values = {}
+    priority: Literal["low", "normal", "high"] = "normal"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalise(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        flat = dict(data)
+        nested = flat.pop("model", None)
+        if isinstance(nested, dict):
+            spec = {key: value for key, value in nested.items() if key not in ("class", "name")}
+            spec["model_name"] = nested.get("class", nested.get("name", ""))
+            flat = {
+                **spec,
+                **flat,
+                "parameters": {**nested.get("parameters", {}), **flat.get("parameters", {})},
+            }
+        dataset = flat.pop("input_dataset", None)
+        if dataset is not None and "source" not in flat:
+            flat["source"] = DataSource.from_uri(dataset)
+        source = flat.get("source")
+        if isinstance(source, dict) and "type" not in source:
+            flat["source"] = {**source, "type": DataSource.from_uri(source.get("uri", "")).type}
+        return flat
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The nested form: class, package and parameters."""
+        return {"class": self.model_name, "package": self.package, "parameters": self.parameters}
+
+    @property
+    def input_dataset(self) -> str:
+        """URI of the input, as the flat form names it."""
+        return self.source.uri

@@ -1,0 +1,211 @@
+"""Rasters in memory, with their georeference, and their way from and to a file.
+
+:class:`Raster` is what the built-in raster models load, change and save. It is optional: an executor
+may use any data it likes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dissmodel_lab.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from affine import Affine
+    from numpy.typing import NDArray
+    from pyproj import CRS
+
+
+#: Legend of a band of classes: code -> (label, ``#rrggbb``).
+Classes = dict[int, tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raster:
+    """
+    Bands on one grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Raster(array=np.zeros((1, 2, 3), "uint8"), bands=("state",)).shape
+    (2, 3)
+    """
+
+    array: NDArray[Any]
+    """Values, (bands, height, width)."""
+    bands: tuple[str, ...] = ()
+    """Band names in order; ``band_1``, ... when not given."""
+    transform: Affine | None = None
+    """Pixel to CRS coordinates; None when the grid has no place on Earth."""
+    crs: CRS | None = None
+    """None when unknown; never guessed."""
+    nodata: float | None = None
+    """The value that means "no value here"; None when every cell has one."""
+    classes: dict[str, Classes] = field(default_factory=dict)
+    """Legends of the bands that hold classes: band name -> code -> (label, ``#rrggbb``)."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Unit of each band's values, by band name."""
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3:  # noqa: PLR2004 -- (bands, height, width)
+            raise ValueError(
+                f"A raster's array has the shape (bands, height, width), got {self.array.shape}."
+            )
+        if not self.bands:
+            object.__setattr__(self, "bands", tuple(f"band_{i + 1}" for i in range(len(self.array))))
+        if len(self.bands) != len(self.array):
+            raise ValueError(f"{len(self.array)} bands need as many names, got {self.bands!r}.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) [pixels]."""
+        return self.array.shape[1], self.array.shape[2]
+
+    def band(self, name: str) -> NDArray[Any]:
+        """
+        Return one band, (height, width).
+
+        Raises
+        ------
+        SourceError
+            When there is no band of that name.
+        """
+        if name not in self.bands:
+            raise SourceError(f"No band is called {name!r}; this raster has {', '.join(self.bands)}.")
+        return self.array[self.bands.index(name)]
+
+    def with_bands(self, arrays: dict[str, NDArray[Any]], **changes: Any) -> Raster:
+        """
+        Return a raster on the same grid with these bands instead.
+
+        Parameters
+        ----------
+        arrays : dict of str to ndarray
+            Band name -> (height, width); they are cast to one common dtype.
+        **changes
+            Other attributes to replace, such as ``nodata``.
+        """
+        return replace(self, array=np.stack(list(arrays.values())), bands=tuple(arrays), **changes)
+
+
+def read_raster(path: str | Path) -> Raster:
+    """
+    Read a raster file whole.
+
+    Band names come from the bands' descriptions, or the tags ``name`` or ``band_name``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Anything GDAL reads.
+
+    Raises
+    ------
+    SourceError
+        When the file is missing, empty or not a raster.
+    """
+    import rasterio  # noqa: PLC0415 -- 0.2 s, needed only by those who read rasters
+    from pyproj import CRS  # noqa: PLC0415
+    from rasterio.errors import RasterioError  # noqa: PLC0415
+
+    try:
+        with rasterio.open(path) as dataset:
+            return Raster(
+                array=dataset.read(),
+                bands=band_names(dataset),
+                transform=None if dataset.transform.is_identity else dataset.transform,
+                crs=CRS.from_wkt(dataset.crs.to_wkt()) if dataset.crs else None,
+                nodata=dataset.nodata,
+                classes=band_classes(dataset),
+                units={n: u for n, u in zip(band_names(dataset), dataset.units, strict=True) if u},
+            )
+    except RasterioError as error:
+        raise SourceError(f"{path} cannot be read as a raster: {error}. Expected a GeoTIFF.") from error
+
+
+def band_names(dataset: Any) -> tuple[str, ...]:
+    """
+    Return the names of an open dataset's bands, made unique.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        An open dataset.
+    """
+    names: list[str] = []
+    for index in dataset.indexes:
+        tags = dataset.tags(index)
+        name = dataset.descriptions[index - 1] or tags.get("name") or tags.get("band_name") or f"band_{index}"
+        names.append(name if name not in names else f"{name} ({index})")
+    return tuple(names)
+
+
+def band_classes(dataset: Any) -> dict[str, Classes]:
+    """
+    Return the legends that an open dataset carries for its bands of classes.
+
+    They are read from the bands' tag ``classes``, a JSON object ``{"code": ["label", "#rrggbb"]}``, as
+    :func:`write_raster` writes it; anything else in that tag is ignored.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        An open dataset.
+    """
+    found: dict[str, Classes] = {}
+    for index, name in zip(dataset.indexes, band_names(dataset), strict=True):
+        try:
+            legend = json.loads(dataset.tags(index).get("classes", ""))
+            found[name] = {
+                int(code): (str(label), _colour(colour)) for code, (label, colour) in legend.items()
+            }
+        except (ValueError, TypeError, AttributeError):  # another program's tag: no legend to be had
+            continue
+    return found
+
+
+def write_raster(raster: Raster, path: str | Path, **tags: str) -> None:
+    """
+    Write a raster as a deflated GeoTIFF with band names, units and legends.
+
+    Parameters
+    ----------
+    raster : Raster
+        What to write.
+    path : str or Path
+        Where to; an existing file is replaced.
+    **tags
+        Further metadata of the dataset.
+    """
+    import rasterio  # noqa: PLC0415
+    from affine import Affine  # noqa: PLC0415
+
+    array = raster.array.astype("uint8") if raster.array.dtype == bool else raster.array
+    height, width = raster.shape
+    profile: dict[str, Any] = {
+        "driver": "GTiff", "count": len(array), "height": height, "width": width, "dtype": array.dtype,
+        "compress": "deflate", "nodata": raster.nodata, "transform": raster.transform or Affine.identity(),
+        "crs": raster.crs.to_wkt() if raster.crs is not None else None,
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(array)
+        for index, name in enumerate(raster.bands, start=1):
+            dataset.set_band_description(index, name)
+            dataset.set_band_unit(index, raster.units.get(name, ""))
+            if name in raster.classes:
+                dataset.update_tags(index, classes=json.dumps(raster.classes[name]))
+        dataset.update_tags(**tags)
+
+
+def _colour(text: str) -> str:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise ValueError(f"a colour is written #rrggbb, got {text!r}")
+    return text

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from dissmodel_lab.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from affine import Affine
@@ -56,9 +59,7 @@ class Raster:
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:  # noqa: PLR2004 -- (bands, height, width)
-            raise ValueError(
-                f"A raster's array has the shape (bands, height, width), got {self.array.shape}."
-            )
+            raise ValueError(f"A raster's array has the shape (bands, height, width), got {self.array.shape}.")
         if not self.bands:
             object.__setattr__(self, "bands", tuple(f"band_{i + 1}" for i in range(len(self.array))))
         if len(self.bands) != len(self.array):
@@ -80,7 +81,8 @@ class Raster:
         """
         if name not in self.bands:
             raise SourceError(f"No band is called {name!r}; this raster has {', '.join(self.bands)}.")
-        return self.array[self.bands.index(name)]
+        band: NDArray[Any] = self.array[self.bands.index(name)]
+        return band
 
     def with_bands(self, arrays: dict[str, NDArray[Any]], **changes: Any) -> Raster:
         """
@@ -94,6 +96,25 @@ class Raster:
             Other attributes to replace, such as ``nodata``.
         """
         return replace(self, array=np.stack(list(arrays.values())), bands=tuple(arrays), **changes)
+
+
+@contextmanager
+def quiet_georeference() -> Iterator[None]:
+    """
+    Silence rasterio's warning about files without georeference.
+
+    Here such a file is no mistake: a grid without a place on Earth is shown, and said to be one.
+
+    Examples
+    --------
+    >>> with quiet_georeference():
+    ...     pass
+    """
+    from rasterio.errors import NotGeoreferencedWarning  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def read_raster(path: str | Path) -> Raster:
@@ -117,7 +138,7 @@ def read_raster(path: str | Path) -> Raster:
     from rasterio.errors import RasterioError  # noqa: PLC0415
 
     try:
-        with rasterio.open(path) as dataset:
+        with quiet_georeference(), rasterio.open(path) as dataset:
             return Raster(
                 array=dataset.read(),
                 bands=band_names(dataset),
@@ -164,9 +185,7 @@ def band_classes(dataset: Any) -> dict[str, Classes]:
     for index, name in zip(dataset.indexes, band_names(dataset), strict=True):
         try:
             legend = json.loads(dataset.tags(index).get("classes", ""))
-            found[name] = {
-                int(code): (str(label), _colour(colour)) for code, (label, colour) in legend.items()
-            }
+            found[name] = {int(code): (str(label), _colour(colour)) for code, (label, colour) in legend.items()}
         except (ValueError, TypeError, AttributeError):  # another program's tag: no legend to be had
             continue
     return found
@@ -195,7 +214,7 @@ def write_raster(raster: Raster, path: str | Path, **tags: str) -> None:
         "compress": "deflate", "nodata": raster.nodata, "transform": raster.transform or Affine.identity(),
         "crs": raster.crs.to_wkt() if raster.crs is not None else None,
     }  # fmt: skip
-    with rasterio.open(path, "w", **profile) as dataset:
+    with quiet_georeference(), rasterio.open(path, "w", **profile) as dataset:
         dataset.write(array)
         for index, name in enumerate(raster.bands, start=1):
             dataset.set_band_description(index, name)
@@ -203,6 +222,86 @@ def write_raster(raster: Raster, path: str | Path, **tags: str) -> None:
             if name in raster.classes:
                 dataset.update_tags(index, classes=json.dumps(raster.classes[name]))
         dataset.update_tags(**tags)
+
+
+#: Width times height is taken as a cell's area where the projection keeps areas this well.
+PLANAR_TOLERANCE = 0.01
+
+
+def cell_areas(raster: Raster) -> NDArray[np.float64]:
+    """
+    Return the area of each cell on Earth [km2], (height, width).
+
+    On a longitude/latitude grid it is the area on the CRS's ellipsoid. On a projected grid it is width
+    times height where the projection keeps areas within 1 % (a UTM zone, an equal-area projection);
+    where it does not (Web Mercator), the cells are brought back to the ellipsoid too. Cells with a corner
+    at a pole of a polar projection are told too small.
+
+    Parameters
+    ----------
+    raster : Raster
+        With a CRS and a transform.
+
+    Raises
+    ------
+    SourceError
+        When the raster has no place on Earth.
+
+    Examples
+    --------
+    One degree by one degree at the equator, about 111.3 km by 110.6 km:
+
+    >>> from affine import Affine
+    >>> from pyproj import CRS
+    >>> grid = Raster(array=np.zeros((1, 1, 1)), transform=Affine(1, 0, 0, 0, -1, 1), crs=CRS(4326))
+    >>> print(f"{cell_areas(grid).item():.0f} km2")
+    12308 km2
+    """
+    crs, transform = raster.crs, raster.transform
+    if crs is None or transform is None or crs.geodetic_crs is None:
+        raise SourceError(
+            "This raster has no CRS or no transform, so the areas of its cells are unknown. "
+            "Write them into the file, for example with: rio edit-info --crs EPSG:4326 FILE."
+        )
+    rows, cols = (np.arange(n) for n in raster.shape)
+    if crs.is_projected:
+        metres = crs.axis_info[0].unit_conversion_factor
+        planar = abs(transform.determinant) * metres**2 / 1e6
+        sample = _ellipsoid_areas(crs, transform, rows[:: len(rows) // 9 + 1], cols[:: len(cols) // 9 + 1])
+        # Outside of the CRS's domain the sample is NaN: there is no better area than the planar one.
+        if not (abs(sample / planar - 1) > PLANAR_TOLERANCE).any():
+            return np.full(raster.shape, planar)
+    elif transform.is_rectilinear:
+        cols = cols[:1]  # the cells of a row are alike
+    return np.broadcast_to(_ellipsoid_areas(crs, transform, rows, cols), raster.shape)
+
+
+def _ellipsoid_areas(
+    crs: CRS, transform: Affine, rows: NDArray[np.int_], cols: NDArray[np.int_]
+) -> NDArray[np.float64]:
+    """
+    Return the area of the cells in these rows and columns [km2], (rows, cols).
+
+    The corners are mapped with Lambert's cylindrical equal-area projection of the ellipsoid, whose height
+    is q (Snyder 1987, Map Projections: A Working Manual, USGS Professional Paper 1395, eq. 3-12); there
+    the shoelace formula gives areas.
+    """
+    from pyproj import Geod, Transformer  # noqa: PLC0415 -- only areas need it
+
+    row, col = np.broadcast_arrays(rows[:, None, None] + [0, 0, 1, 1], cols[:, None] + [0, 1, 1, 0])
+    x = transform.a * col + transform.b * row + transform.c
+    y = transform.d * col + transform.e * row + transform.f
+    longitude, latitude = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
+    ellipsoid = crs.get_geod() or Geod(ellps="WGS84")
+    e = np.sqrt(ellipsoid.es) or 1e-9  # on a sphere atanh(e s) / e has the limit s
+    with np.errstate(invalid="ignore"):  # corners outside of the CRS's domain are infinite
+        sine = np.sin(np.radians(np.clip(latitude, -90, 90)))
+        q = (1 - e**2) * (sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e)
+        east = (longitude - longitude[..., :1] + 180) % 360 - 180  # across the antimeridian too
+        east_next, q_next = np.roll(east, -1, axis=-1), np.roll(q, -1, axis=-1)
+        twice = np.radians(east * q_next - east_next * q).sum(axis=-1)
+    areas: NDArray[np.float64] = abs(twice) / 2 * ellipsoid.a**2 / 2 / 1e6
+    return areas
 
 
 def _colour(text: str) -> str:

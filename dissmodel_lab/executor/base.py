@@ -210,9 +210,7 @@ class ExecutorRegistry:
             When no executor has that name.
         """
         if name not in cls._executors:
-            raise ExecutorNotFoundError(
-                f"No executor is registered as {name!r}. {did_you_mean(name, cls.list())}"
-            )
+            raise ExecutorNotFoundError(f"No executor is registered as {name!r}. {did_you_mean(name, cls.list())}")
         return cls._executors[name]
 
     @classmethod

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dissmodel_lab.executor.schemas import PhaseUsage
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dissmodel_lab.executor.schemas import PhaseUsage
 
 
 class Phase(StrEnum):

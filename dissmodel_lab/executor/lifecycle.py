@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -162,7 +162,7 @@ def steps(items: Iterable[T], *, n_steps: int | None = None, label: Callable[[T]
     >>> [year for year in steps(range(2020, 2023))]
     [2020, 2021, 2022]
     """
-    total = n_steps if n_steps is not None else len(items) if hasattr(items, "__len__") else None
+    total = len(items) if n_steps is None and isinstance(items, Sized) else n_steps
     runner = _RUNNER.get()
     untold: tuple[int, T] | None = None
     for count, item in enumerate(items, start=1):
@@ -308,9 +308,7 @@ def _take_over(record: ExperimentRecord, returned: Any) -> None:
         record.add_log("save() returned None instead of the record; the record was kept.")
         return
     if not hasattr(returned, "artifacts") or not hasattr(returned, "metrics"):
-        record.add_log(
-            f"save() returned a {type(returned).__name__} instead of the record; the record was kept."
-        )
+        record.add_log(f"save() returned a {type(returned).__name__} instead of the record; the record was kept.")
         return
     record.metrics.update(returned.metrics)
     record.artifacts.update(returned.artifacts)

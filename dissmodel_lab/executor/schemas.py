@@ -80,9 +80,7 @@ def _own_copy(value: Any) -> Any:
 
 UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
 #: A dict of anything: written as valid JSON without secrets, read back meaning the same.
-Values = Annotated[
-    dict[Any, Any], BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")
-]
+Values = Annotated[dict[Any, Any], BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")]
 AnyValue = Annotated[Any, BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")]
 Uri = Annotated[str, PlainSerializer(redact_uri, when_used="json")]
 Text = Annotated[str, PlainSerializer(redact_text, when_used="json")]
@@ -108,7 +106,7 @@ class DataSource(_Schema):
     type: str = "local"
     """``local``, ``s3``, ``http`` or ``bdc_stac``."""
     uri: Uri = ""
-    """A path, a URL, or the literal ``synthetic``. User names, passwords and signatures are hidden when written."""
+    """A path, a URL, or the literal ``synthetic``; passwords and signatures are hidden when written."""
     collection: str = ""
     """The STAC collection, for ``bdc_stac``."""
     version: str = ""

@@ -1,0 +1,246 @@
+"""What a run leaves: where its output goes, how it gets there whole, and the hash of its content.
+
+An executor writes into a folder of the run's own; only what is complete is moved to where it was asked
+for, in one step that cannot replace an existing file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.errors import OutputError
+from dissmodel_lab.sources import folder_sha256
+from dissmodel_lab.upstream import is_raster_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RASTER_SUFFIXES = frozenset({".tif", ".tiff"})
+VECTOR_SUFFIXES = frozenset({".gpkg", ".shp", ".geojson", ".fgb"})
+
+
+def output_suffix(result: Any, executor_class: type[Any]) -> str:
+    """
+    Choose a file's ending by what ``run()`` returned; empty for a folder.
+
+    Parameters
+    ----------
+    result : object
+        A GeoDataFrame becomes ``.gpkg``; a raster, an array or a tuple of them ``.tif``; a dict a folder;
+        text ``.txt``; bytes ``.bin``. Anything else gets the executor's ``output_suffix``, or a folder.
+    executor_class : type
+        May declare ``output_suffix``.
+
+    Examples
+    --------
+    >>> output_suffix({"report": "..."}, dict), output_suffix("text", dict)
+    ('', '.txt')
+    """
+    kinds = {cls.__name__ for cls in type(result).__mro__}
+    if "GeoDataFrame" in kinds:
+        return ".gpkg"
+    if kinds & {"Raster", "ndarray", "tuple"} or is_raster_backend(result):
+        return ".tif"
+    if isinstance(result, dict):
+        return ""
+    if isinstance(result, str):
+        return ".txt"
+    if isinstance(result, bytes):
+        return ".bin"
+    return str(getattr(executor_class, "output_suffix", "") or "")
+
+
+def publish(staged: Path, target: Path) -> None:
+    """
+    Move a complete file or folder to its place; never onto something that exists.
+
+    Parameters
+    ----------
+    staged : Path
+        What was written.
+    target : Path
+        Where it belongs; its folder is made when it is missing.
+
+    Raises
+    ------
+    OutputError
+        When the target exists, or its folder cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_readable(staged)
+        if staged.is_dir():
+            _move_folder(staged, target)
+        else:
+            _move_file(staged, target)
+    except FileExistsError as error:
+        raise OutputError(
+            f"The output {str(target)!r} exists and is never replaced; the result of this run is kept in "
+            f"{str(staged)!r}. Choose another --output."
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"The output {str(target)!r} cannot be written: {error.strerror or error}. The result of this run "
+            f"is kept in {str(staged)!r}."
+        ) from error
+
+
+def _move_file(staged: Path, target: Path) -> None:
+    try:
+        os.link(staged, target)  # unlike a rename, a link fails when the target exists
+    except FileExistsError:
+        raise
+    except OSError:  # another disk, or a file system without links
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            shutil.copyfile(staged, partial)
+            with target.open("xb"):  # takes the name, or fails when it is taken
+                partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        _make_readable(target)
+    staged.unlink()
+
+
+def _move_folder(staged: Path, target: Path) -> None:
+    if target.exists():
+        raise FileExistsError(str(target))
+    try:
+        staged.rename(target)
+    except OSError:  # another disk
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        shutil.copytree(staged, partial)
+        partial.rename(target)
+        shutil.rmtree(staged)
+
+
+def _make_readable(path: Path) -> None:
+    # Executors that write through tempfile leave files only their owner can read: give them the usual mode.
+    mask = os.umask(0)
+    os.umask(mask)
+    for item in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        wanted = (0o777 if item.is_dir() else 0o666) & ~mask
+        if not item.is_symlink() and item.stat().st_mode & wanted != wanted:
+            item.chmod(item.stat().st_mode | wanted)
+
+
+def content_sha256(path: str | Path) -> str | None:
+    """
+    Return the SHA-256 of what a file means, whatever its container, compression and timestamps.
+
+    The hash is that of a header and the values behind it, in this order:
+
+    *Raster*: the JSON text (keys sorted, no spaces) of ``bands`` (names), ``crs`` (``AUTHORITY:CODE``, or
+    WKT2:2019 where there is none, or null), ``kind`` (``raster``), ``nodata``, ``shape`` ([bands, height,
+    width]) and ``transform`` (six numbers a to f); then each band's values, row by row, as little-endian
+    64-bit floats (64-bit integers stay integers), every NaN the same NaN and -0.0 as 0.0.
+
+    *Vector*: the JSON text of ``columns``, ``crs``, ``kind`` (``vector``) and ``rows``; then each geometry
+    as little-endian ISO WKB behind its length in 8 bytes; then each column's values: numbers and booleans
+    as above, everything else as the JSON text of its list.
+
+    *Folder*: :func:`dissmodel_lab.sources.folder_sha256`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A GeoTIFF, a vector file or a folder.
+
+    Returns
+    -------
+    str or None
+        None for other kinds of files: their bytes are their content.
+
+    Raises
+    ------
+    Exception
+        Whatever the reading library raises when the file is not what its ending says.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return folder_sha256(path)
+    if path.suffix.lower() in RASTER_SUFFIXES:
+        return _hash_parts(_raster_parts(path))
+    if path.suffix.lower() in VECTOR_SUFFIXES:
+        return _hash_parts(_vector_parts(path))
+    return None
+
+
+def _hash_parts(parts: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _header(**facts: Any) -> bytes:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _crs_text(crs: Any) -> str | None:
+    if not crs:
+        return None
+    from pyproj import CRS  # noqa: PLC0415 -- loaded with the file's own library already
+
+    known = CRS.from_user_input(crs)
+    authority = known.to_authority()
+    return ":".join(authority) if authority else known.to_wkt("WKT2_2019")
+
+
+def _values(array: Any) -> bytes:
+    import numpy as np  # noqa: PLC0415
+
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:  # noqa: PLR2004 -- 64 bits do not fit a float
+        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+    if array.dtype.kind == "c":
+        return _values(array.real) + _values(array.imag)
+    floats = np.ascontiguousarray(array, dtype="<f8") + 0.0  # turns -0.0 into 0.0
+    floats[np.isnan(floats)] = np.nan
+    return floats.tobytes()
+
+
+def _raster_parts(path: Path) -> Iterator[bytes]:
+    import rasterio  # noqa: PLC0415
+    from rasterio.windows import Window  # noqa: PLC0415
+
+    from dissmodel_lab.rasters import band_names, quiet_georeference  # noqa: PLC0415 -- needs numpy
+
+    rows = 512
+    with quiet_georeference(), rasterio.open(path) as dataset:
+        nodata = dataset.nodata
+        yield _header(
+            kind="raster",
+            shape=[dataset.count, dataset.height, dataset.width],
+            bands=list(band_names(dataset)),
+            crs=_crs_text(dataset.crs.to_wkt() if dataset.crs else None),
+            transform=list(dataset.transform)[:6],
+            nodata=None if nodata is None else repr(float(nodata)),
+        )
+        for band in dataset.indexes:
+            for top in range(0, dataset.height, rows):
+                height = min(rows, dataset.height - top)
+                yield _values(dataset.read(band, window=Window(0, top, dataset.width, height)))
+
+
+def _vector_parts(path: Path) -> Iterator[bytes]:
+    import geopandas  # noqa: PLC0415
+    import shapely  # noqa: PLC0415
+
+    frame = geopandas.read_file(path)
+    names = [name for name in frame.columns if name != frame.geometry.name]
+    crs = _crs_text(frame.crs.to_wkt() if frame.crs else None)
+    yield _header(kind="vector", rows=len(frame), columns=[str(name) for name in names], crs=crs)
+    for geometry in shapely.to_wkb(frame.geometry.array, byte_order=1, flavor="iso"):
+        yield b"\0" * 8 if geometry is None else len(geometry).to_bytes(8, "little") + geometry
+    for name in names:
+        column = frame[name]
+        if column.dtype.kind in "biuf":
+            yield _values(column.to_numpy())
+        else:
+            values = [None if value is None or value != value else str(value) for value in column]  # noqa: PLR0124
+            yield json.dumps(values, ensure_ascii=False).encode()

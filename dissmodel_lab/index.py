@@ -1,0 +1,159 @@
+"""A cache of the run folders in SQLite, so that a listing need not read every record again.
+
+Losing it loses nothing: it is filled again from the folders. Where SQLite cannot work (a read-only
+store, a file system without locks, a damaged file) every record is read instead.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+INDEX_NAME = ".index-v1.sqlite3"
+_TABLE = """
+CREATE TABLE IF NOT EXISTS runs (
+    folder TEXT PRIMARY KEY, modified_ns INTEGER, size INTEGER, experiment_id TEXT, model_name TEXT,
+    status TEXT, created_at TEXT, seconds REAL, phase TEXT, problem TEXT
+)
+"""
+_INSERT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One line of a listing."""
+
+    experiment_id: str
+    model_name: str
+    status: str
+    """A record's status; ``lost`` when a running one's process is gone; ``unreadable`` for a broken file."""
+    created_at: datetime
+    folder: Path
+    seconds: float | None = None
+    """Time of the phases that ended [s]."""
+    phase: str = ""
+    """The phase in which the run failed, was cancelled or lost, or is now."""
+    problem: str = ""
+    """The error that ended it, or why the record cannot be read."""
+
+
+class RunIndex:
+    """
+    The index of one store.
+
+    Parameters
+    ----------
+    root : Path
+        The store's folder; the index is a hidden file in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._path = root / INDEX_NAME
+
+    def add(self, record: Path, entry: RunEntry) -> None:
+        """
+        Note a record that has just been written.
+
+        Parameters
+        ----------
+        record : Path
+            The record's file.
+        entry : RunEntry
+            What it says.
+        """
+        try:
+            with self._connected() as connection:
+                connection.execute(_INSERT, _row(record, entry))
+        except (sqlite3.Error, OSError):
+            return  # the next listing finds the record by itself: the index is only a cache
+
+    def refresh(self, records: Iterable[Path], read: Callable[[Path], RunEntry]) -> list[RunEntry]:
+        """
+        Bring the index up to date with the record files and return all entries.
+
+        Parameters
+        ----------
+        records : iterable of Path
+            The record files that are there now.
+        read : callable
+            Summarises a record file that is new or has changed.
+        """
+        files = list(records)
+        if not files:
+            return []
+        try:
+            with self._connected() as connection:
+                return self._refresh(connection, files, read)
+        except sqlite3.DatabaseError:
+            self._set_aside()
+        except OSError:
+            pass
+        return [read(path) for path in files]
+
+    def _refresh(
+        self, connection: sqlite3.Connection, files: list[Path], read: Callable[[Path], RunEntry]
+    ) -> list[RunEntry]:
+        known = {row[0]: row for row in connection.execute("SELECT * FROM runs")}
+        entries, changed = [], []
+        for path in files:
+            row = known.pop(path.parent.name, None)
+            stamp = _stamp(path)
+            if row is not None and tuple(row[1:3]) == stamp:
+                entries.append(self._entry(row))
+                continue
+            entry = read(path)
+            entries.append(entry)
+            changed.append((path.parent.name, *stamp, *_fields(entry)))
+        connection.executemany(_INSERT, changed)
+        connection.executemany("DELETE FROM runs WHERE folder = ?", [(folder,) for folder in known])
+        return entries
+
+    def _entry(self, row: tuple[str, int, int, str, str, str, str, float | None, str, str]) -> RunEntry:
+        folder, _, _, experiment_id, model_name, status, created_at, seconds, phase, problem = row
+        moment = datetime.fromisoformat(created_at)
+        return RunEntry(experiment_id, model_name, status, moment, self._root / folder, seconds, phase, problem)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=5.0)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")  # a cache need not survive a power cut
+            connection.execute(_TABLE)
+            with connection:
+                yield connection
+
+    def _set_aside(self) -> None:
+        # Renamed, not deleted: it may help to find out what damaged it.
+        for suffix in ("", "-wal", "-shm"):
+            damaged = Path(f"{self._path}{suffix}")
+            if damaged.exists():
+                damaged.replace(f"{damaged}.damaged")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _row(record: Path, entry: RunEntry) -> tuple[object, ...]:
+    return (record.parent.name, *_stamp(record), *_fields(entry))
+
+
+def _fields(entry: RunEntry) -> tuple[object, ...]:
+    return (
+        entry.experiment_id,
+        entry.model_name,
+        entry.status,
+        entry.created_at.isoformat(),
+        entry.seconds,
+        entry.phase,
+        entry.problem,
+    )

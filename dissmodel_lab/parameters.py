@@ -1,0 +1,531 @@
+"""What a model can be told: declared parameters, values typed by a person, and TOML files.
+
+First room of the flow: text and dicts come in, a checked dict of parameters goes out. Nothing is run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from dissmodel_lab.errors import ParameterError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
+
+#: Keys of ``[model]`` that describe the model and are no parameters of it.
+METADATA_KEYS = frozenset({"class", "name", "description", "package", "executor_module", "dissmodel"})
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model's TOML: which model, with which parameters."""
+
+    model: str = ""
+    """``class`` of ``[model]``; empty when the text holds parameters alone."""
+    executor_module: str = ""
+    """Module to import before the name is looked up."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Keys of ``[model]`` less its metadata, with ``[model.parameters]`` on top."""
+    document: dict[str, Any] = field(default_factory=dict)
+    """The whole text, parsed."""
+    text: str = ""
+    """The text as it was read."""
+
+    @classmethod
+    def from_text(cls, text: str, *, origin: str = "The TOML text") -> ModelSpec:
+        r"""
+        Parse a TOML text; a text without a table ``[model]`` is parameters alone.
+
+        Parameters
+        ----------
+        text : str
+            TOML 1.0.
+        origin : str
+            How messages name the text.
+
+        Raises
+        ------
+        ParameterError
+            When the text is not TOML (with line and column), or ``[model]`` is not a table.
+
+        Examples
+        --------
+        >>> spec = ModelSpec.from_text('[model]\nclass = "flood"\nyears = 5\n[model.parameters]\nrise = 0.1')
+        >>> spec.model, spec.parameters
+        ('flood', {'years': 5, 'rise': 0.1})
+        >>> ModelSpec.from_text("years = ")
+        Traceback (most recent call last):
+        dissmodel_lab.errors.ParameterError: The TOML text is not valid TOML: Invalid value (at end of document).
+        """
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ParameterError(f"{origin} is not valid TOML: {error}.") from error
+        if "model" not in document:
+            return cls(parameters=document, document=document, text=text)
+        model = document["model"]
+        nested = model.get("parameters", {}) if isinstance(model, dict) else None
+        if not isinstance(model, dict) or not isinstance(nested, dict):
+            raise ParameterError(
+                f"{origin} needs [model] and [model.parameters] to be tables. "
+                'Write for example: [model] class = "coastal_flood".'
+            )
+        return cls(
+            model=str(model.get("class", model.get("name", ""))),
+            executor_module=str(model.get("executor_module", "")),
+            parameters={**_spec_parameters(model), **nested},
+            document=document,
+            text=text,
+        )
+
+    @classmethod
+    def from_path(cls, path: str | Path) -> ModelSpec:
+        """
+        Read a TOML file.
+
+        Raises
+        ------
+        ParameterError
+            When there is no such file, or it is not UTF-8 text or not TOML.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise ParameterError(f"The TOML file {str(path)!r} cannot be read: {error.strerror or error}.") from error
+        except UnicodeDecodeError as error:
+            raise ParameterError(
+                f"The TOML file {str(path)!r} is not UTF-8 text (byte {error.start}). TOML is always UTF-8."
+            ) from error
+        return cls.from_text(text, origin=f"The TOML file {str(path)!r}")
+
+
+def _spec_parameters(model: dict[str, Any]) -> dict[str, Any]:
+    merged = {key: value for key, value in model.items() if key not in METADATA_KEYS and key != "parameters"}
+    land_use_types = merged.get("land_use_types")
+    if isinstance(land_use_types, dict):  # dissmodel's own configurations write the list as a table
+        merged["land_use_types"] = land_use_types.get("types", [])
+    return merged
+
+
+def parse_value(text: str) -> Any:
+    """
+    Read a value as TOML; a bare word is a string.
+
+    Parameters
+    ----------
+    text : str
+        What stands behind ``=``.
+
+    Examples
+    --------
+    >>> parse_value("2.388e-7"), parse_value("true"), parse_value("[1, 2]"), parse_value('"007"'), parse_value("weng")
+    (2.388e-07, True, [1, 2], '007', 'weng')
+    """
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return document["value"] if set(document) == {"value"} else text
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """
+    Read ``name=value``, as ``--param`` takes it.
+
+    Raises
+    ------
+    ParameterError
+        When there is no name or no ``=``.
+
+    Examples
+    --------
+    >>> parse_assignment("sea_level_rise=0.5")
+    ('sea_level_rise', 0.5)
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ParameterError(f"--param takes name=value, got {text!r}. Write for example: --param years=20.")
+    return name.strip(), parse_value(value.strip())
+
+
+def declared_parameters(executor_class: type[Any]) -> type[BaseModel] | None:
+    """
+    Return the pydantic model that an executor declares as ``Parameters``, or None.
+
+    Examples
+    --------
+    >>> declared_parameters(object) is None
+    True
+    """
+    declared = getattr(executor_class, "Parameters", None)
+    return declared if isinstance(declared, type) and issubclass(declared, BaseModel) else None
+
+
+def default_values(schema: type[BaseModel]) -> dict[str, Any]:
+    """
+    Return the defaults of a schema; fields that must be given are absent.
+
+    Examples
+    --------
+    >>> from pydantic import create_model
+    >>> default_values(create_model("P", years=(int, 20), region=(str, ...)))
+    {'years': 20}
+    """
+    return {
+        name: info.get_default(call_default_factory=True, validated_data={})
+        for name, info in schema.model_fields.items()
+        if not info.is_required()
+    }
+
+
+def parameter_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
+    """
+    Say in one sentence each what is wrong with values.
+
+    Parameters
+    ----------
+    schema : type
+        The declared parameters.
+    values : mapping
+        What was given; defaults need not be.
+
+    Returns
+    -------
+    dict
+        Location -> sentence; ``("years",)`` for a field, ``("zones", 0, "rate")`` inside of one, ``()``
+        for a rule over several. Empty when all is well.
+
+    Examples
+    --------
+    >>> from pydantic import create_model, Field
+    >>> P = create_model("P", years=(int, Field(20, ge=1, le=500)))
+    >>> parameter_problems(P, {"years": 0, "yeers": 3})
+    {('yeers',): "no such parameter. Did you mean 'years'? Known: years.", ('years',): '1 to 500 is allowed, got 0.'}
+    """
+    problems = _unknown(schema, values) | _booleans_for_numbers(schema, values)
+    known = {name: value for name, value in values.items() if (name,) not in problems}
+    try:
+        schema.model_validate(known)
+    except ValidationError as error:
+        for detail in error.errors():
+            location = _without_branches(detail["loc"], schema)
+            if location not in problems:
+                problems[location] = _sentence(detail, schema)
+    return problems
+
+
+def resolve_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Check what was given against what the executor declares, and fill in the defaults.
+
+    An executor that declares nothing takes everything, but what its ``required_parameters`` names must
+    be there.
+
+    Raises
+    ------
+    ParameterError
+        With every problem in one message.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> resolve_parameters(SteppingExecutor, {"n_steps": 2})
+    {'n_steps': 2}
+    """
+    schema = declared_parameters(executor_class)
+    if schema is None:
+        required = getattr(executor_class, "required_parameters", None) or ()
+        problems: dict[Location, str] = {(name,): "a value is needed." for name in required if name not in given}
+    else:
+        problems = parameter_problems(schema, given)
+    if problems:
+        raise ParameterError(problem_text(executor_class, problems))
+    return dict(given) if schema is None else schema.model_validate(dict(given)).model_dump()
+
+
+def problem_text(executor_class: type[Any], problems: Mapping[Location, str]) -> str:
+    """
+    Put problems into one message.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> problem_text(SteppingExecutor, {("years",): "1 to 500 is allowed, got 0."})
+    'testing_stepping cannot run with these parameters. years: 1 to 500 is allowed, got 0.'
+    """
+    name = getattr(executor_class, "name", executor_class.__name__)
+    listing = " ".join(f"{'.'.join(map(str, loc)) or 'together'}: {sentence}" for loc, sentence in problems.items())
+    return f"{name} cannot run with these parameters. {listing}"
+
+
+def allowed_text(info: FieldInfo) -> str:
+    """
+    Say what a field allows, as far as it is declared.
+
+    Examples
+    --------
+    >>> from pydantic import create_model, Field
+    >>> allowed_text(create_model("P", years=(int, Field(20, ge=1, le=500))).model_fields["years"])
+    '1 to 500'
+    """
+    choices = _choices(info.annotation)
+    if choices:
+        return "one of " + ", ".join(map(str, choices))
+    low, high = bounds(info)
+    if low is not None and high is not None:
+        return f"{low[0]} to {high[0]}" + _exclusive(low, high)
+    if low is not None:
+        return f"{'at least' if low[1] else 'more than'} {low[0]}"
+    if high is not None:
+        return f"{'at most' if high[1] else 'less than'} {high[0]}"
+    return ""
+
+
+Bound = tuple[float, bool]
+"""A limit and whether it is itself allowed."""
+
+
+def bounds(info: FieldInfo) -> tuple[Bound | None, Bound | None]:
+    """
+    Return the lower and upper limit that a field declares.
+
+    Examples
+    --------
+    >>> from pydantic import create_model, Field
+    >>> bounds(create_model("P", rate=(float, Field(1, gt=0))).model_fields["rate"])
+    ((0, False), None)
+    """
+    low: Bound | None = None
+    high: Bound | None = None
+    for rule in info.metadata:
+        for name, inclusive in (("ge", True), ("gt", False)):
+            if getattr(rule, name, None) is not None:
+                low = (getattr(rule, name), inclusive)
+        for name, inclusive in (("le", True), ("lt", False)):
+            if getattr(rule, name, None) is not None:
+                high = (getattr(rule, name), inclusive)
+    return low, high
+
+
+def unit(info: FieldInfo) -> str:
+    """
+    Return the unit that a field declares with ``json_schema_extra={"unit": ...}``, or an empty text.
+
+    Examples
+    --------
+    >>> from pydantic import create_model, Field
+    >>> unit(create_model("P", rate=(float, Field(1, json_schema_extra={"unit": "m/yr"}))).model_fields["rate"])
+    'm/yr'
+    """
+    extra = info.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def write_spec(model_name: str, parameters: Mapping[str, Any], *, onto: str = "") -> str:
+    r"""
+    Write parameters as TOML; what an existing text holds besides is kept, comments and order included.
+
+    Parameters
+    ----------
+    model_name : str
+        Becomes ``class`` of ``[model]`` where there is none.
+    parameters : mapping
+        A value that is None is left out, because TOML has no word for it.
+    onto : str
+        An existing TOML text; only values that differ are changed in it.
+
+    Raises
+    ------
+    ParameterError
+        When ``onto`` is not TOML.
+
+    Examples
+    --------
+    >>> print(write_spec("flood", {"years": 5}, onto="[model.parameters]\nyears = 3 # [yr]"))
+    [model]
+    class = "flood"
+    <BLANKLINE>
+    [model.parameters]
+    years = 5 # [yr]
+    """
+    import tomlkit  # noqa: PLC0415 -- only for those who save
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
+
+    try:
+        document = tomlkit.parse(onto)
+    except TOMLKitError as error:
+        raise ParameterError(f"The TOML text is not valid TOML: {error}.") from error
+    model: Any = document.setdefault("model", tomlkit.table())
+    if not ({"class", "name"} & set(model)):
+        model["class"] = model_name
+    nested = model.get("parameters")
+    if nested is None:
+        model["parameters"] = tomlkit.table()
+        nested = model["parameters"]
+    for name, value in parameters.items():
+        in_model = name in model and name not in nested and name not in METADATA_KEYS
+        _put(model if in_model else nested, name, _toml_value(value))
+    return tomlkit.dumps(document)
+
+
+def _put(table: Any, name: str, value: Any) -> None:
+    if value is None:
+        table.pop(name, None)
+        return
+    old = table.get(name)
+    if isinstance(old, MutableMapping) and isinstance(value, dict):
+        for gone in [key for key in old if key not in value]:
+            old.pop(gone)
+        for key, item in value.items():
+            _put(old, key, item)
+    elif _is_tables(old) and _is_tables(value) and len(old) == len(value):
+        for table_at, item in zip(old, value, strict=True):
+            for key, inner in item.items():
+                _put(table_at, key, inner)
+    elif old is None or not _same(old, value):
+        table[name] = value
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _same(old: Any, new: Any) -> bool:
+    plain = old.unwrap() if hasattr(old, "unwrap") else old
+    # 1 == 1.0 == True in Python, but not to a model that asks for one of them.
+    return type(plain) is type(new) and (plain == new or (plain != plain and new != new))  # noqa: PLR0124 -- NaN
+
+
+def _toml_value(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return _toml_value(value.value)
+    if isinstance(value, BaseModel):
+        return _toml_value(value.model_dump())
+    if isinstance(value, Mapping):
+        return {str(key): _toml_value(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_toml_value(item) for item in value if item is not None]
+    if isinstance(value, PurePath):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str | dt.datetime | dt.date | dt.time):
+        return value
+    if hasattr(value, "tolist"):  # numpy
+        return _toml_value(value.tolist())
+    raise ParameterError(
+        f"A value of type {type(value).__name__} cannot be written as TOML: {value!r:.80}. "
+        "TOML takes numbers, texts, true or false, dates, lists and tables."
+    )
+
+
+def _unknown(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
+    if schema.model_config.get("extra") == "allow":
+        return {}
+    names = list(schema.model_fields)
+    aliases = {info.alias for info in schema.model_fields.values() if info.alias}
+    return {
+        (name,): f"no such parameter. {did_you_mean(name, names)}"
+        for name in values
+        if name not in names and name not in aliases
+    }
+
+
+def _booleans_for_numbers(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
+    # pydantic reads true as 1; a person who wrote true for a number has made a mistake.
+    return {
+        (name,): f"a number is needed, got {_shown(value)}."
+        for name, value in values.items()
+        if isinstance(value, bool)
+        and name in schema.model_fields
+        and _plain_type(schema.model_fields[name].annotation) in (int, float)
+    }
+
+
+def _plain_type(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        rest = [part for part in typing.get_args(annotation) if part is not type(None)]
+        return rest[0] if len(rest) == 1 else annotation
+    return annotation
+
+
+def _choices(annotation: Any) -> list[Any]:
+    plain = _plain_type(annotation)
+    if typing.get_origin(plain) is typing.Literal:
+        return list(typing.get_args(plain))
+    if isinstance(plain, type) and issubclass(plain, enum.Enum):
+        return [member.value for member in plain]
+    return []
+
+
+def _exclusive(low: Bound, high: Bound) -> str:
+    left_out = [f"{limit}" for limit, inclusive in (low, high) if not inclusive]
+    return f", without {' and '.join(left_out)}" if left_out else ""
+
+
+def _without_branches(location: Location, schema: type[BaseModel]) -> Location:
+    # pydantic names the branch of a union inside the location; a person knows only fields and positions.
+    if len(location) > 1 and location[0] in schema.model_fields:
+        plain = _plain_type(schema.model_fields[str(location[0])].annotation)
+        if isinstance(plain, type) and issubclass(plain, BaseModel):
+            return (location[0], *_without_branches(location[1:], plain))
+        if typing.get_origin(plain) in (typing.Union, types.UnionType):
+            return location[:1]
+    return location
+
+
+_NEEDED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a table",
+    "model": "a table",
+    "date": "a date",
+    "finite": "a finite number",
+    "path": "a path",
+}
+_LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+
+
+def _sentence(detail: ErrorDetails, schema: type[BaseModel]) -> str:
+    kind, got, where = detail["type"], _shown(detail["input"]), detail["loc"]
+    if kind == "missing":
+        return "a value is needed."
+    if kind == "extra_forbidden":
+        return "no such parameter."
+    if kind == "value_error":
+        return f"{str(detail['ctx']['error']).rstrip('.')}."
+    allowed = ""
+    if len(where) == 1 and where[0] in schema.model_fields:
+        allowed = allowed_text(schema.model_fields[str(where[0])])
+    if kind in ("literal_error", "enum"):
+        return f"{allowed or 'one of ' + str(detail['ctx']['expected'])} is allowed, got {got}."
+    if kind in _LIMITS and allowed:
+        return f"{allowed} is allowed, got {got}."
+    if kind.startswith(tuple(_NEEDED)) and not kind.endswith(("too_short", "too_long", "mismatch")):
+        return f"{_NEEDED[kind.partition('_')[0]]} is needed, got {got}."
+    message = detail["msg"].replace("Input should", "it should").replace("Value should", "it should")
+    return f"{message[:1].lower()}{message[1:]}, got {got}."
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return f"{value!r:.80}"

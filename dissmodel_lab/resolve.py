@@ -1,0 +1,211 @@
+"""From what a person calls a model to the executor that runs it.
+
+A model is named by its registered name, a class (itself, or its name in the notebook), an import
+string ``package.module:Class``, or a TOML file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.errors import ExecutorNotFoundError, ParameterError, did_you_mean
+from dissmodel_lab.executor.base import ExecutorRegistry
+from dissmodel_lab.executor.events import Phase
+from dissmodel_lab.parameters import ModelSpec
+from dissmodel_lab.upstream import registered_executors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """An executor, ready to run, and what its TOML said."""
+
+    executor: Any
+    """An instance with the four phases."""
+    spec: ModelSpec = field(default_factory=ModelSpec)
+
+    @property
+    def executor_class(self) -> type[Any]:
+        """The executor's class."""
+        return type(self.executor)
+
+    @property
+    def name(self) -> str:
+        """The model's name; the class's when it has none."""
+        return str(getattr(self.executor_class, "name", "") or self.executor_class.__name__)
+
+
+def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> ResolvedModel:
+    """
+    Find the executor that a model's name, class, import string or TOML file stands for.
+
+    Parameters
+    ----------
+    model : str, Path, type, object or ModelSpec
+        What the person named.
+    namespace : mapping, optional
+        The notebook's variables, in which classes are looked up by their name.
+
+    Raises
+    ------
+    ExecutorNotFoundError
+        When nothing fits; the message says what is known.
+    ParameterError
+        When a TOML file is malformed or names no model.
+
+    Examples
+    --------
+    >>> resolve_model("coastal_flood").executor_class.__name__
+    'CoastalFlood'
+    >>> resolve_model("coastal_flod")
+    Traceback (most recent call last):
+    dissmodel_lab.errors.ExecutorNotFoundError: No model is called 'coastal_flod'. Did you mean ...
+    """
+    if isinstance(model, ModelSpec):
+        return _from_spec(model, namespace)
+    if isinstance(model, Path) or (isinstance(model, str) and model.lower().endswith(".toml")):
+        return _from_spec(ModelSpec.from_path(model), namespace)
+    if isinstance(model, str):
+        return ResolvedModel(_instance(_class_by_name(model, namespace or {})))
+    return ResolvedModel(_instance(model))
+
+
+def known_models(namespace: Mapping[str, Any] | None = None) -> dict[str, type[Any]]:
+    """
+    Return every model that can be named without an import string, sorted by name.
+
+    Parameters
+    ----------
+    namespace : mapping, optional
+        The notebook's variables; executor classes among them count by their model's name.
+
+    Examples
+    --------
+    >>> set(known_models()) >= {"coastal_flood", "forest_fire", "game_of_life"}
+    True
+    """
+    import dissmodel_lab.models  # noqa: F401, PLC0415 -- registers the built-in models, at first use
+
+    own = {name: ExecutorRegistry.get(name) for name in ExecutorRegistry.list()}
+    in_notebook = {
+        getattr(value, "name", None) or key: value
+        for key, value in (namespace or {}).items()
+        if isinstance(value, type) and _is_executor(value) and not key.startswith("_")
+    }
+    found = {**registered_executors(), **own, **in_notebook}
+    return {name: found[name] for name in sorted(found) if isinstance(name, str)}
+
+
+def import_path(executor_class: type[Any]) -> str:
+    """
+    Return ``package.module:Class``.
+
+    Examples
+    --------
+    >>> import_path(dict)
+    'builtins:dict'
+    """
+    return f"{executor_class.__module__}:{executor_class.__qualname__}"
+
+
+def _from_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None) -> ResolvedModel:
+    if not spec.model:
+        raise ParameterError('The TOML names no model. Add for example: [model] class = "coastal_flood".')
+    if spec.executor_module:
+        _import(spec.executor_module, spec.executor_module)
+    return ResolvedModel(_instance(_class_by_name(spec.model, namespace or {})), spec)
+
+
+def _class_by_name(name: str, namespace: Mapping[str, Any]) -> type[Any]:
+    if ":" in name:
+        return _class_by_path(name)
+    if name in namespace and isinstance(namespace[name], type):
+        return _checked(namespace[name])
+    known = known_models(namespace)
+    if name not in known:
+        raise ExecutorNotFoundError(
+            f"No model is called {name!r}. {did_you_mean(name, known)} "
+            "A model outside this list is named by its import path, package.module:Class, or by a .toml file."
+        )
+    return known[name]
+
+
+def _class_by_path(path: str) -> type[Any]:
+    module_name, _, class_name = path.partition(":")
+    found: Any = _import(module_name, path)
+    for part in class_name.split("."):
+        if not hasattr(found, part):
+            classes = [key for key, value in vars(found).items() if isinstance(value, type) and _is_executor(value)]
+            raise ExecutorNotFoundError(
+                f"The module {module_name!r} has no {class_name!r}. {did_you_mean(class_name, classes)}"
+            )
+        found = getattr(found, part)
+    return _checked(found)
+
+
+def _import(module_name: str, wanted: str) -> Any:
+    try:
+        with _undisturbed():
+            return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise  # the module is there, but something that it needs is not: its own traceback says it best
+        raise ExecutorNotFoundError(
+            f"{wanted!r} names a module that is not installed: {error.name!r}. Install its package, or check "
+            "the spelling; an import path is written package.module:Class."
+        ) from error
+    except ValueError as error:  # an empty or relative module name
+        raise ExecutorNotFoundError(f"{wanted!r} is no import path ({error}). Write package.module:Class.") from error
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    # Some executors' packages switch matplotlib to Agg when imported, which ends inline plots in the notebook.
+    folder = os.getcwd()  # noqa: PTH109 -- compared and restored as the system has it
+    matplotlib = sys.modules.get("matplotlib")
+    backend = matplotlib.rcParams._get_backend_or_none() if matplotlib else None  # noqa: SLF001 -- public access would choose one
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        if matplotlib is not None and backend and matplotlib.get_backend() != backend:
+            matplotlib.use(backend)
+
+
+def _is_executor(candidate: Any) -> bool:
+    phases = (getattr(candidate, phase, None) for phase in Phase)
+    return all(callable(method) and not getattr(method, "__isabstractmethod__", False) for method in phases)
+
+
+def _checked(candidate: Any) -> type[Any]:
+    if isinstance(candidate, type) and _is_executor(candidate):
+        return candidate
+    missing = [
+        phase.value
+        for phase in Phase
+        if not callable(getattr(candidate, phase, None))
+        or getattr(getattr(candidate, phase), "__isabstractmethod__", False)
+    ]
+    name = getattr(candidate, "__name__", repr(candidate))
+    raise ExecutorNotFoundError(
+        f"{name} is no executor: it lacks {', '.join(missing) or 'a class'}. "
+        "An executor is a class with the methods validate, load, run and save."
+    )
+
+
+def _instance(model: Any) -> Any:
+    if not isinstance(model, type):
+        if _is_executor(model):
+            return model
+        raise ExecutorNotFoundError(
+            f"{model!r:.80} is no model. Give a name, a class, an import path 'package.module:Class' or a .toml file."
+        )
+    return _checked(model)()

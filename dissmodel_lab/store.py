@@ -1,0 +1,404 @@
+"""Where runs are kept: a folder each, with its record, its journal and its output.
+
+The folders are the truth. They are made so that a run can be killed at any moment: the record is on
+disk, whole, from before the first phase on, and is only ever replaced in one step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import psutil
+from pydantic import ValidationError
+
+from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError
+from dissmodel_lab.executor.events import (
+    Event,
+    LogLine,
+    PhaseFailed,
+    PhaseFinished,
+    PhaseStarted,
+    StepFinished,
+)
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
+from dissmodel_lab.index import RunEntry, RunIndex
+from dissmodel_lab.redaction import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORD_NAME = "record.json"
+JOURNAL_NAME = "journal.jsonl"
+STORE_VARIABLE = "DISSMODEL_LAB_STORE"
+
+LOST = "lost"
+UNREADABLE = "unreadable"
+
+
+class RunFolder:
+    """
+    The folder of one run, while it runs.
+
+    It listens to the run and writes its journal: one JSON line an event, so that a killed run can still
+    tell how far it came.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.partial = folder / "partial"
+        """Where the executor writes; only what is complete leaves it."""
+        self.beside: Path | None = None
+        """The second record, ``<output>.record.json``, once an output was asked for."""
+        self._journal: TextIO | None = None
+
+    @property
+    def record_path(self) -> Path:
+        """Path of the record."""
+        return self.folder / RECORD_NAME
+
+    def write(self, record: ExperimentRecord, *, durable: bool = True) -> None:
+        """
+        Write the record, and the one beside the output, each in one step.
+
+        Parameters
+        ----------
+        record : ExperimentRecord
+            As it is now.
+        durable : bool
+            Wait until the disk has it, so that it survives a power cut; a kill it survives anyway.
+        """
+        text = record.model_dump_json(indent=2).encode()
+        write_atomic(self.record_path, text, durable=durable)
+        if self.beside is not None:
+            write_atomic(self.beside, text, durable=durable)
+
+    def reserve(self, beside: Path, record: ExperimentRecord) -> None:
+        """
+        Take the name of the record beside an output; this also proves that its folder can be written.
+
+        Raises
+        ------
+        OutputError
+            When the name is taken or the folder cannot be written.
+        """
+        try:
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("xb") as file:
+                file.write(record.model_dump_json(indent=2).encode())
+        except FileExistsError as error:
+            raise OutputError(
+                f"{str(beside)!r} is the record of another run and is never replaced. Choose another --output."
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"The folder {str(beside.parent)!r} cannot be written: {error.strerror or error}. "
+                "Choose another --output, or leave it out for a folder of the run's own."
+            ) from error
+        self.beside = beside
+
+    def close(self) -> None:
+        """Close the journal and drop the empty folder of partial files."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        try:
+            self.partial.rmdir()
+        except OSError:  # not there, or it holds what a failed save left: that is kept
+            return
+
+    def __call__(self, event: Event) -> None:
+        """
+        Write an event into the journal.
+
+        Parameters
+        ----------
+        event : Event
+            One of :mod:`dissmodel_lab.executor.events`.
+        """
+        line = _journal_line(event)
+        if line is None:
+            return
+        if self._journal is None:
+            self._journal = (self.folder / JOURNAL_NAME).open("a", encoding="utf-8", buffering=1)
+        line["at"] = datetime.now(UTC).isoformat()
+        self._journal.write(json.dumps(line) + "\n")
+
+
+class RunStore:
+    """
+    A folder of runs.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        ``experiments`` in the working folder when not given, or what ``DISSMODEL_LAB_STORE`` says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> RunStore(tempfile.mkdtemp()).entries()
+    []
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root or os.environ.get(STORE_VARIABLE) or "experiments")
+        self._index = RunIndex(self.root)
+
+    @property
+    def inputs(self) -> Path:
+        """Where sample inputs are written."""
+        return self.root / "inputs"
+
+    def begin(self, record: ExperimentRecord) -> RunFolder:
+        """
+        Make the run's folder and write its record, before anything else happens.
+
+        Raises
+        ------
+        OutputError
+            When the store cannot be written.
+        """
+        moment = record.created_at.strftime("%Y%m%dT%H%M%S")
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", record.model_name).strip("-.")[:60] or "model"
+        run = RunFolder(self.root / f"{moment}-{name}-{record.experiment_id[:8]}")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            run.folder.mkdir()
+            run.partial.mkdir()
+            run.write(record, durable=False)
+        except OSError as error:
+            raise OutputError(
+                f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. Nothing was run. "
+                f"Make the folder writable, or set {STORE_VARIABLE} to another."
+            ) from error
+        return run
+
+    def end(self, run: RunFolder, record: ExperimentRecord) -> None:
+        """
+        Write the closed record and index it.
+
+        Raises
+        ------
+        OutputError
+            When the record cannot be written; the one written before the run stays.
+        """
+        run.close()
+        try:
+            run.write(record)
+        except OSError as error:
+            raise OutputError(
+                f"The record of run {record.experiment_id[:8]} could not be brought up to date in "
+                f"{str(run.folder)!r}: {error.strerror or error}. It ended as {record.status}; "
+                "make room on the disk."
+            ) from error
+        self._index.add(run.record_path, entry_of(record, run.folder))
+
+    def entries(self) -> list[RunEntry]:
+        """
+        List all runs, newest first; what cannot be read is listed too, as unreadable.
+
+        Records that are new or changed since the last listing are read; the others come from the index.
+        """
+        found = [self._alive_or_lost(entry) for entry in self._index.refresh(self._record_files(), _read_entry)]
+        return sorted(found, key=lambda entry: entry.created_at, reverse=True)
+
+    def find(self, run_id: str) -> RunEntry:
+        """
+        Return the run whose id begins with ``run_id``; ``last`` is the newest.
+
+        Raises
+        ------
+        RunNotFoundError
+            When none or several fit.
+        """
+        entries = self.entries()
+        if run_id == "last" and entries:
+            return entries[0]
+        fitting = [entry for entry in entries if run_id and entry.experiment_id.startswith(run_id)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            ids = ", ".join(entry.experiment_id[:12] for entry in fitting[:5])
+            raise RunNotFoundError(f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters.")
+        newest = ", ".join(entry.experiment_id[:8] for entry in entries[:5]) or "none yet"
+        raise RunNotFoundError(
+            f"No run in {str(self.root)!r} begins with {run_id!r}. Newest: {newest}. See them all with: runs."
+        )
+
+    def read(self, run_id: str) -> ExperimentRecord:
+        """
+        Return the record of the run whose id begins with ``run_id``.
+
+        Raises
+        ------
+        RunNotFoundError
+            When none or several fit, or the record cannot be read.
+        """
+        entry = self.find(run_id)
+        if entry.status == UNREADABLE:
+            raise RunNotFoundError(f"The record in {str(entry.folder)!r} cannot be read: {entry.problem}")
+        return read_record(entry.folder / RECORD_NAME)
+
+    def _record_files(self) -> Iterator[Path]:
+        try:
+            with os.scandir(self.root) as items:
+                for item in items:
+                    record = Path(item.path, RECORD_NAME)
+                    if item.is_dir() and record.is_file():
+                        yield record
+        except FileNotFoundError:
+            return
+
+    @staticmethod
+    def _alive_or_lost(entry: RunEntry) -> RunEntry:
+        if entry.status != RunStatus.RUNNING:
+            return entry
+        record = _try_read(entry.folder / RECORD_NAME)
+        lost = record is not None and not _is_alive(record)
+        phase = _journal_phase(entry.folder / JOURNAL_NAME)
+        if not lost:
+            return replace(entry, phase=phase)
+        return replace(entry, status=LOST, phase=phase, problem=f"the process ended in phase {phase or 'validate'}")
+
+
+def read_record(path: str | Path) -> ExperimentRecord:
+    """
+    Read a record file, of this or an older version, or of PyPI ``dissmodel``.
+
+    Raises
+    ------
+    LabError
+        When the file is missing or holds no record.
+
+    Examples
+    --------
+    >>> read_record("no/such.record.json")
+    Traceback (most recent call last):
+    dissmodel_lab.errors.LabError: The record 'no/such.record.json' cannot be read: No such file or directory.
+    """
+    try:
+        return ExperimentRecord.model_validate_json(Path(path).read_bytes())
+    except OSError as error:
+        raise LabError(f"The record {str(path)!r} cannot be read: {error.strerror or error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LabError(
+            f"{str(path)!r} holds no record: {first['msg']}{f' (field {where})' if where else ''}."
+        ) from error
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """
+    Write a file so that a reader sees the old or the new content, never a part.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder must exist.
+    content : bytes
+        The whole file.
+    durable : bool
+        Wait until the disk has it (fsync).
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; the old content is still there then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp(), "a.txt")
+    >>> write_atomic(target, b"whole")
+    >>> target.read_bytes()
+    b'whole'
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def entry_of(record: ExperimentRecord, folder: Path) -> RunEntry:
+    """Summarise a record for a listing."""
+    seconds = record.metrics.get("time_total_sec")
+    return RunEntry(
+        experiment_id=record.experiment_id,
+        model_name=record.model_name,
+        status=record.status,
+        created_at=record.created_at,
+        folder=folder,
+        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        phase=record.failed_phase or "",
+        problem=redact_text(record.error or ""),
+    )
+
+
+def _read_entry(path: Path) -> RunEntry:
+    try:
+        return entry_of(read_record(path), path.parent)
+    except LabError as error:
+        moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return RunEntry(path.parent.name, "", UNREADABLE, moment, path.parent, problem=str(error))
+
+
+def _try_read(path: Path) -> ExperimentRecord | None:
+    try:
+        return read_record(path)
+    except LabError:  # replaced or removed since it was listed
+        return None
+
+
+def _is_alive(record: ExperimentRecord) -> bool:
+    facts = record.provenance
+    if facts is None or facts.process_id is None:
+        return False  # nothing says who runs it
+    if facts.hostname != socket.gethostname():
+        return True  # another machine's process cannot be seen from here: believed, not known
+    try:
+        started = psutil.Process(facts.process_id).create_time()
+    except psutil.Error:
+        return False
+    return facts.process_started is None or abs(started - facts.process_started) < 1.0
+
+
+def _journal_phase(path: Path) -> str:
+    phase = ""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if '"phase_started"' in line:
+                    phase = str(json.loads(line)["phase"])
+    except (OSError, ValueError, KeyError):  # no journal yet, or a line cut off by a kill
+        return phase
+    return phase
+
+
+def _journal_line(event: Event) -> dict[str, object] | None:
+    match event:
+        case PhaseStarted():
+            return {"event": "phase_started", "phase": event.phase.value}
+        case PhaseFinished() | PhaseFailed():
+            usage = event.usage.model_dump(mode="json")
+            return {"event": f"phase_{usage['status']}", "phase": event.phase.value, **usage}
+        case StepFinished():
+            return {"event": "step", "step": event.step, "n_steps": event.n_steps, "label": event.label}
+        case LogLine():
+            return {"event": "log", "text": redact_text(event.text)}
+        case _:
+            return None

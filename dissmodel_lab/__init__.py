@@ -1,3 +1,161 @@
-"""dissmodel_lab."""
+"""
+Run, see, trust and share spatial simulations from a notebook cell.
+
+The flow: parameters -> record -> phases (validate, load, run, save) -> artifacts -> store -> views.
+
+=====================  ==========================================================================
+``errors``             what can go wrong before a model's own code is to blame
+``redaction``          keeps secrets out of everything that is written or shown
+``executor``           the contract: record, executor, phases, events
+``parameters``         declared, typed or read from TOML -> a checked dict
+``upstream``           the only module that knows PyPI ``dissmodel``
+``resolve``            a model's name -> an executor
+``sources``            the input: is it there, what is its SHA-256
+``rasters``            rasters in memory and their way from and to a file
+``artifacts``          where an output goes, how it gets there whole, the hash of its content
+``provenance``         cell, notebook, git, versions, host
+``index``, ``store``   a folder a run, and a cache over the folders
+``runs``               THE FRONT DOOR: :func:`run`
+``models``             the built-in models: the examples to copy
+``progress``           events -> what can be said of a run right now
+``maps``               data -> pixels, bounds, legend
+``texts``, ``views``   what a person sees, in a terminal and in a notebook
+``commands``           one command grammar for both
+``magics``, ``cli``    its two doors
+=====================  ==========================================================================
+
+Importing this package loads none of them: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from dissmodel_lab.cli import run_cli
+    from dissmodel_lab.errors import LabError
+    from dissmodel_lab.executor import (
+        DataSource,
+        ExecutorRegistry,
+        ExperimentRecord,
+        JobRequest,
+        ModelExecutor,
+        Parameters,
+        execute_lifecycle,
+        report_step,
+        steps,
+    )
+    from dissmodel_lab.maps import preview
+    from dissmodel_lab.rasters import Raster, read_raster, write_raster
+    from dissmodel_lab.runs import run, validate
+    from dissmodel_lab.store import RunStore, read_record
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DataSource",
+    "ExecutorRegistry",
+    "ExperimentRecord",
+    "JobRequest",
+    "LabError",
+    "ModelExecutor",
+    "Parameters",
+    "Raster",
+    "RunStore",
+    "execute_lifecycle",
+    "preview",
+    "read_raster",
+    "read_record",
+    "report_step",
+    "run",
+    "run_cli",
+    "steps",
+    "validate",
+    "write_raster",
+]
+
+_HOMES = {
+    "LabError": "errors",
+    "DataSource": "executor",
+    "ExecutorRegistry": "executor",
+    "ExperimentRecord": "executor",
+    "JobRequest": "executor",
+    "ModelExecutor": "executor",
+    "Parameters": "executor",
+    "execute_lifecycle": "executor",
+    "report_step": "executor",
+    "steps": "executor",
+    "Raster": "rasters",
+    "read_raster": "rasters",
+    "write_raster": "rasters",
+    "RunStore": "store",
+    "read_record": "store",
+    "run": "runs",
+    "validate": "runs",
+    "preview": "maps",
+    "run_cli": "cli",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 -- only when a name is used
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """
+    Add ``%dissmodel`` to a notebook: ``%load_ext dissmodel_lab``.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The running IPython.
+    """
+    from dissmodel_lab.magics import load  # noqa: PLC0415
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """
+    Take ``%dissmodel`` away: ``%unload_ext dissmodel_lab``.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The running IPython.
+    """
+    from dissmodel_lab.magics import unload  # noqa: PLC0415
+
+    unload(shell)
+
+
+def _record_bundle(record: Any, **_: Any) -> dict[str, str]:
+    from dissmodel_lab.views.record import record_bundle  # noqa: PLC0415
+
+    return record_bundle(record)
+
+
+def _teach_ipython() -> None:
+    # A record shows itself in a notebook; records are data and must not know of their pictures.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        bundles = shell.display_formatter.mimebundle_formatter
+        bundles.for_type_by_name("dissmodel_lab.executor.schemas", "ExperimentRecord", _record_bundle)
+
+
+_teach_ipython()

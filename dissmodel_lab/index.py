@@ -6,8 +6,10 @@ store, a file system without locks, a damaged file) every record is read instead
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import closing, contextmanager
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -123,19 +125,48 @@ class RunIndex:
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=5.0)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # a cache need not survive a power cut
-            connection.execute(_TABLE)
+        with _LOCK:
+            connection = _connection(self._path)
             with connection:
                 yield connection
 
     def _set_aside(self) -> None:
         # Renamed, not deleted: it may help to find out what damaged it.
+        with _LOCK:
+            _drop(self._path)
         for suffix in ("", "-wal", "-shm"):
             damaged = Path(f"{self._path}{suffix}")
             if damaged.exists():
                 damaged.replace(f"{damaged}.damaged")
+
+
+# Opening and closing costs ten times what an insert does, so a process keeps its few newest connections.
+# A connection is not carried over a fork, nor used for a file that was removed and made again.
+_KEPT = 4
+_LOCK = threading.RLock()
+_connections: dict[tuple[Path, int], tuple[sqlite3.Connection, int]] = {}
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    key = (path.absolute(), os.getpid())
+    kept = _connections.get(key)
+    if kept is not None and path.exists() and path.stat().st_ino == kept[1]:
+        return kept[0]
+    _drop(path)
+    for oldest in list(_connections)[: max(0, len(_connections) - _KEPT + 1)]:
+        _drop(oldest[0])
+    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")  # a cache need not survive a power cut
+    connection.execute(_TABLE)
+    _connections[key] = (connection, path.stat().st_ino)
+    return connection
+
+
+def _drop(path: Path) -> None:
+    kept = _connections.pop((path.absolute(), os.getpid()), None)
+    if kept is not None:
+        kept[0].close()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

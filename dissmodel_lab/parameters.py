@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from dissmodel_lab.errors import ParameterError, did_you_mean
 
@@ -173,6 +173,24 @@ def declared_parameters(executor_class: type[Any]) -> type[BaseModel] | None:
     """
     declared = getattr(executor_class, "Parameters", None)
     return declared if isinstance(declared, type) and issubclass(declared, BaseModel) else None
+
+
+def schema_of_values(values: Mapping[str, Any]) -> type[BaseModel]:
+    """
+    Make a schema for an executor that declares nothing, from values it is known to take.
+
+    Parameters
+    ----------
+    values : mapping
+        Each becomes the default of a field of its own type; a table becomes any table.
+
+    Examples
+    --------
+    >>> schema_of_values({"years": 5, "name": "a"}).model_fields["years"].annotation
+    <class 'int'>
+    """
+    fields: dict[str, Any] = {name: (type(value), value) for name, value in values.items()}
+    return create_model("Parameters", __config__={"extra": "allow", "protected_namespaces": ()}, **fields)
 
 
 def default_values(schema: type[BaseModel]) -> dict[str, Any]:

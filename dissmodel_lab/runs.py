@@ -102,6 +102,52 @@ def run(
     return record
 
 
+def validate(
+    model: Any,
+    *,
+    source: str | Path | DataSource | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    toml: str | Path | ModelSpec | None = None,
+    store: str | Path | RunStore | None = None,
+    namespace: Mapping[str, Any] | None = None,
+) -> ExperimentRecord:
+    """
+    Check model, parameters and input as the phase ``validate`` of a run would; nothing is run or kept.
+
+    Parameters
+    ----------
+    model, source, parameters, toml, store, namespace
+        As :func:`run` takes them.
+
+    Returns
+    -------
+    ExperimentRecord
+        In memory, with the parameters resolved; its status is ``pending``.
+
+    Raises
+    ------
+    LabError
+        With everything that :func:`run` would refuse.
+    Exception
+        Whatever the executor's own ``validate`` raises.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> validate("game_of_life", parameters={"generations": -1}, store=tempfile.mkdtemp())
+    Traceback (most recent call last):
+    dissmodel_lab.errors.ParameterError: game_of_life cannot run with these parameters. generations: ...
+    """
+    resolved = _resolve(model, toml, namespace)
+    keep = store if isinstance(store, RunStore) else RunStore(store)
+    record = _new_record(resolved, source, parameters or {}, None, Caller())
+    record.status, record.started_at = RunStatus.PENDING.value, None
+    check_parameters(resolved, record)
+    check_input(resolved, record, keep)
+    resolved.executor.validate(record)
+    return record
+
+
 def _resolve(model: Any, toml: str | Path | ModelSpec | None, namespace: Mapping[str, Any] | None) -> ResolvedModel:
     resolved = resolve_model(model, namespace=namespace)
     if toml is None:
@@ -140,6 +186,41 @@ def _new_record(
     )
 
 
+def check_parameters(resolved: ResolvedModel, record: ExperimentRecord) -> None:
+    """
+    Resolve a record's parameters, in ``parameters`` and, for older executors, in ``resolved_spec`` too.
+
+    Raises
+    ------
+    ParameterError
+        With every problem.
+    """
+    values = resolve_parameters(resolved.executor_class, record.parameters)
+    record.parameters = values
+    model = record.resolved_spec.get("model", {})
+    overridden = {key: values[key] for key in values if key in model}
+    record.resolved_spec = {"model": {"class": record.model_name, **model, **overridden, "parameters": dict(values)}}
+    seed = values.get("seed")
+    if record.provenance is not None and isinstance(seed, int):
+        record.provenance.seed = seed
+
+
+def check_input(resolved: ResolvedModel, record: ExperimentRecord, store: RunStore) -> None:
+    """
+    Take the model's sample when no input is named, and see that the input can be read.
+
+    Raises
+    ------
+    SourceError
+        When it cannot.
+    """
+    if not record.source.uri:
+        offered = getattr(resolved.executor_class, "default_source", None)
+        sample = offered(store.inputs) if callable(offered) else None
+        record.source = sample if sample is not None else record.source
+    check_source(record.source)
+
+
 class _Care:
     """What the lab does around the phases, a PhaseHook: check before, hash and put away after."""
 
@@ -163,8 +244,11 @@ class _Care:
 
     def before(self, phase: Phase, value: Any) -> None:
         if phase is Phase.VALIDATE:
-            self._check_parameters()
-            self._check_source()
+            check_parameters(self._resolved, self._record)
+            if self._in_memory:
+                self._record.add_log("The input was given in memory; it has no path and no checksum.")
+            else:
+                check_input(self._resolved, self._record, self._store)
             self._check_output()
             self._folder.write(self._record, durable=False)
         elif phase is Phase.LOAD:
@@ -179,30 +263,6 @@ class _Care:
         elif phase is Phase.SAVE:
             self._notice_changed_input()
             self._put_away()
-
-    def _check_parameters(self) -> None:
-        record = self._record
-        values = resolve_parameters(self._resolved.executor_class, record.parameters)
-        record.parameters = values
-        model = record.resolved_spec.get("model", {})
-        overridden = {key: values[key] for key in values if key in model}
-        record.resolved_spec = {
-            "model": {"class": record.model_name, **model, **overridden, "parameters": dict(values)}
-        }
-        seed = values.get("seed")
-        if record.provenance is not None and isinstance(seed, int):
-            record.provenance.seed = seed
-
-    def _check_source(self) -> None:
-        record = self._record
-        if self._in_memory:
-            record.add_log("The input was given in memory; it has no path and no checksum.")
-            return
-        if not record.source.uri:
-            offered = getattr(self._resolved.executor_class, "default_source", None)
-            sample = offered(self._store.inputs) if callable(offered) else None
-            record.source = sample if sample is not None else record.source
-        check_source(record.source)
 
     def _check_output(self) -> None:
         if self._wanted is None:
@@ -240,6 +300,7 @@ class _Care:
             self._wanted = self._wanted.with_name(self._wanted.name + suffix)
         name = self._wanted.name if self._wanted is not None else f"output{suffix}"
         self._staged = self._folder.partial / name
+        self._folder.partial.mkdir()
         if isinstance(result, dict):
             self._staged.mkdir()
         self._record.output_path = str(self._staged)

@@ -171,7 +171,7 @@ class RunStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             run.folder.mkdir()
-            run.partial.mkdir()
+            record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
             run.write(record, durable=False)
         except OSError as error:
             raise OutputError(
@@ -284,7 +284,7 @@ def read_record(path: str | Path) -> ExperimentRecord:
     dissmodel_lab.errors.LabError: The record 'no/such.record.json' cannot be read: No such file or directory.
     """
     try:
-        return ExperimentRecord.model_validate_json(Path(path).read_bytes())
+        record = ExperimentRecord.model_validate_json(Path(path).read_bytes())
     except OSError as error:
         raise LabError(f"The record {str(path)!r} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
@@ -293,6 +293,8 @@ def read_record(path: str | Path) -> ExperimentRecord:
         raise LabError(
             f"{str(path)!r} holds no record: {first['msg']}{f' (field {where})' if where else ''}."
         ) from error
+    record._record_path = Path(path)  # noqa: SLF001 -- the store alone knows where a record lies
+    return record
 
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dissmodel_lab.executor.schemas import PhaseUsage
+    from dissmodel_lab.executor.schemas import ExperimentRecord, PhaseUsage
 
 
 class Phase(StrEnum):
@@ -23,6 +23,13 @@ class Phase(StrEnum):
     LOAD = "load"
     RUN = "run"
     SAVE = "save"
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run begins; its record will change until :class:`RunFinished`."""
+
+    record: ExperimentRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +88,5 @@ class RunFinished:
     error: BaseException | None = None
 
 
-Event = PhaseStarted | PhaseFinished | PhaseFailed | StepFinished | LogLine | RunFinished
+Event = RunStarted | PhaseStarted | PhaseFinished | PhaseFailed | StepFinished | LogLine | RunFinished
 Observer = Callable[[Event], None]

@@ -23,6 +23,7 @@ from dissmodel_lab.executor.events import (
     PhaseFinished,
     PhaseStarted,
     RunFinished,
+    RunStarted,
     StepFinished,
 )
 from dissmodel_lab.executor.meter import PhaseMeter
@@ -97,6 +98,7 @@ def execute_lifecycle(
     with _active(runner), _live_log(record, runner.tell):
         record.status = RunStatus.RUNNING.value
         record.started_at = utc_now()
+        runner.tell(RunStarted(record))
         try:
             runner.all_phases(data)
         except KeyboardInterrupt as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     model_validator,
 )
 
@@ -243,6 +245,28 @@ class ExperimentRecord(_Schema):
     error: Text | None = None
     """``Type: message`` of the exception that ended the run; the traceback is in ``logs``."""
     provenance: Provenance | None = None
+
+    _record_path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def record_path(self) -> Path | None:
+        """Where this record lies on disk; None while it is in memory only. Not part of the JSON."""
+        return self._record_path
+
+    def artifact_path(self, name: str = "output") -> Path | None:
+        """
+        Return where an artifact lies, seen from the record's own folder; None when no path is known.
+
+        Examples
+        --------
+        >>> ExperimentRecord(artifact_paths={"output": "out/flood.tif"}).artifact_path().as_posix()
+        'out/flood.tif'
+        """
+        said = self.artifact_paths.get(name) or (self.output_path if name == "output" else None)
+        if not said:
+            return None
+        beside = self._record_path.parent / said if self._record_path is not None else Path(said)
+        return beside if beside.exists() else Path(said)
 
     @property
     def output_sha256(self) -> str | None:

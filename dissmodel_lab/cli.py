@@ -1,0 +1,267 @@
+"""The terminal's door: ``dissmodel-lab``, and :func:`run_cli` for a modeller's own file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from dissmodel_lab import commands
+from dissmodel_lab.errors import LabError
+from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
+from dissmodel_lab.progress import Progress, bytes_text, duration_text
+from dissmodel_lab.provenance import Caller
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.runs import run, validate
+from dissmodel_lab.store import RunStore
+from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, model_rows, record_text, run_row, table_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dissmodel_lab.executor.events import Event
+    from dissmodel_lab.executor.schemas import ExperimentRecord
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
+
+_TERMINAL_COMMANDS = (
+    commands.MODELS,
+    commands.RUN,
+    commands.VALIDATE,
+    commands.SHOW,
+    commands.RUNS,
+    commands.HELP,
+)
+_MODEL_COMMANDS = (commands.RUN, commands.VALIDATE, commands.SHOW, commands.HELP)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run a command of ``dissmodel-lab``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words behind the program's name; ``sys.argv`` when not given.
+
+    Returns
+    -------
+    int
+        0 when all went well, 1 when a model failed, 2 when the command cannot be carried out, 130 when
+        the run was cancelled.
+
+    Examples
+    --------
+    >>> main(["help"])
+    dissmodel-lab COMMAND [options]
+    ...
+    0
+    """
+    return _Terminal(commands.Grammar("dissmodel-lab", _TERMINAL_COMMANDS)).main(argv)
+
+
+def run_cli(executor_class: type[Any], argv: Sequence[str] | None = None) -> NoReturn:
+    """
+    Give a modeller's own file the commands run, validate and show; ends the program with their exit code.
+
+    Parameters
+    ----------
+    executor_class : type
+        The executor that the file defines.
+    argv : sequence of str, optional
+        The words behind the file's name; ``sys.argv`` when not given.
+
+    Raises
+    ------
+    SystemExit
+        Always.
+
+    Examples
+    --------
+    Write at the end of a file::
+
+        if __name__ == "__main__":
+            run_cli(MyExecutor)
+
+    and call ``python my_model.py run --param years=5``.
+    """
+    name = str(getattr(executor_class, "name", "") or executor_class.__name__)
+    grammar = commands.Grammar(f"python {sys.argv[0]}", _MODEL_COMMANDS, model=name)
+    sys.exit(_Terminal(grammar, executor_class).main(argv))
+
+
+class _Terminal:
+    def __init__(self, grammar: commands.Grammar, executor_class: type[Any] | None = None) -> None:
+        self._grammar = grammar
+        self._executor_class = executor_class
+
+    def main(self, argv: Sequence[str] | None) -> int:
+        words = list(sys.argv[1:] if argv is None else argv)
+        try:
+            command = self._grammar.parse(words)
+            return self._doors[command.name](self, command, words)
+        except LabError as error:
+            print(f"Error: {redact_text(str(error))}", file=sys.stderr)
+            return EXIT_USAGE
+        except KeyboardInterrupt:
+            return EXIT_CANCELLED
+        except BrokenPipeError:  # the reader, for example head, has seen enough
+            sys.stderr.close()
+            return EXIT_OK
+
+    def _help(self, command: commands.Command, _words: list[str]) -> int:
+        print(command.text)
+        return EXIT_OK
+
+    def _models(self, command: commands.Command, _words: list[str]) -> int:
+        rows = model_rows()
+        if command.as_json:
+            print(json.dumps([dict(zip(MODEL_COLUMNS, row, strict=True)) for row in rows], indent=2))
+        else:
+            print(table_text(MODEL_COLUMNS, rows, "No models are known."))
+        return EXIT_OK
+
+    def _runs(self, command: commands.Command, _words: list[str]) -> int:
+        entries = RunStore().entries()[: command.limit]
+        rows = [run_row(entry) for entry in entries]
+        if command.as_json:
+            facts = [
+                {
+                    **dict(zip(RUN_COLUMNS, row, strict=True)),
+                    "experiment_id": entry.experiment_id,
+                    "folder": str(entry.folder),
+                }
+                for row, entry in zip(rows, entries, strict=True)
+            ]
+            print(json.dumps(facts, indent=2))
+        else:
+            print(table_text(RUN_COLUMNS, rows, "No runs yet. Start one with: run MODEL"))
+        return EXIT_OK
+
+    def _show(self, command: commands.Command, _words: list[str]) -> int:
+        record = RunStore().read(command.run_id)
+        print(record.model_dump_json(indent=2) if command.as_json else record_text(record))
+        return EXIT_OK
+
+    def _validate(self, command: commands.Command, _words: list[str]) -> int:
+        record = validate(self._model(command), **_arguments(command))
+        if command.as_json:
+            print(record.model_dump_json(indent=2))
+        else:
+            print(f"{record.model_name} can run.")
+            for name, value in record.parameters.items():
+                print(f"  {name} = {value!r}")
+        return EXIT_OK
+
+    def _run(self, command: commands.Command, words: list[str]) -> int:
+        bar = TerminalBar(sys.stderr)
+        caller = Caller(command=shlex.join([self._grammar.prog, *words]))
+        # With --json the record stands alone on stdout: what the model prints goes to stderr.
+        aside = contextlib.redirect_stdout(sys.stderr) if command.as_json else contextlib.nullcontext()
+        code = EXIT_OK
+        try:
+            with _terminable(), aside:
+                run(
+                    self._model(command),
+                    output=command.output,
+                    observers=[bar],
+                    caller=caller,
+                    **_arguments(command),
+                )
+        except LabError as error:
+            print(f"Error: {redact_text(str(error))}", file=sys.stderr)
+            code = EXIT_USAGE
+        except KeyboardInterrupt:
+            code = EXIT_CANCELLED
+        except Exception:  # noqa: BLE001 -- the model's own: its traceback is what its author needs
+            print(redact_text(traceback.format_exc()), file=sys.stderr)
+            code = EXIT_FAILED
+        self._tell(bar.progress.record, as_json=command.as_json)
+        return code
+
+    def _model(self, command: commands.Command) -> Any:
+        return self._executor_class if self._executor_class is not None else command.model
+
+    @staticmethod
+    def _tell(record: ExperimentRecord | None, *, as_json: bool) -> None:
+        if record is not None:
+            print(record.model_dump_json(indent=2) if as_json else record_text(record))
+
+    _doors: dict[str, Callable[[_Terminal, commands.Command, list[str]], int]] = {  # noqa: RUF012 -- a constant
+        commands.HELP: _help,
+        commands.MODELS: _models,
+        commands.RUNS: _runs,
+        commands.SHOW: _show,
+        commands.VALIDATE: _validate,
+        commands.RUN: _run,
+    }
+
+
+class TerminalBar:
+    """
+    An observer that writes a line for each phase, and the current step where the terminal can rewrite it.
+
+    Parameters
+    ----------
+    stream : TextIO
+        Where to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._rewrites = stream.isatty()
+        self.progress = Progress()
+
+    def __call__(self, event: Event) -> None:
+        """
+        Write what an event tells.
+
+        Parameters
+        ----------
+        event : Event
+            One of :mod:`dissmodel_lab.executor.events`.
+        """
+        self.progress(event)
+        match event:
+            case RunStarted():
+                self._line(f"{event.record.model_name}  run {event.record.experiment_id[:8]}")
+            case PhaseStarted() if self._rewrites:
+                self._rewrite(f"  {event.phase.value:<9} running")
+            case PhaseFinished() | PhaseFailed():
+                memory = event.usage.peak_memory_bytes
+                peak = f"  peak {bytes_text(memory)}" if memory else ""
+                state = "done" if event.usage.status == "completed" else event.usage.status
+                self._line(f"  {event.phase.value:<9} {state:<10}{duration_text(event.usage.seconds):>10}{peak}")
+            case StepFinished() if self._rewrites:
+                self._rewrite(f"  run       {self.progress.step_text()}")
+            case _:
+                pass
+
+    def _line(self, text: str) -> None:
+        self._stream.write(f"\r\033[K{text}\n" if self._rewrites else f"{text}\n")
+        self._stream.flush()
+
+    def _rewrite(self, text: str) -> None:
+        self._stream.write(f"\r\033[K{text}")
+        self._stream.flush()
+
+
+def _arguments(command: commands.Command) -> dict[str, Any]:
+    return {"source": command.input, "parameters": command.parameters, "toml": command.toml}
+
+
+@contextlib.contextmanager
+def _terminable() -> Any:
+    # A run that a scheduler ends with SIGTERM is cancelled, with its record closed, like one ended by Ctrl-C.
+    def as_interrupt(_number: int, _frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    usual = signal.signal(signal.SIGTERM, as_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)

@@ -1,0 +1,254 @@
+"""The notebook's door: ``%dissmodel`` and ``%%dissmodel``, with Tab completion."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.display import display
+
+from dissmodel_lab import commands
+from dissmodel_lab.errors import CommandError, LabError
+from dissmodel_lab.provenance import Caller
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.runs import run, validate
+from dissmodel_lab.store import RunStore
+from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, model_rows, run_row, table_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from dissmodel_lab.executor.events import Observer
+    from dissmodel_lab.executor.schemas import ExperimentRecord
+    from dissmodel_lab.parameters import ModelSpec
+
+_GRAMMAR = commands.Grammar("%dissmodel")
+_LINE = re.compile(r"%%?dissmodel\s+(.*)$", re.DOTALL)
+
+
+@magics_class
+class DissmodelMagics(Magics):
+    """``%dissmodel COMMAND ...``; ``%dissmodel help`` lists the commands."""
+
+    @line_cell_magic
+    def dissmodel(self, line: str, cell: str | None = None) -> ExperimentRecord | None:
+        """
+        Run, see and keep models. ``%dissmodel help`` lists the commands, ``%dissmodel help run`` explains one.
+
+        Returns
+        -------
+        ExperimentRecord or None
+            The record, for ``run`` and ``validate``.
+
+        Raises
+        ------
+        UsageError
+            For a mistake: one readable message, no traceback. A model's own exception keeps its traceback.
+        """
+        try:
+            command = _GRAMMAR.parse_line(line)
+            spec = self._spec(command, cell)
+            record: ExperimentRecord | None = self._doors[command.name](self, command, spec)
+        except LabError as error:
+            raise UsageError(redact_text(str(error))) from None
+        return record
+
+    @property
+    def _namespace(self) -> dict[str, Any]:
+        namespace: dict[str, Any] = self._shell.user_ns
+        return namespace
+
+    @property
+    def _shell(self) -> InteractiveShell:
+        if self.shell is None:
+            raise CommandError("%dissmodel needs a running IPython. Use the terminal's dissmodel-lab instead.")
+        return self.shell
+
+    def _caller(self) -> Caller:
+        return caller_of(self._shell)
+
+    def _spec(self, command: commands.Command, cell: str | None) -> ModelSpec | str | None:
+        if cell is None:
+            return command.toml
+        if command.name not in (commands.RUN, commands.FORM, commands.VALIDATE):
+            raise CommandError(
+                f"%%dissmodel {command.name} takes no body. Write %dissmodel {command.name} on a line of its own."
+            )
+        if command.toml is not None:
+            raise CommandError("Parameters come from the cell's body or from --toml, not from both. Leave one out.")
+        return commands.cell_spec(cell)
+
+    def _run(self, command: commands.Command, spec: ModelSpec | str | None) -> ExperimentRecord | None:
+        from dissmodel_lab.views.run_panel import run_in_cell  # noqa: PLC0415 -- widgets, only when something is shown
+
+        caller = self._caller()
+
+        def call(observers: Sequence[Observer]) -> ExperimentRecord:
+            return run(
+                command.model,
+                source=command.input,
+                parameters=command.parameters,
+                output=command.output,
+                toml=spec,
+                observers=observers,
+                namespace=self._namespace,
+                caller=caller,
+            )
+
+        try:
+            record = run_in_cell(call)
+        except KeyboardInterrupt:
+            raise UsageError("The run was cancelled; its record is kept: %dissmodel show last") from None
+        if command.variable:
+            self._namespace[command.variable] = record
+            return None
+        return None if _stands_alone(caller.cell_source, "run") else record
+
+    def _form(self, command: commands.Command, spec: ModelSpec | str | None) -> None:
+        from dissmodel_lab.views.form_panel import show_form  # noqa: PLC0415
+
+        show_form(
+            command.model,
+            source=command.input or "",
+            output=command.output or "",
+            parameters=command.parameters,
+            toml=spec,
+            namespace=self._namespace,
+            caller=self._caller(),
+        )
+
+    def _validate(self, command: commands.Command, spec: ModelSpec | str | None) -> ExperimentRecord | None:
+        record = validate(
+            command.model,
+            source=command.input,
+            parameters=command.parameters,
+            toml=spec,
+            namespace=self._namespace,
+        )
+        print(f"{record.model_name} can run with these parameters and this input.")  # noqa: T201 -- the cell's output
+        return None if _stands_alone(self._caller().cell_source, "validate") else record
+
+    def _show(self, command: commands.Command, _spec: ModelSpec | str | None) -> ExperimentRecord | None:
+        from dissmodel_lab.views.run_panel import show_record  # noqa: PLC0415
+
+        record = RunStore().read(command.run_id)
+        show_record(record)
+        return None if _stands_alone(self._caller().cell_source, "show") else record
+
+    def _runs(self, command: commands.Command, _spec: ModelSpec | str | None) -> None:
+        rows = [run_row(entry) for entry in RunStore().entries()[: command.limit]]
+        _show_table(RUN_COLUMNS, rows, "No runs yet. Start one with: %dissmodel run MODEL")
+
+    def _models(self, _command: commands.Command, _spec: ModelSpec | str | None) -> None:
+        _show_table(MODEL_COLUMNS, model_rows(self._namespace), "No models are known.")
+
+    def _help(self, command: commands.Command, _spec: ModelSpec | str | None) -> None:
+        print(command.text)  # noqa: T201 -- the cell's output
+
+    _doors: dict[str, Callable[..., Any]] = {  # noqa: RUF012 -- a constant
+        commands.RUN: _run,
+        commands.FORM: _form,
+        commands.VALIDATE: _validate,
+        commands.SHOW: _show,
+        commands.RUNS: _runs,
+        commands.MODELS: _models,
+        commands.HELP: _help,
+    }
+
+
+def caller_of(shell: InteractiveShell) -> Caller:
+    """
+    Say which cell of which notebook is running, as far as the front end tells it.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The running IPython.
+    """
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    source = parent.get("content", {}).get("code", "") if isinstance(parent, dict) else ""
+    prompts = shell.user_ns.get("In") or []
+    return Caller(cell_source=source, notebook_path=_notebook_path(shell), execution_count=len(prompts) - 1 or None)
+
+
+def _notebook_path(shell: InteractiveShell) -> str:
+    # VS Code tells it in a variable; Jupyter's servers in the environment, which is stale after a rename.
+    for candidate in (shell.user_ns.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME")):
+        if isinstance(candidate, str) and candidate.endswith(".ipynb") and Path(candidate).is_file():
+            return candidate
+    return ""
+
+
+def _stands_alone(cell_source: str, command: str) -> bool:
+    """Tell whether the magic is a statement: its value would only be shown a second time."""
+    return bool(re.search(rf"(?m)^\s*%%?dissmodel\s+{command}\b", cell_source))
+
+
+def _show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
+    from dissmodel_lab.views.listing import table_html  # noqa: PLC0415
+
+    text = table_text(columns, rows, empty)
+    display({"text/plain": text, "text/html": table_html(columns, rows, empty)}, raw=True)
+
+
+@context_matcher(identifier="dissmodel_lab.magic", priority=200)  # type: ignore[untyped-decorator]
+def complete_magic(context: Any) -> dict[str, Any]:
+    """
+    Complete ``%dissmodel`` for IPython's completer.
+
+    Parameters
+    ----------
+    context : IPython.core.completer.CompletionContext
+        The cell's text and the cursor.
+    """
+    from IPython.core.getipython import get_ipython  # noqa: PLC0415
+
+    line = context.full_text.split("\n")[context.cursor_line][: context.cursor_position]
+    found = _LINE.search(line)
+    if found is None:
+        return {"completions": []}
+    shell = get_ipython()
+    namespace = shell.user_ns if shell is not None else {}
+    offered = commands.complete(_GRAMMAR, found.group(1), namespace=namespace, store=RunStore())
+    return {
+        "completions": [SimpleCompletion(text=word, type="param") for word in offered.words],
+        "matched_fragment": offered.fragment,
+        "suppress": bool(offered.words),
+        "ordered": True,
+    }
+
+
+def load(shell: InteractiveShell) -> None:
+    """
+    Register the magic and its completion.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The running IPython.
+    """
+    shell.register_magics(DissmodelMagics)
+    if complete_magic not in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.append(complete_magic)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """
+    Take the magic and its completion away again.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The running IPython.
+    """
+    if complete_magic in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(complete_magic)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("dissmodel", None)

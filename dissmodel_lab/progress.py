@@ -1,0 +1,194 @@
+"""What can be said of a run right now: the events it told, added up. Panel and terminal bar draw this.
+
+Numbers and texts only; how they look is decided by the views and the terminal.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from dissmodel_lab.executor.events import (
+    Event,
+    LogLine,
+    Phase,
+    PhaseFailed,
+    PhaseFinished,
+    PhaseStarted,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dissmodel_lab.executor.schemas import ExperimentRecord
+
+WAITING = "waiting"
+RUNNING = "running"
+DONE = "done"
+
+
+@dataclass
+class PhaseProgress:
+    """One phase, as far as it has come."""
+
+    state: str = WAITING
+    """``waiting``, ``running``, ``done``, ``failed`` or ``cancelled``."""
+    seconds: float = 0.0
+    """Time it took [s]; meaningless while it runs."""
+    peak_memory_bytes: int | None = None
+    began: float = 0.0
+
+    def elapsed(self) -> float:
+        """Return the time so far [s]."""
+        return time.perf_counter() - self.began if self.state == RUNNING else self.seconds
+
+
+@dataclass
+class Progress:
+    """
+    An observer that adds up the events of one run.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord, execute_lifecycle
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> progress = Progress()
+    >>> _ = execute_lifecycle(SteppingExecutor(), ExperimentRecord(), observers=[progress])
+    >>> [progress.phases[phase].state for phase in Phase], progress.step, progress.status
+    (['done', 'done', 'done', 'done'], 3, 'completed')
+    """
+
+    phases: dict[Phase, PhaseProgress] = field(default_factory=lambda: {phase: PhaseProgress() for phase in Phase})
+    record: ExperimentRecord | None = None
+    """The run's record, which changes while it runs."""
+    step: int = 0
+    n_steps: int | None = None
+    label: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    last_log: str = ""
+    status: str = RUNNING
+    error: BaseException | None = None
+    loaded: Any = None
+    """What ``load`` returned, until the run is over."""
+
+    def __call__(self, event: Event) -> None:
+        """
+        Add an event.
+
+        Parameters
+        ----------
+        event : Event
+            One of :mod:`dissmodel_lab.executor.events`.
+        """
+        match event:
+            case RunStarted():
+                self.record = event.record
+            case PhaseStarted():
+                self.phases[event.phase] = PhaseProgress(RUNNING, began=time.perf_counter())
+            case PhaseFinished() | PhaseFailed():
+                self._end_phase(event)
+            case StepFinished():
+                self.step, self.n_steps = event.step, event.n_steps
+                self.label, self.values = event.label, event.values
+            case LogLine():
+                self.last_log = event.text
+            case RunFinished():
+                self.status, self.error, self.loaded = event.status, event.error, None
+
+    @classmethod
+    def from_record(cls, record: ExperimentRecord) -> Progress:
+        """
+        Return the progress that a record tells of, for a run that is over.
+
+        Parameters
+        ----------
+        record : ExperimentRecord
+            Of this or an older version; phases without details are shown by their ``time_..._sec`` metrics.
+
+        Examples
+        --------
+        >>> from dissmodel_lab.executor import ExperimentRecord
+        >>> old = ExperimentRecord(status="completed", metrics={"time_load_sec": 1.5})
+        >>> Progress.from_record(old).phases[Phase.LOAD].seconds
+        1.5
+        """
+        progress = cls(record=record, status=record.status)
+        for phase in Phase:
+            usage = record.phases.get(phase.value)
+            seconds = record.metrics.get(f"time_{phase}_sec")
+            if usage is not None:
+                state = DONE if usage.status == "completed" else usage.status
+                progress.phases[phase] = PhaseProgress(state, usage.seconds, usage.peak_memory_bytes)
+            elif isinstance(seconds, int | float):
+                progress.phases[phase] = PhaseProgress(DONE, float(seconds))
+        return progress
+
+    def _end_phase(self, event: PhaseFinished | PhaseFailed) -> None:
+        usage = event.usage
+        state = DONE if usage.status == "completed" else usage.status
+        self.phases[event.phase] = PhaseProgress(state, usage.seconds, usage.peak_memory_bytes)
+        if isinstance(event, PhaseFinished) and event.phase is Phase.LOAD:
+            self.loaded = event.value
+
+    def total_seconds(self) -> float:
+        """Return the time of all phases so far [s]."""
+        return sum(phase.elapsed() for phase in self.phases.values())
+
+    def memory_bytes(self) -> int:
+        """Return the largest memory seen: the phases' peaks, and what the process holds now [bytes]."""
+        peaks = [phase.peak_memory_bytes or 0 for phase in self.phases.values()]
+        now = psutil.Process().memory_info().rss if self.status == RUNNING else 0
+        return max(*peaks, now)
+
+    def step_text(self) -> str:
+        """
+        Say how far the steps have come; empty before the first.
+
+        Examples
+        --------
+        >>> Progress(step=3, n_steps=20, label="year 2030").step_text()
+        'step 3 of 20 (year 2030)'
+        """
+        if not self.step:
+            return ""
+        total = f" of {self.n_steps}" if self.n_steps is not None else ""
+        return f"step {self.step}{total}{f' ({self.label})' if self.label else ''}"
+
+
+def duration_text(seconds: float) -> str:
+    """
+    Write a duration for people.
+
+    Examples
+    --------
+    >>> duration_text(0.0042), duration_text(3.21), duration_text(75.4), duration_text(7265)
+    ('4 ms', '3.2 s', '1 min 15 s', '2 h 01 min')
+    """
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
+
+
+def bytes_text(size: float) -> str:
+    """
+    Write a number of bytes for people.
+
+    Examples
+    --------
+    >>> bytes_text(999), bytes_text(123_456_789)
+    ('999 B', '118 MiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:  # noqa: PLR2004
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,137 @@
+"""A form in a cell, and under it the run that it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
+
+from dissmodel_lab.errors import LabError
+from dissmodel_lab.parameters import ModelSpec, declared_parameters, schema_of_values
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.resolve import resolve_model
+from dissmodel_lab.runs import run
+from dissmodel_lab.texts import summary_of
+from dissmodel_lab.views.form import ParameterForm, RunRequest
+from dissmodel_lab.views.run_panel import run_in_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dissmodel_lab.executor.events import Observer
+    from dissmodel_lab.executor.schemas import ExperimentRecord
+    from dissmodel_lab.provenance import Caller
+
+
+def show_form(
+    model: str,
+    *,
+    source: str,
+    output: str,
+    parameters: Mapping[str, Any],
+    toml: ModelSpec | str | None,
+    namespace: Mapping[str, Any],
+    caller: Caller,
+) -> ParameterForm:
+    """
+    Show a model's form; its Run button runs the model under it.
+
+    Parameters
+    ----------
+    model : str
+        As :func:`dissmodel_lab.run` takes it.
+    source, output : str
+        What the form begins with.
+    parameters : mapping
+        Values that differ from the defaults.
+    toml : ModelSpec or str, optional
+        A TOML file, or one that is read already.
+    namespace : mapping
+        The notebook's variables.
+    caller : Caller
+        The cell.
+
+    Raises
+    ------
+    LabError
+        When the model or the TOML cannot be used.
+    """
+    resolved = resolve_model(model, namespace=namespace)
+    spec = toml if isinstance(toml, ModelSpec) else ModelSpec.from_path(toml) if toml else resolved.spec
+    values = {**spec.parameters, **parameters}
+    schema = declared_parameters(resolved.executor_class) or schema_of_values(values)
+    results = _Results()
+
+    def on_run(request: RunRequest) -> None:
+        def call(observers: Sequence[Observer]) -> ExperimentRecord:
+            return run(
+                model,
+                source=request.source or None,
+                parameters=request.parameters,
+                output=request.output or None,
+                toml=spec if spec.text else None,
+                observers=observers,
+                namespace=namespace,
+                caller=caller,
+            )
+
+        results.run(call)
+
+    form = ParameterForm(
+        resolved.name,
+        schema,
+        values=values,
+        source=source,
+        output=output,
+        description=summary_of(resolved.executor_class),
+        on_run=on_run,
+    )
+    display(form)
+    results.open()
+    return form
+
+
+class _Results:
+    """The outputs under a form, and the way of a run onto the kernel's main thread."""
+
+    def __init__(self) -> None:
+        self._picture: Any = None
+        self._map: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self) -> None:
+        """Make room under the form; a click's own output would have no place in the notebook."""
+        nothing = {"text/plain": "", "text/html": ""}
+        self._picture = display(nothing, raw=True, display_id=True)
+        self._map = display(nothing, raw=True, display_id=True)
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # plain IPython, or a test: clicks come on this thread anyway
+            self._loop = None
+
+    def run(self, call: Callable[[Sequence[Observer]], ExperimentRecord]) -> None:
+        # Some kernels deliver clicks on a thread of their own, but models expect the main one.
+        if threading.current_thread() is threading.main_thread() or self._loop is None:
+            self._run(call)
+            return
+        outcome: Future[None] = Future()
+
+        def on_main_thread() -> None:
+            try:
+                outcome.set_result(self._run(call))
+            except BaseException as error:  # noqa: BLE001 -- it is raised where the click waits
+                outcome.set_exception(error)
+
+        self._loop.call_soon_threadsafe(on_main_thread)
+        outcome.result()
+
+    def _run(self, call: Callable[[Sequence[Observer]], ExperimentRecord]) -> None:
+        try:
+            run_in_cell(call, self._picture, self._map)
+        except KeyboardInterrupt:
+            raise LabError("The run was cancelled; its record is kept: %dissmodel show last") from None
+        except LabError as error:
+            raise LabError(redact_text(str(error))) from error

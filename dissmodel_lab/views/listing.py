@@ -1,0 +1,39 @@
+"""Tables of runs and of models: static HTML."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HEAD = "padding:2px 14px 2px 0;text-align:left;border:none;border-bottom:1px solid #8a8a8a"
+_CELL = "padding:2px 14px 2px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere"
+
+
+def table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
+    """
+    Draw a table of texts.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The headings.
+    rows : sequence of sequence of str
+        Untrusted text; it is escaped.
+    empty : str
+        What to say when there are no rows.
+
+    Examples
+    --------
+    >>> "&lt;b&gt;" in table_html(["name"], [["<b>"]], "nothing")
+    True
+    """
+    if not rows:
+        return f"<div>{html.escape(empty)}</div>"
+    head = "".join(f'<th style="{_HEAD}">{html.escape(column)}</th>' for column in columns)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{_CELL}">{html.escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
+    )
+    return f'<table style="border-collapse:collapse;font-size:13px"><tr>{head}</tr>{body}</table>'

@@ -1,0 +1,196 @@
+"""The four phases: a table that reads by itself, and the panel that keeps it current while a run lasts."""
+
+from __future__ import annotations
+
+import contextvars
+import html
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+
+from dissmodel_lab.progress import DONE, RUNNING, WAITING, Progress, bytes_text, duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dissmodel_lab.executor.events import Phase
+
+INTERVAL = 0.25
+"""Shortest time between two updates [s]: at most four a second."""
+_SHARE = 100
+"""The next update waits this many times the last one's cost: drawing takes at most 1 % of the time."""
+
+# A sign, a colour of its dot and a word: the state never hangs on colour alone.
+_MARKS = {
+    WAITING: ("○", "#8a8a8a"),
+    RUNNING: ("●", "#1f77b4"),
+    DONE: ("✓", "#2e8540"),
+    "failed": ("✗", "#c62828"),
+    "cancelled": ("■", "#b26a00"),
+}
+_CELL = "padding:2px 14px 2px 0;text-align:left;border:none"
+_NUMBER = "padding:2px 14px 2px 0;text-align:right;border:none"
+
+
+def phases_html(progress: Progress) -> str:
+    """
+    Draw the phases as a table, with total, memory, step and last log line.
+
+    Parameters
+    ----------
+    progress : Progress
+        What is known of the run.
+
+    Returns
+    -------
+    str
+        HTML with inline styles only.
+
+    Examples
+    --------
+    >>> "validate" in phases_html(Progress())
+    True
+    """
+    rows = "".join(_row(phase, progress) for phase in progress.phases)
+    total = duration_text(progress.total_seconds())
+    return (
+        '<div style="font-size:13px;line-height:1.5">'
+        f'<table style="border-collapse:collapse;margin:4px 0">{rows}'
+        f'<tr><td style="{_CELL}"></td><td style="{_CELL}"><b>total</b></td>'
+        f'<td style="{_CELL}"><b>{html.escape(progress.status)}</b></td>'
+        f'<td style="{_NUMBER}"><b>{total}</b></td>'
+        f'<td style="{_NUMBER}">{_memory_text(progress)}</td></tr></table>'
+        f"{_bar(progress)}{_last_log(progress)}</div>"
+    )
+
+
+def announcement(progress: Progress) -> str:
+    """
+    Say in one line where the run is, for screen readers; it changes with the phase only.
+
+    Examples
+    --------
+    >>> announcement(Progress())
+    'run: starting'
+    """
+    current = [phase for phase, state in progress.phases.items() if state.state == RUNNING]
+    if progress.status != RUNNING:
+        return f"run {progress.status}"
+    return f"run: phase {current[0]}" if current else "run: starting"
+
+
+def _row(phase: Phase, progress: Progress) -> str:
+    part = progress.phases[phase]
+    sign, colour = _MARKS[part.state]
+    seconds = "" if part.state == WAITING else duration_text(part.elapsed())
+    memory = bytes_text(part.peak_memory_bytes) if part.peak_memory_bytes else ""
+    return (
+        f'<tr><td style="{_CELL};color:{colour};font-weight:bold">{sign}</td>'
+        f'<td style="{_CELL}">{phase.value}</td><td style="{_CELL}">{part.state}</td>'
+        f'<td style="{_NUMBER}">{seconds}</td><td style="{_NUMBER};opacity:0.75">{memory}</td></tr>'
+    )
+
+
+def _memory_text(progress: Progress) -> str:
+    size = progress.memory_bytes()
+    return f"peak {bytes_text(size)}" if size else ""
+
+
+def _bar(progress: Progress) -> str:
+    text = html.escape(progress.step_text())
+    if not text:
+        return ""
+    values = ", ".join(f"{html.escape(name)} {value:.6g}" for name, value in progress.values.items())
+    shown = f"{text}{': ' if values else ''}{values}"
+    if not progress.n_steps:
+        return f"<div>{shown}</div>"
+    share = min(100.0, 100 * progress.step / progress.n_steps)
+    return (
+        '<div style="width:420px;max-width:100%;height:6px;background:#d0d0d0;border-radius:3px;overflow:hidden">'
+        f'<div style="width:{share:.1f}%;height:6px;background:#1f77b4"></div></div><div>{shown}</div>'
+    )
+
+
+def _last_log(progress: Progress) -> str:
+    line = progress.last_log.strip().splitlines()
+    if not line or progress.status == "failed":  # the error is said below, in full
+        return ""
+    return f'<div style="opacity:0.8;overflow-wrap:anywhere">log: {html.escape(line[-1][:300])}</div>'
+
+
+class PhasePanel:
+    """
+    The table of phases, live.
+
+    The model keeps the main thread; a ticker thread only refreshes what is seen, and may draw more
+    through ``also``.
+
+    Parameters
+    ----------
+    progress : Progress
+        What is drawn.
+    also : callable, optional
+        Called by the ticker after each refresh.
+    """
+
+    def __init__(self, progress: Progress, also: Callable[[], None] | None = None) -> None:
+        self._progress = progress
+        self._also = also
+        self._table = widgets.HTML(phases_html(progress))
+        self._table.add_class("dl-phases")
+        self._voice = widgets.HTML(self._voice_html())
+        self.below = widgets.HTML()
+        """Room under the table, for a map."""
+        self.widget = widgets.VBox([self._table, self._voice, self.below])
+        self.widget.add_class("dl-panel")
+        self._over = threading.Event()
+        self._ticker: threading.Thread | None = None
+        self.updates = 0
+        """Updates sent so far."""
+        self.seconds = 0.0
+        """Time spent in them [s]."""
+
+    def start(self) -> None:
+        """Begin to refresh."""
+        # A plain thread of ipykernel 7.0 may not touch widgets; one that carries the cell's context may.
+        context = contextvars.copy_context()
+        self._ticker = threading.Thread(
+            target=context.run, args=(self._tick,), daemon=True, name="dissmodel_lab panel"
+        )
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """End refreshing; the last state is drawn."""
+        self._over.set()
+        if self._ticker is not None:
+            self._ticker.join(timeout=5)
+        self._refresh()
+
+    def _tick(self) -> None:
+        wait = INTERVAL
+        while not self._over.wait(wait):
+            cost = self._refresh()
+            wait = max(INTERVAL, _SHARE * cost)
+            if self._also is not None:
+                self._also()
+
+    def _refresh(self) -> float:
+        began = time.perf_counter()
+        self._table.value = phases_html(self._progress)
+        voice = self._voice_html()
+        if self._voice.value != voice:
+            self._voice.value = voice
+        cost = time.perf_counter() - began
+        self.updates += 1
+        self.seconds += cost
+        return cost
+
+    def _voice_html(self) -> str:
+        # Off the screen, not hidden: screen readers pass over what is hidden.
+        text = html.escape(announcement(self._progress))
+        return (
+            '<div role="status" aria-live="polite" '
+            f'style="position:absolute;left:-9999px;width:1px;overflow:hidden">{text}</div>'
+        )

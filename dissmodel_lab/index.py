@@ -130,10 +130,14 @@ class RunIndex:
             with connection:
                 yield connection
 
-    def _set_aside(self) -> None:
-        # Renamed, not deleted: it may help to find out what damaged it.
+    def close(self) -> None:
+        """Let go of the index file; the next use opens it again."""
         with _LOCK:
             _drop(self._path)
+
+    def _set_aside(self) -> None:
+        # Renamed, not deleted: it may help to find out what damaged it.
+        self.close()
         for suffix in ("", "-wal", "-shm"):
             damaged = Path(f"{self._path}{suffix}")
             if damaged.exists():

@@ -6,9 +6,11 @@ disk, whole, from before the first phase on, and is only ever replaced in one st
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import shutil
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,19 +90,21 @@ class RunFolder:
         OutputError
             When the name is taken or the folder cannot be written.
         """
+        taken = f"{str(beside)!r} is the record of another run and is never replaced. Choose another --output."
+        if beside.exists():
+            raise OutputError(taken)
         try:
             beside.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("xb") as file:
-                file.write(record.model_dump_json(indent=2).encode())
-        except FileExistsError as error:
-            raise OutputError(
-                f"{str(beside)!r} is the record of another run and is never replaced. Choose another --output."
-            ) from error
+            file = beside.open("xb")
         except OSError as error:
+            if beside.exists():  # made since we looked
+                raise OutputError(taken) from error
             raise OutputError(
                 f"The folder {str(beside.parent)!r} cannot be written: {error.strerror or error}. "
                 "Choose another --output, or leave it out for a folder of the run's own."
             ) from error
+        with file:
+            file.write(record.model_dump_json(indent=2).encode())
         self.beside = beside
 
     def close(self) -> None:
@@ -191,7 +195,7 @@ class RunStore:
         """
         run.close()
         try:
-            run.write(record)
+            self._write_even_on_a_full_disk(run, record)
         except OSError as error:
             raise OutputError(
                 f"The record of run {record.experiment_id[:8]} could not be brought up to date in "
@@ -199,6 +203,17 @@ class RunStore:
                 "make room on the disk."
             ) from error
         self._index.add(run.record_path, entry_of(record, run.folder))
+
+    @staticmethod
+    def _write_even_on_a_full_disk(run: RunFolder, record: ExperimentRecord) -> None:
+        try:
+            run.write(record)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not run.partial.exists():
+                raise
+            shutil.rmtree(run.partial)
+            record.add_log("The disk was full: the incomplete output was removed to make room for this record.")
+            run.write(record)
 
     def entries(self) -> list[RunEntry]:
         """

@@ -528,9 +528,8 @@ def _sentence(detail: ErrorDetails, schema: type[BaseModel]) -> str:
         return "no such parameter."
     if kind == "value_error":
         return f"{str(detail['ctx']['error']).rstrip('.')}."
-    allowed = ""
-    if len(where) == 1 and where[0] in schema.model_fields:
-        allowed = allowed_text(schema.model_fields[str(where[0])])
+    info = _field_at(schema, where)
+    allowed = allowed_text(info) if info is not None else ""
     if kind in ("literal_error", "enum"):
         return f"{allowed or 'one of ' + str(detail['ctx']['expected'])} is allowed, got {got}."
     if kind in _LIMITS and allowed:
@@ -539,6 +538,25 @@ def _sentence(detail: ErrorDetails, schema: type[BaseModel]) -> str:
         return f"{_NEEDED[kind.partition('_')[0]]} is needed, got {got}."
     message = detail["msg"].replace("Input should", "it should").replace("Value should", "it should")
     return f"{message[:1].lower()}{message[1:]}, got {got}."
+
+
+def _field_at(schema: type[BaseModel], where: Location) -> FieldInfo | None:
+    """Find the field that a location names, through nested tables and lists of them."""
+    info: FieldInfo | None = None
+    for part in where:
+        if isinstance(part, int):  # a position in a list: its items are of the field's own kind
+            continue
+        if part not in schema.model_fields:
+            return None
+        info = schema.model_fields[part]
+        schema = next((kind for kind in _kinds(info.annotation)), BaseModel)
+    return info
+
+
+def _kinds(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in typing.get_args(annotation) for kind in _kinds(part)]
 
 
 def _shown(value: Any) -> str:

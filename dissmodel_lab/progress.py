@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WAITING = "waiting"
 RUNNING = "running"
 DONE = "done"
+NOT_REACHED = "not reached"
 
 
 @dataclass
@@ -38,7 +39,7 @@ class PhaseProgress:
     """One phase, as far as it has come."""
 
     state: str = WAITING
-    """``waiting``, ``running``, ``done``, ``failed`` or ``cancelled``."""
+    """``waiting``, ``running``, ``done``, ``failed``, ``cancelled`` or ``not reached``."""
     seconds: float = 0.0
     """Time it took [s]; meaningless while it runs."""
     peak_memory_bytes: int | None = None
@@ -127,6 +128,8 @@ class Progress:
                 progress.phases[phase] = PhaseProgress(state, usage.seconds, usage.peak_memory_bytes)
             elif isinstance(seconds, int | float):
                 progress.phases[phase] = PhaseProgress(DONE, float(seconds))
+            else:
+                progress.phases[phase] = PhaseProgress(NOT_REACHED)
         return progress
 
     def _end_phase(self, event: PhaseFinished | PhaseFailed) -> None:

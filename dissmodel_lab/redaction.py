@@ -7,19 +7,36 @@ memory stay as they are, because an executor may need them to open its input.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 HIDDEN = "***"
 
-_SECRET_NAME = re.compile(
-    r"(?i)(?:^|[_\-.])(?:password|passwd|pwd|secret|token|api[_\-]?key|access[_\-]?key|credentials?|"
-    r"signature|sig|x-amz-[a-z\-]+|authorization)(?:$|[_\-.])"
+_WORDS = (
+    r"(?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|access[_\-]?key|private[_\-]?key|"
+    r"credential|authorization)s?"
 )
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^\s'\"<>]+")
-_ASSIGNMENT = re.compile(
-    r"(?i)(\b[\w\-]*(?:password|passwd|secret|token|api[_\-]?key|access[_\-]?key)[\w\-]*['\"]?\s*[=:]\s*)"
-    r"('[^']*'|\"[^\"]*\"|[^\s,;)}\]&]+)"
+_SECRET_NAME = re.compile(rf"(?i)(?:^|[_\-.])(?:{_WORDS}|signature|sig|x-amz-[a-z\-]+)(?:$|[_\-.\d])")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# The length of a scheme is limited, so that a long word without "://" is scanned once.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://[^\s'\"<>]+")
+# The second form is a password with an unescaped slash; digits behind the colon of a host are its port.
+_USER = re.compile(r"[^/?#]*@|[^/?#@:\[\]]*:(?!\d*(?:[/?#]|$))\S*@")
+_FIELD = re.compile(r"(?<=[?&;#])([^=&;#?]+)=([^&;#]*)")
+
+_NAME = rf"(?<![\w\-])[\w\-]{{0,64}}{_WORDS}[\w\-]{{0,64}}"  # limited, so that a long word is scanned once
+_SIGN = (
+    r"(?:\s*:(?:\s|\||\[|\]|str|bytes|SecretStr|Final|Optional|None)+=\s*"  # name: str = value
+    r"|['\"]?\]?\s*[=:]=?\s*"  # name = value, "name": value, x["name"] = value
+    r"|['\"]\s*,\s*(?=['\"])"  # setdefault("name", "value")
+    r")(?:\(\s*)*"
 )
+_OPTION = rf"(?<!\S)--[\w\-]{{0,64}}{_WORDS}[\w\-]{{0,64}}[ \t]+(?!-)"
+_QUOTED = (
+    r"[bfru]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|\'\'\'[\s\S]*?\'\'\'"
+    r"|\"(?:[^\"\\\n]|\\.)*\"|\'(?:[^\'\\\n]|\\.)*\')"
+)
+_VALUE = rf"(?:(?:Bearer|Basic|Digest)\s+)?(?:(?:{_QUOTED}|[^\s,;)}}\]&'\"])+|['\"][^\s,;)}}\]&]+)"
+_ASSIGNMENT = re.compile(rf"(?i)({_NAME}{_SIGN}|{_OPTION}){_VALUE}")
 
 
 def is_secret_name(name: str) -> bool:
@@ -31,12 +48,12 @@ def is_secret_name(name: str) -> bool:
     >>> is_secret_name("minio_secret_key"), is_secret_name("token_count_limitless"), is_secret_name("steps")
     (True, True, False)
     """
-    return bool(_SECRET_NAME.search(name))
+    return bool(_SECRET_NAME.search(_HUMP.sub("_", name)))
 
 
 def redact_uri(uri: str) -> str:
     """
-    Hide user names, passwords and signed query fields of a URI.
+    Hide user names, passwords and signed query fields of a URI; everything else stays as it is written.
 
     Examples
     --------
@@ -45,18 +62,13 @@ def redact_uri(uri: str) -> str:
     >>> redact_uri("data/input.tif")
     'data/input.tif'
     """
-    if "://" not in uri:
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
         return uri
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # not a URI at all, for example an unbalanced "[": only the user part can be hidden
-        return re.sub(r"//[^/@\s]*@", f"//{HIDDEN}@", uri)
-    netloc = f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else parts.netloc
-    query = "&".join(
-        f"{quote(key)}={HIDDEN if is_secret_name(key) else quote(value)}"
-        for key, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    user = _USER.match(rest)
+    if user is not None:
+        rest = f"{HIDDEN}@{rest[user.end() :]}"
+    return scheme + mark + _FIELD.sub(_redact_field, rest)
 
 
 def redact_text(text: str) -> str:
@@ -69,3 +81,10 @@ def redact_text(text: str) -> str:
     'run(api_key=***, years=4) on s3://***@bucket/x.tif'
     """
     return _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", _URL.sub(lambda match: redact_uri(match.group()), text))
+
+
+def _redact_field(match: re.Match[str]) -> str:
+    name, value = unquote(match[1]), unquote(match[2])
+    # The value may be a URI itself, as tile servers take it.
+    hides = is_secret_name(name) or redact_uri(value) != value
+    return f"{match[1]}={HIDDEN}" if hides else match[0]

@@ -318,7 +318,7 @@ def test_cells_without_a_value_hold_water_back_and_have_no_cover():
         strip = raster([[-1.0, 1, empty, 1, 1]], nodata=nodata)
         result, metrics = flood(strip, sea_level_rise=2)
         assert metrics["flooded_cells"] == 1
-        for band in ("cover_before", "cover_after", "elevation"):
+        for band in ("cover_after", "cover_before", "elevation"):
             assert np.isnan(result.band(band)).tolist() == [[False, False, True, False, False]]
 
 
@@ -365,7 +365,7 @@ def test_the_flood_map_carries_its_legend_and_units(tmp_path):
     record = ExperimentRecord(output_path=str(tmp_path / "flood.tif"))
     CoastalFlood().save(flood(BASIN, sea_level_rise=3)[0], record)
     saved = read_raster(record.output_path)
-    assert saved.bands == ("cover_before", "cover_after", "flood_year", "elevation")
+    assert saved.bands == ("cover_after", "cover_before", "flood_year", "elevation")
     assert saved.classes == {"cover_before": coastal_flood.COVER, "cover_after": coastal_flood.COVER}
     assert saved.units == {"flood_year": "year", "elevation": "m"}
     assert np.isnan(saved.nodata)
@@ -539,7 +539,7 @@ def test_the_fire_is_saved_as_text_with_its_legend(tmp_path):
     ForestFire().save(result, record)
     saved = geopandas.read_file(record.output_path)
     assert set(saved.state_after) <= set(forest_fire.STATES)
-    assert list(saved.columns) == ["row", "col", "land", "state_before", "state_after", "burnt_step", "geometry"]
+    assert list(saved.columns) == ["state_after", "state_before", "burnt_step", "row", "col", "land", "geometry"]
     assert saved.crs.to_epsg() == 31983
     legends = json.loads(pyogrio.read_info(record.output_path)["layer_metadata"]["classes"])
     assert {column: list(legend) for column, legend in legends.items()} == {
@@ -676,7 +676,7 @@ def test_life_without_a_place_is_saved_and_read_without_warnings(tmp_path):
     execute_lifecycle(GameOfLife(), record)
     saved = read_raster(record.output_path)
     assert (saved.crs, saved.transform, saved.nodata) == (None, None, None)
-    assert saved.bands == ("first", "last", "alive_count")
+    assert saved.bands == ("last", "first", "alive_count")
     assert saved.classes == {"first": game_of_life.LIFE, "last": game_of_life.LIFE}
     assert saved.units == {"alive_count": "generations"}
     assert saved.band("first").tolist() == [[0, 1, 0]] * 3  # NaN, negative and nodata cells are dead

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from conftest import read_json
+from doors import read_json
 from pydantic import Field
 
 from dissmodel_lab import ExperimentRecord, ModelExecutor, Parameters, run
@@ -79,7 +79,7 @@ def test_output_goes_where_asked_with_its_record_beside_it(door, grid):
     assert beside.model_dump() == record.model_dump()
     assert beside.status == "completed"
     read_json(Path("out/half.record.json"))
-    assert os.stat("out/half.tif").st_mode & 0o444 == 0o444  # noqa: PTH116
+    assert os.stat("out/half.tif").st_mode & 0o444 == 0o444
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -170,7 +170,9 @@ def test_missing_input(door):
 
 def test_empty_input(door):
     Path("empty.tif").touch()
-    assert "The input 'empty.tif' is empty (0 bytes). Get the file again." in door(Halving, source="empty.tif").message
+    assert (
+        "The input 'empty.tif' is empty (0 bytes). Get the file again." in door(Halving, source="empty.tif").message
+    )
 
 
 def test_input_that_is_not_what_it_says(door):
@@ -318,7 +320,9 @@ def test_unknown_model(door):
 
 
 def test_model_from_toml(door):
-    Path("life.toml").write_text('[model]\nclass = "game_of_life"\ngenerations = 9\n[model.parameters]\ngenerations = 3\n')
+    Path("life.toml").write_text(
+        '[model]\nclass = "game_of_life"\ngenerations = 9\n[model.parameters]\ngenerations = 3\n'
+    )
     record = door("life.toml").record
     assert record.parameters["generations"] == 3
     assert record.resolved_spec["model"]["class"] == "game_of_life"

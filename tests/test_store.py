@@ -58,7 +58,11 @@ def test_listing_is_newest_first_and_tells_what_happened():
     with pytest.raises(RuntimeError, match="broken on purpose in load"):
         run(FailingExecutor("load"))
     newest, oldest = RunStore().entries()
-    assert (newest.status, newest.phase, newest.problem) == ("failed", "load", "RuntimeError: broken on purpose in load")
+    assert (newest.status, newest.phase, newest.problem) == (
+        "failed",
+        "load",
+        "RuntimeError: broken on purpose in load",
+    )
     assert (oldest.status, oldest.phase, oldest.problem) == ("completed", "", "")
     assert oldest.seconds > 0
 
@@ -88,7 +92,12 @@ def test_index_follows_the_folders():
 
 def test_unreadable_records_are_listed():
     run(SteppingExecutor)
-    for name, content in (("empty", b""), ("torn", b'{"experiment_id": "a'), ("other", b"[1, 2]"), ("bytes", b"\xff\xfe")):
+    for name, content in (
+        ("empty", b""),
+        ("torn", b'{"experiment_id": "a'),
+        ("other", b"[1, 2]"),
+        ("bytes", b"\xff\xfe"),
+    ):
         folder = Path("experiments", name)
         folder.mkdir()
         (folder / "record.json").write_bytes(content)
@@ -96,7 +105,9 @@ def test_unreadable_records_are_listed():
     assert sorted(entry.status for entry in entries) == ["completed", *["unreadable"] * 4]
     torn = next(entry for entry in entries if entry.folder.name == "torn")
     assert "holds no record: Invalid JSON" in torn.problem
-    with pytest.raises(RunNotFoundError, match=r"The record in 'experiments/torn' cannot be read: .* holds no record"):
+    with pytest.raises(
+        RunNotFoundError, match=r"The record in 'experiments/torn' cannot be read: .* holds no record"
+    ):
         RunStore().read("torn")
 
 
@@ -151,7 +162,9 @@ def test_full_disk_at_the_end_says_so_and_keeps_the_first_record(monkeypatch):
             monkeypatch.setattr(os, "fsync", fail)
             return super().save(result, record)
 
-    with pytest.raises(OutputError, match=r"could not be brought up to date in .*: No space left on device") as caught:
+    with pytest.raises(
+        OutputError, match=r"could not be brought up to date in .*: No space left on device"
+    ) as caught:
         run(LastGasp)
     assert "It ended as completed; make room on the disk." in str(caught.value)
     [path] = Path("experiments").glob("*/record.json")
@@ -177,8 +190,7 @@ def test_disk_that_is_really_full(small_disk):
 
         def save(self, result, record):
             with open(record.output_path, "wb") as file:
-                for _ in range(4096):
-                    file.write(b"x" * 4096)
+                file.writelines(b"x" * 4096 for _ in range(4096))
             return record
 
     with pytest.raises(OSError, match="No space left on device"):

@@ -121,8 +121,8 @@ class CoastalFlood(ModelExecutor):
         }
         return data.with_bands(
             {
-                "cover_before": land_cover(elevation, sea, flooded=np.zeros_like(sea)),
                 "cover_after": land_cover(elevation, sea, flooded),
+                "cover_before": land_cover(elevation, sea, flooded=np.zeros_like(sea)),
                 "flood_year": flood_year.astype("float32"),
                 "elevation": elevation,
             },
@@ -132,7 +132,7 @@ class CoastalFlood(ModelExecutor):
         )
 
     def save(self, result: Raster, record: ExperimentRecord) -> ExperimentRecord:
-        """Write the land cover before and after, the year of each cell's flood, and the elevation."""
+        """Write the land cover after the flood (first: maps show it) and before, the flood's year, the elevation."""
         write_raster(result, output_path(record))
         return record
 

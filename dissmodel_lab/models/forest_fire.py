@@ -130,9 +130,13 @@ class ForestFire(ModelExecutor):
             "burnt_area_ha_by_step": burnt_area,
         }
         names = np.array(list(STATES))
-        result = data.assign(
-            state_before=names[before[cells]], state_after=names[state[cells]], burnt_step=fire_step[cells]
-        )
+        # In this order: the first column is what maps show.
+        results = {
+            "state_after": names[state[cells]],
+            "state_before": names[before[cells]],
+            "burnt_step": fire_step[cells],
+        }
+        result = data.assign(**results)[[*results, *data.columns]]
         result.attrs["classes"] = {"land": LANDS, "state_before": STATES, "state_after": STATES}
         return result
 

@@ -98,14 +98,14 @@ class GameOfLife(ModelExecutor):
             "alive_by_generation": alive_by_generation,
         }
         return data.with_bands(
-            {"first": first, "last": alive, "alive_count": alive_count},
+            {"last": alive, "first": first, "alive_count": alive_count},  # the first band is what maps show
             nodata=None,
             classes={"first": LIFE, "last": LIFE},
             units={"alive_count": "generations"},
         )
 
     def save(self, result: Raster, record: ExperimentRecord) -> ExperimentRecord:
-        """Write the first and the last generation, and in how many generations each cell was alive."""
+        """Write the last and the first generation, and in how many generations each cell was alive."""
         write_raster(result, output_path(record))
         return record
 

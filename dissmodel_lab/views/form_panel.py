@@ -12,7 +12,7 @@ from IPython.display import display
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, schema_of_values
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.resolve import resolve_model
+from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
 from dissmodel_lab.runs import run
 from dissmodel_lab.texts import summary_of
 from dissmodel_lab.views.form import ParameterForm, RunRequest
@@ -81,7 +81,7 @@ def show_form(
         results.run(call)
 
     form = ParameterForm(
-        resolved.name,
+        _name_in_a_cell(resolved, model, namespace),
         schema,
         values=values,
         source=source,
@@ -92,6 +92,13 @@ def show_form(
     display(form)
     results.open()
     return form
+
+
+def _name_in_a_cell(resolved: ResolvedModel, model: str, namespace: Mapping[str, Any]) -> str:
+    """Return a name of the model that works in a cell and as ``class`` of a TOML, whatever named it here."""
+    if resolved.name in known_models(namespace):
+        return resolved.name
+    return model if ":" in model else import_path(resolved.executor_class)
 
 
 class _Results:
@@ -121,7 +128,8 @@ class _Results:
 
         def on_main_thread() -> None:
             try:
-                outcome.set_result(self._run(call))
+                self._run(call)
+                outcome.set_result(None)
             except BaseException as error:  # noqa: BLE001 -- it is raised where the click waits
                 outcome.set_exception(error)
 

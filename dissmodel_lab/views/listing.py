@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEAD = "padding:2px 14px 2px 0;text-align:left;border:none;border-bottom:1px solid #8a8a8a"
-_CELL = "padding:2px 14px 2px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere"
+_CELL = "padding:2px 14px 2px 0;text-align:left;vertical-align:top;border:none"
+_SHORT = 24
+"""Longest text that never wraps [characters]: names, ids and dates stay whole."""
 
 
 def table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
@@ -33,7 +35,10 @@ def table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     if not rows:
         return f"<div>{html.escape(empty)}</div>"
     head = "".join(f'<th style="{_HEAD}">{html.escape(column)}</th>' for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL}">{html.escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
-    )
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     return f'<table style="border-collapse:collapse;font-size:13px"><tr>{head}</tr>{body}</table>'
+
+
+def _cell(text: str) -> str:
+    wrap = "white-space:nowrap" if len(text) <= _SHORT else "overflow-wrap:anywhere"
+    return f'<td style="{_CELL};{wrap}">{html.escape(text)}</td>'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
-from dissmodel_lab.progress import DONE, RUNNING, WAITING, Progress, bytes_text, duration_text
+from dissmodel_lab.progress import DONE, NOT_REACHED, RUNNING, WAITING, Progress, bytes_text, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ _SHARE = 100
 # A sign, a colour of its dot and a word: the state never hangs on colour alone.
 _MARKS = {
     WAITING: ("○", "#8a8a8a"),
+    NOT_REACHED: ("○", "#8a8a8a"),
     RUNNING: ("●", "#1f77b4"),
     DONE: ("✓", "#2e8540"),
     "failed": ("✗", "#c62828"),
@@ -84,7 +85,7 @@ def announcement(progress: Progress) -> str:
 def _row(phase: Phase, progress: Progress) -> str:
     part = progress.phases[phase]
     sign, colour = _MARKS[part.state]
-    seconds = "" if part.state == WAITING else duration_text(part.elapsed())
+    seconds = "" if part.state in (WAITING, NOT_REACHED) else duration_text(part.elapsed())
     memory = bytes_text(part.peak_memory_bytes) if part.peak_memory_bytes else ""
     return (
         f'<tr><td style="{_CELL};color:{colour};font-weight:bold">{sign}</td>'

@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+#: Pictures that the browser tests keep, to be looked at.
+SCREENSHOTS = Path(__file__).parents[2] / "test-artifacts" / "screenshots"
 VARIABLE = "CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -1,0 +1,118 @@
+"""The TOML file of a form: read from an upload, kept below what is saved, written whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.errors import ParameterError
+from dissmodel_lab.parameters import ModelSpec
+from dissmodel_lab.store import write_atomic
+from dissmodel_lab.views.form.fields import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def text_to_keep(target: Path, model_name: str) -> str:
+    """
+    Return the text of the file that will be saved to, so that its comments can be kept.
+
+    Parameters
+    ----------
+    target : Path
+        It need not exist.
+    model_name : str
+        Whose parameters will be saved.
+
+    Returns
+    -------
+    str
+        Empty when there is no such file, or nothing is in it.
+
+    Raises
+    ------
+    ParameterError
+        When the file is not TOML, or holds something else than this model's parameters.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> text_to_keep(Path("no such file.toml"), "flood")
+    ''
+    """
+    if not target.exists():
+        return ""
+    existing = ModelSpec.from_path(target)
+    if existing.text.strip() and "model" not in existing.document:
+        raise ParameterError(f"Not saved: {str(target)!r} has no table [model]. Choose another file.")
+    if existing.model not in ("", model_name):
+        raise ParameterError(
+            f"Not saved: {str(target)!r} belongs to the model {existing.model!r}, not to {model_name!r}. "
+            "Choose another file."
+        )
+    return existing.text
+
+
+def uploaded_spec(file: Mapping[str, Any]) -> ModelSpec:
+    """
+    Read what a browser uploaded.
+
+    Parameters
+    ----------
+    file : mapping
+        ``name`` and ``content`` (bytes), as ``ipywidgets.FileUpload`` gives them.
+
+    Raises
+    ------
+    ParameterError
+        When it is not UTF-8 text or not TOML (with line and column).
+
+    Examples
+    --------
+    >>> uploaded_spec({"name": "a.toml", "content": b"years = 5"}).parameters
+    {'years': 5}
+    """
+    origin = f"The TOML file {one_line(file['name'])!r}"
+    try:
+        text = bytes(file["content"]).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{origin} is not UTF-8 text (byte {error.start}). TOML is always UTF-8.") from error
+    return ModelSpec.from_text(text, origin=origin)
+
+
+def write_whole(target: Path, text: str) -> None:
+    """
+    Write a file, or replace it in one step, so that nobody ever reads half of it.
+
+    Parameters
+    ----------
+    target : Path
+        A link stays a link, and a file keeps its permissions.
+    text : str
+        The whole content.
+
+    Raises
+    ------
+    ParameterError
+        When it cannot be written; an existing file is as it was.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> target = Path(mkdtemp()) / "a.toml"
+    >>> write_whole(target, "years = 5")
+    >>> target.read_text(encoding="utf-8")
+    'years = 5'
+    """
+    real = target.resolve()
+    try:
+        mode = real.stat().st_mode if real.exists() else None
+        write_atomic(real, text.encode())
+        if mode is not None:
+            real.chmod(mode)
+    except OSError as error:
+        raise ParameterError(
+            f"Not saved: {str(target)!r} cannot be written: {error.strerror or error}. Choose another place."
+        ) from error

@@ -1,0 +1,142 @@
+"""One way to call a model through each door; the same tests run through all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dissmodel_lab.store import RunStore, read_record
+
+DOORS = ("function", "magic", "form", "cli")
+
+
+@dataclass
+class Outcome:
+    """What came out of a door."""
+
+    record: Any = None
+    """The record as it stands on disk; None when none was kept."""
+    message: str = ""
+    """What a person reads of a problem."""
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    """Mime bundles, for the doors of a notebook."""
+
+
+def newest_record():
+    """Read the newest record of the store in the working folder."""
+    entries = RunStore().entries()
+    return read_record(entries[0].folder / "record.json") if entries else None
+
+
+def toml_words(parameters):
+    """Write parameters as --param words."""
+    return [word for name, value in parameters.items() for word in ("--param", f"{name}={json.dumps(value)}")]
+
+
+class Door:
+    """Call it with a model, parameters, an input and an output."""
+
+    def __init__(self, request) -> None:
+        self.name = request.param
+        self._request = request
+
+    def __call__(self, model, parameters=None, source=None, output=None):
+        count = len(RunStore().entries())
+        outcome = getattr(self, f"_{self.name}")(model, parameters or {}, source, output)
+        if len(RunStore().entries()) > count:
+            outcome.record = newest_record()
+        return outcome
+
+    def _function(self, model, parameters, source, output):
+        from dissmodel_lab import run
+
+        try:
+            run(model, parameters=parameters, source=source, output=output)
+        except BaseException as error:
+            return Outcome(message=str(error) or type(error).__name__)
+        return Outcome()
+
+    def _magic(self, model, parameters, source, output):
+        from IPython.core.error import UsageError
+
+        shell = self._request.getfixturevalue("shell")
+        name = self._name(shell, model)
+        words = [f"run {name}", *_options(source, output)]
+        words += [f"'{word}'" if not word.startswith("--") else word for word in toml_words(parameters)]
+        try:
+            shell.run_line_magic("dissmodel", " ".join(words))
+        except UsageError as error:
+            return Outcome(message=str(error), shown=shell.bundles)
+        except Exception as error:
+            return Outcome(message=str(error) or type(error).__name__, shown=shell.bundles)
+        return Outcome(shown=shell.bundles)
+
+    def _form(self, model, parameters, source, output):
+        from dissmodel_lab.errors import LabError
+        from dissmodel_lab.provenance import Caller
+        from dissmodel_lab.views.form_panel import show_form
+
+        shell = self._request.getfixturevalue("shell")
+        try:
+            form = show_form(
+                self._name(shell, model),
+                source=source or "",
+                output=output or "",
+                parameters=parameters,
+                toml=None,
+                namespace=shell.user_ns,
+                caller=Caller(),
+            )
+        except LabError as error:
+            return Outcome(message=str(error), shown=shell.bundles)
+        form.run()
+        message = str(form.errors[-1]) if form.errors else " ".join(form.problems.values())
+        return Outcome(message=message, shown=shell.bundles)
+
+    def _cli(self, model, parameters, source, output):
+        from dissmodel_lab.cli import main, run_cli
+
+        out, err = io.StringIO(), io.StringIO()
+        words = [*toml_words(parameters), *_options(source, output)]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            if isinstance(model, str):
+                code = main(["run", model, *words])
+            else:
+                with pytest.raises(SystemExit) as ended:
+                    run_cli(model, ["run", *words])
+                code = ended.value.code
+        return Outcome(message=err.getvalue() if code else "")
+
+    @staticmethod
+    def _name(shell, model):
+        if isinstance(model, str):
+            return model
+        shell.user_ns["ModelOfTheTest"] = model
+        return "ModelOfTheTest"
+
+
+def _options(source, output):
+    return [
+        *(["--input", str(source)] if source else []),
+        *(["--output", str(output)] if output else []),
+    ]
+
+
+def bundle_html(shown) -> str:
+    """Join the HTML of all bundles."""
+    return "\n".join(bundle.get("text/html", "") for bundle in shown)
+
+
+def read_json(path: Path) -> Any:
+    """Parse strict JSON: NaN and Infinity are no JSON."""
+
+    def refuse(text):
+        raise AssertionError(f"{text} is no JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)

@@ -6,6 +6,7 @@ memory stay as they are, because an executor may need them to open its input.
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ _WORDS = (
     r"(?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|access[_\-]?key|private[_\-]?key|"
     r"credential|authorization)s?"
 )
+_PARTS = ("pass", "pwd", "secret", "token", "key", "credential", "authorization")
 _SECRET_NAME = re.compile(rf"(?i)(?:^|[_\-.])(?:{_WORDS}|signature|sig|x-amz-[a-z\-]+)(?:$|[_\-.\d])")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # The length of a scheme is limited, so that a long word without "://" is scanned once.
@@ -39,6 +41,7 @@ _VALUE = rf"(?:(?:Bearer|Basic|Digest)\s+)?(?:(?:{_QUOTED}|[^\s,;)}}\]&'\"])+|['
 _ASSIGNMENT = re.compile(rf"(?i)({_NAME}{_SIGN}|{_OPTION}){_VALUE}")
 
 
+@functools.lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """
     Tell whether a parameter or query field of this name holds a secret.
@@ -80,7 +83,12 @@ def redact_text(text: str) -> str:
     >>> redact_text('run(api_key="s3cr3t", years=4) on s3://key:pw@bucket/x.tif')
     'run(api_key=***, years=4) on s3://***@bucket/x.tif'
     """
-    return _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", _URL.sub(lambda match: redact_uri(match.group()), text))
+    if "://" in text:
+        text = _URL.sub(lambda match: redact_uri(match.group()), text)
+    lowered = text.lower()
+    if any(part in lowered for part in _PARTS):  # most texts have none: this asks faster than the pattern
+        text = _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", text)
+    return text
 
 
 def _redact_field(match: re.Match[str]) -> str:

@@ -195,7 +195,7 @@ class ExecutorRegistry:
                 f"{_identity(executor_class)}. Give one of them another name, or name the one you mean by "
                 "its import path 'package.module:Class'.",
                 ExecutorNameWarning,
-                stacklevel=3,
+                stacklevel=4,  # register, __init_subclass__, abc: the class statement
             )
         cls._executors[name] = executor_class
 

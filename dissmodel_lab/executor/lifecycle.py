@@ -5,13 +5,14 @@ It knows no widget, no store and no model. It changes only the record it is give
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from dissmodel_lab.errors import ExecutorError
 from dissmodel_lab.executor.events import (
@@ -63,8 +64,9 @@ def execute_lifecycle(
     Run ``validate -> load -> run -> save`` and close the record.
 
     The record is changed in place and ends as completed, failed or cancelled, with the timings of the
-    phases that ended, the phase that did not, and the message and traceback in its log. Nothing is
-    written to disk: :func:`dissmodel_lab.run` does that.
+    phases that ended, the phase that did not, and the message and traceback in its log. It ends as failed
+    without an exception when ``save`` set its status so. Nothing is written to disk:
+    :func:`dissmodel_lab.run` does that.
 
     Parameters
     ----------
@@ -96,8 +98,7 @@ def execute_lifecycle(
     """
     runner = _Runner(executor, record, hooks, observers)
     with _active(runner), _live_log(record, runner.tell):
-        record.status = RunStatus.RUNNING.value
-        record.started_at = utc_now()
+        _begin(record)
         runner.tell(RunStarted(record))
         try:
             runner.all_phases(data)
@@ -109,13 +110,14 @@ def execute_lifecycle(
                 f"The executor ended the program (sys.exit({error.code!r})) in phase {record.failed_phase!r}. "
                 "A model reports a problem by raising an exception."
             )
+            refusal.__cause__ = error  # known already to the traceback that goes into the log
             runner.close(RunStatus.FAILED, refusal)
             raise refusal from error
         except BaseException as error:
             runner.close(RunStatus.FAILED, error)
             raise
-        runner.close(RunStatus.COMPLETED, None)
-    return record, {key: record.metrics[key] for key in _timing_keys(record)}
+        runner.close(RunStatus.FAILED if record.status == RunStatus.FAILED else RunStatus.COMPLETED, None)
+    return record, {key: record.metrics[key] for key in _TIMINGS if key in record.metrics}
 
 
 def report_step(
@@ -166,15 +168,15 @@ def steps(items: Iterable[T], *, n_steps: int | None = None, label: Callable[[T]
     """
     total = len(items) if n_steps is None and isinstance(items, Sized) else n_steps
     runner = _RUNNER.get()
-    untold: tuple[int, T] | None = None
     for count, item in enumerate(items, start=1):
         yield item
-        untold = (count, item)
-        if runner is not None and runner.is_due(count, total):
-            runner.step(count, total, label(item), None)
-            untold = None
-    if runner is not None and untold is not None:
-        runner.tell(StepFinished(untold[0], total, label(untold[1])))
+        if runner is not None:
+            runner.step(count, total, functools.partial(label, item), None)
+    if runner is not None:
+        runner.flush_step()
+
+
+_Label = str | Callable[[], str]
 
 
 class _Runner:
@@ -190,7 +192,8 @@ class _Runner:
         self._hooks = hooks
         self._observers = list(observers)
         self._next_step = 0.0
-        self._untold_step: tuple[int, int | None, str, Mapping[str, float] | None] | None = None
+        self._untold_step: tuple[int, int | None, _Label, Mapping[str, float] | None] | None = None
+        self._phase_now: Phase | None = None
 
     def all_phases(self, data: Any) -> None:
         executor, record = self._executor, self._record
@@ -203,31 +206,39 @@ class _Runner:
         self._phase(Phase.SAVE, result, lambda: self._save(result))
 
     def _save(self, result: Any) -> ExperimentRecord:
-        returned = self._executor.save(result, self._record)
-        if returned is not self._record:
-            _take_over(self._record, returned)
-        return self._record
+        record = self._record
+        returned = self._executor.save(result, record)
+        if returned is not record:
+            _take_over(record, returned)
+        if record.output_path is not None:
+            record.output_path = str(record.output_path)  # a Path is what many write there
+        if record.status == RunStatus.FAILED:
+            record.failed_phase = Phase.SAVE.value
+            record.add_log("save() set the status to failed.")
+        return record
 
     def _phase(self, phase: Phase, value: Any, work: Callable[[], T]) -> T:
-        self.tell(PhaseStarted(phase, utc_now()))
-        meter = PhaseMeter()
+        self._phase_now = phase
+        meter: PhaseMeter | None = None
         try:
+            self.tell(PhaseStarted(phase, utc_now()))
+            meter = PhaseMeter()
             for hook in self._hooks:
                 hook.before(phase, value)
             result = work()
             for hook in self._hooks:
                 hook.after(phase, result)
         except BaseException as error:
-            usage = meter.stop("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
+            usage = (meter or PhaseMeter()).stop("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
             self._record.phases[phase.value] = usage
             self._record.failed_phase = phase.value
-            self._flush_step()
+            self.flush_step()
             self.tell(PhaseFailed(phase, usage, error))
             raise
         usage = meter.stop("completed")
         self._record.phases[phase.value] = usage
         self._record.metrics[f"time_{phase}_sec"] = usage.seconds
-        self._flush_step()
+        self.flush_step()
         self.tell(PhaseFinished(phase, usage, result))
         return result
 
@@ -237,35 +248,40 @@ class _Runner:
         record.ended_at = utc_now()
         record.metrics["time_total_sec"] = round(sum(usage.seconds for usage in record.phases.values()), 6)
         if error is not None:
-            record.error = f"{type(error).__name__}: {error}".removesuffix(": ")
-            record.add_log(f"{status.value} in phase {record.failed_phase}: {record.error}")
+            where = f"in phase {record.failed_phase}"
+            if record.failed_phase is None and self._phase_now is not None:  # interrupted between two phases
+                record.failed_phase = self._phase_now.value
+                where = f"after phase {record.failed_phase}"
+            record.error = _said(error)
+            record.add_log(f"{status.value} {where}: {record.error}")
             record.add_log("".join(traceback.format_exception(error)))
         self.tell(RunFinished(status.value, error))
 
     def is_due(self, step: int, n_steps: int | None) -> bool:
         return time.perf_counter() >= self._next_step or step == n_steps
 
-    def step(self, step: int, n_steps: int | None, label: str, values: Mapping[str, float] | None) -> None:
+    def step(self, step: int, n_steps: int | None, label: _Label, values: Mapping[str, float] | None) -> None:
         if not self.is_due(step, n_steps):
             self._untold_step = (step, n_steps, label, values)
             return
         self._untold_step = None
         self._next_step = time.perf_counter() + STEP_INTERVAL
-        self.tell(StepFinished(step, n_steps, label, values or {}))
+        self.tell(StepFinished(step, n_steps, label if isinstance(label, str) else label(), values or {}))
 
-    def _flush_step(self) -> None:
+    def flush_step(self) -> None:
         # The last step before a phase ends is always told, however soon it came after the one before.
         if self._untold_step is not None:
-            step, n_steps, label, values = self._untold_step
-            self._untold_step = None
-            self.tell(StepFinished(step, n_steps, label, values or {}))
+            self._next_step = 0.0
+            self.step(*self._untold_step)
 
     def tell(self, event: Event) -> None:
         for observer in list(self._observers):
+            if not any(other is observer for other in self._observers):
+                continue  # it failed while another's failure was told
             try:
                 observer(event)
             except Exception as error:  # noqa: BLE001 -- a broken view must not end a run; it is told and left out
-                self._observers.remove(observer)
+                self._observers = [other for other in self._observers if other is not observer]
                 problem = f"An observer of the run failed and was left out: {error!r}"
                 self._record.logs.append(problem)
                 warnings.warn(problem, RuntimeWarning, stacklevel=2)
@@ -294,6 +310,14 @@ class _LiveLog(list[str]):
         super().append(line)
         self._tell(LogLine(str(line)))
 
+    def extend(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.append(line)
+
+    def __iadd__(self, lines: Iterable[str]) -> Self:  # type: ignore[override, misc]  # list's own takes any iterable
+        self.extend(lines)
+        return self
+
 
 @contextmanager
 def _live_log(record: ExperimentRecord, tell: Callable[[Event], None]) -> Iterator[None]:
@@ -309,19 +333,33 @@ def _take_over(record: ExperimentRecord, returned: Any) -> None:
     if returned is None:
         record.add_log("save() returned None instead of the record; the record was kept.")
         return
-    if not hasattr(returned, "artifacts") or not hasattr(returned, "metrics"):
+    if not all(hasattr(returned, name) for name in ("experiment_id", "output_path", "artifacts", "metrics", "logs")):
         record.add_log(f"save() returned a {type(returned).__name__} instead of the record; the record was kept.")
         return
-    record.metrics.update(returned.metrics)
+    record.metrics.update({key: value for key, value in returned.metrics.items() if key not in _TIMINGS})
     record.artifacts.update(returned.artifacts)
     record.output_path = returned.output_path or record.output_path
-    record.logs.extend(line for line in returned.logs if line not in record.logs)
+    record.logs.extend([line for line in returned.logs if line not in record.logs])
     record.add_log(
         "save() returned another record; its output, artifacts, metrics and logs were taken over "
         f"(its id {returned.experiment_id} was not)."
     )
 
 
-def _timing_keys(record: ExperimentRecord) -> list[str]:
-    keys = [f"time_{phase}_sec" for phase in (*Phase, "total")]
-    return [key for key in keys if key in record.metrics]
+def _begin(record: ExperimentRecord) -> None:
+    # A record may have been through a run before, of which nothing may stay.
+    record.status = RunStatus.RUNNING.value
+    record.started_at, record.ended_at = utc_now(), None
+    record.failed_phase, record.error, record.phases = None, None, {}
+    for key in _TIMINGS:
+        record.metrics.pop(key, None)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 -- str() of an exception is its author's code
+        return type(error).__name__
+
+
+_TIMINGS = tuple(f"time_{phase}_sec" for phase in (*Phase, "total"))

@@ -25,6 +25,10 @@ from pydantic import (
     Field,
     PlainSerializer,
     PrivateAttr,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    computed_field,
+    model_serializer,
     model_validator,
 )
 
@@ -62,18 +66,35 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _without_secrets(value: Any) -> Any:
+    """Hide secrets in what :func:`encode` returned."""
     if isinstance(value, dict):
-        return {
-            key: HIDDEN if isinstance(item, str) and is_secret_name(str(key)) else _without_secrets(item)
-            for key, item in value.items()
-        }
+        if set(value) == {"$dict"}:  # pairs of key and value
+            return {"$dict": [[_without_secrets(key), _hidden(key, item)] for key, item in value["$dict"]]}
+        return {redact_text(key): _hidden(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
 
 
+def _hidden(name: Any, item: Any) -> Any:
+    if not isinstance(name, str) or not is_secret_name(name) or item is None or item == "" or isinstance(item, bool):
+        return _without_secrets(item)
+    if isinstance(item, int | float) and "pass" not in name.lower():  # token_count = 512 is no secret
+        return item
+    return HIDDEN
+
+
 def _write_values(value: Any) -> Any:
     return _without_secrets(encode(value))
+
+
+def _write_text(value: Any) -> str:
+    # Executors put numbers, exceptions and paths where a text belongs: that must not lose the record.
+    return redact_text(redact_uri(str(value))).encode("utf-8", "backslashreplace").decode()
+
+
+def _write_texts(value: Any) -> Any:
+    return {str(key): "" if item is None else _write_text(item) for key, item in value.items()}
 
 
 def _own_copy(value: Any) -> Any:
@@ -84,8 +105,9 @@ UtcDatetime = Annotated[datetime, AfterValidator(_aware)]
 #: A dict of anything: written as valid JSON without secrets, read back meaning the same.
 Values = Annotated[dict[Any, Any], BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")]
 AnyValue = Annotated[Any, BeforeValidator(_own_copy), PlainSerializer(_write_values, when_used="json")]
-Uri = Annotated[str, PlainSerializer(redact_uri, when_used="json")]
-Text = Annotated[str, PlainSerializer(redact_text, when_used="json")]
+#: A text, a path or a URI: written as text without secrets.
+Text = Annotated[str, PlainSerializer(_write_text, when_used="json-unless-none")]
+Texts = Annotated[dict[str, str], PlainSerializer(_write_texts, when_used="json")]
 
 
 class _Schema(BaseModel):
@@ -93,6 +115,15 @@ class _Schema(BaseModel):
 
     model_config = ConfigDict(extra="allow", protected_namespaces=(), use_attribute_docstrings=True)
     __pydantic_extra__: dict[str, AnyValue] = Field(init=False)
+
+    @model_serializer(mode="wrap")
+    def _hide_secret_extras(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        written = write(self)
+        if info.mode == "json":
+            for name in self.model_extra or ():
+                if name in written:
+                    written[name] = _hidden(name, written[name])
+        return written
 
 
 class DataSource(_Schema):
@@ -107,13 +138,13 @@ class DataSource(_Schema):
 
     type: str = "local"
     """``local``, ``s3``, ``http`` or ``bdc_stac``."""
-    uri: Uri = ""
+    uri: Text = ""
     """A path, a URL, or the literal ``synthetic``; passwords and signatures are hidden when written."""
     collection: str = ""
     """The STAC collection, for ``bdc_stac``."""
     version: str = ""
     """The dataset's own version."""
-    checksum: str = ""
+    checksum: Text = ""
     """SHA-256 of what was read; filled by ``load``, empty before."""
 
     @classmethod
@@ -164,7 +195,7 @@ class Provenance(_Schema):
     executor_package: str = ""
     """``name==version`` of the distribution that holds the executor; empty for a loose file or a cell."""
     executor_git: GitState | None = None
-    notebook_path: str = ""
+    notebook_path: Text = ""
     """Path of the notebook, where the front end tells it."""
     notebook_git: GitState | None = None
     cell_source: Text = ""
@@ -184,7 +215,7 @@ class Provenance(_Schema):
     platform: str = ""
     cpu_count: int | None = None
     memory_bytes: int | None = None
-    working_folder: str = ""
+    working_folder: Text = ""
     process_id: int | None = None
     process_started: float | None = None
     """Start time of the process [s since 1970], which tells a dead process from a new one with its number."""
@@ -224,16 +255,16 @@ class ExperimentRecord(_Schema):
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
 
-    output_path: str | None = None
-    artifacts: dict[str, str] = {}
+    output_path: Text | None = None
+    artifacts: Texts = {}
     """SHA-256 of each file the run produced; ``output`` is the main one."""
-    artifact_paths: dict[str, str] = {}
+    artifact_paths: Texts = {}
     """Path of each artifact, relative to the record's folder where it lies in it."""
     content_sha256: dict[str, str] = {}
     """SHA-256 of each artifact's content, independent of file container and compression."""
 
     metrics: Values = {}
-    status: str = RunStatus.PENDING.value
+    status: Text = RunStatus.PENDING.value
     logs: list[Text] = []
 
     started_at: UtcDatetime | None = None
@@ -289,7 +320,7 @@ class ExperimentRecord(_Schema):
         >>> record.logs
         ['12 cells flooded']
         """
-        self.logs.append(msg)
+        self.logs.append(str(msg))
 
     def add_artifact(self, name: str, checksum: str) -> None:
         """
@@ -350,14 +381,14 @@ class JobRequest(_Schema):
             flat = {
                 **spec,
                 **flat,
-                "parameters": {**nested.get("parameters", {}), **flat.get("parameters", {})},
+                "parameters": {**_table(nested, "parameters"), **_table(flat, "parameters")},
             }
         dataset = flat.pop("input_dataset", None)
         if dataset is not None and "source" not in flat:
-            flat["source"] = DataSource.from_uri(dataset)
+            flat["source"] = DataSource.from_uri(str(dataset))
         source = flat.get("source")
         if isinstance(source, dict) and "type" not in source:
-            flat["source"] = {**source, "type": DataSource.from_uri(source.get("uri", "")).type}
+            flat["source"] = {**source, "type": DataSource.from_uri(str(source.get("uri", ""))).type}
         return flat
 
     @property
@@ -365,7 +396,15 @@ class JobRequest(_Schema):
         """The nested form: class, package and parameters."""
         return {"class": self.model_name, "package": self.package, "parameters": self.parameters}
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
     @property
-    def input_dataset(self) -> str:
+    def input_dataset(self) -> Text:
         """URI of the input, as the flat form names it."""
         return self.source.uri
+
+
+def _table(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    table = spec.get(name)
+    if table is not None and not isinstance(table, dict):
+        raise ValueError(f"{name} must be a table of names and values, got {table!r:.80}")
+    return table or {}

@@ -14,7 +14,7 @@ from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.sources import local_path
 from dissmodel_lab.texts import record_text
-from dissmodel_lab.views.map_view import map_figure, png_of, swipe
+from dissmodel_lab.views.map_view import map_figure, png_of, share_bounds, swipe
 from dissmodel_lab.views.phases import phases_html
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None) -> RunMa
     maps = RunMaps(before=before)
     if before is None:
         maps.before = _try_preview(local_path(record.source), "input", maps.notes)
-    maps.after = _try_preview(record.artifact_path(), "output", maps.notes)
+    maps.after = _try_preview(record.artifact_path(), "output", maps.notes, like=maps.before)
     return maps
 
 
@@ -139,7 +139,9 @@ def _maps_html(maps: RunMaps) -> str:
     cell = "vertical-align:top;padding:0 16px 0 0;border:none;text-align:left"
     figures = "".join(f'<td style="{cell}">{map_figure(picture, title)}</td>' for picture, title in drawn)
     table = f'<table style="border-collapse:collapse;margin:6px 0"><tr>{figures}</tr></table>' if figures else ""
-    both = swipe(maps.before, maps.after, ("input", "output")) if maps.before and maps.after else ""
+    both = ""
+    if maps.before and maps.after and share_bounds(maps.before, maps.after):
+        both = swipe(maps.before, maps.after, ("input", "output"), with_legends=False)
     notes = "".join(f'<div style="opacity:0.8">{html.escape(note)}</div>' for note in maps.notes)
     return table + both + notes
 
@@ -213,11 +215,11 @@ def _value_text(value: Any) -> str:
     return text if len(text) <= 400 else f"{text[:400]}... ({len(text)} characters)"  # noqa: PLR2004
 
 
-def _try_preview(path: Path | None, role: str, notes: list[str]) -> Preview | None:
+def _try_preview(path: Path | None, role: str, notes: list[str], *, like: Preview | None = None) -> Preview | None:
     if path is None or not is_map_file(path) or not path.exists():
         return None
     try:
-        return preview(path)
+        return preview(path, like=like)
     except LabError as error:
         notes.append(f"No map of the {role}: {error}")
     except Exception as error:  # noqa: BLE001 -- a file that no reader understands must not hide the run itself

@@ -93,11 +93,11 @@ def offer_map(record: ExperimentRecord, output: Any = None) -> None:
     output : DisplayHandle, optional
         An output to use; a new one when not given.
     """
-    paths = {"input": local_path(record.source), "output": record.artifact_path()}
+    paths = {"output": record.artifact_path(), "input": local_path(record.source)}
     layers = {name: path for name, path in paths.items() if path is not None and is_map_file(path)}
     if record.status != RunStatus.COMPLETED or not layers:
         return
-    widget_view = MapView(layers)._repr_mimebundle_()[WIDGET_VIEW]
+    widget_view = MapView(layers).widget._repr_mimebundle_()[WIDGET_VIEW]
     fallback = "The map to explore needs a running kernel; the pictures above do not."
     bundle = {"text/plain": fallback, "text/html": f"<small>{fallback}</small>", WIDGET_VIEW: widget_view}
     if output is None:

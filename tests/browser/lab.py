@@ -173,8 +173,8 @@ class Notebook:
     def command(self, name: str) -> None:
         """Start a command of Jupyter's; never wait for its promise inside of the page, which has no limit."""
         self.page.evaluate(
-            "name => { window.__done = false; "
-            "jupyterapp.commands.execute(name).then(() => { window.__done = true }, () => { window.__done = true }) }",
+            "name => { window.__done = false; const done = () => { window.__done = true }; "
+            "jupyterapp.commands.execute(name).then(done, done) }",
             name,
         )
 

@@ -1,0 +1,465 @@
+"""Maps on the page: static HTML that says everything, and a widget that follows its controls."""
+
+from __future__ import annotations
+
+import io
+import re
+from base64 import b64decode
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from affine import Affine
+from PIL import Image
+from pyproj import CRS
+
+from dissmodel_lab.errors import SourceError
+from dissmodel_lab.maps import preview
+from dissmodel_lab.rasters import Raster, write_raster
+from dissmodel_lab.views.map_view import (
+    MAP_HEIGHT,
+    MAP_WIDTH,
+    MapView,
+    data_url,
+    legend_html,
+    map_figure,
+    png_of,
+    share_bounds,
+    swipe,
+    view_of,
+)
+
+EVIL = "<script>alert('x')</script>\"&"
+COVER = {"cover": {1: ("forest", "#117733"), 2: ("sea", "#0072b2"), 3: (EVIL, "#ddcc77")}}
+SOUTH_EAST = Affine(0.1, 0, -52, 0, -0.1, -20)
+#: What JupyterLab 4.6 keeps of an untrusted notebook's inline styles, as far as it is used here.
+KEPT_STYLES = {
+    "background-color", "border", "border-right", "box-sizing", "display", "font-size", "font-weight", "height",
+    "left", "line-height", "margin", "max-width", "min-width", "overflow", "padding-left", "position", "resize",
+    "top", "vertical-align", "width",
+}  # fmt: skip
+
+
+def cover(codes, transform=SOUTH_EAST, crs=4326, **changes):
+    return Raster(
+        array=np.asarray(codes, "uint8")[np.newaxis],
+        bands=("cover",),
+        transform=transform,
+        crs=CRS(crs),
+        classes=COVER,
+        **changes,
+    )
+
+
+@pytest.fixture
+def before():
+    return cover(np.random.default_rng(0).integers(1, 4, (20, 30)))
+
+
+@pytest.fixture
+def after():
+    return cover(np.random.default_rng(1).integers(1, 4, (20, 30)))
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of HTML, as a browser takes them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self.open = [], [], []
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words)).strip()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def images(self):
+        return [attributes for tag, attributes in self.tags if tag == "img"]
+
+    def pictures(self):
+        """The maps themselves, without boxes and bars of legends."""
+        return [a for a in self.images() if a["alt"].startswith("Map of")]
+
+
+def decoded(url):
+    with Image.open(io.BytesIO(b64decode(url.removeprefix("data:image/png;base64,")))) as image:
+        return np.asarray(image)
+
+
+# --- static ------------------------------------------------------------------------------------------------
+
+
+def test_a_figure_says_all(before):
+    picture = preview(before)
+    page = Page(map_figure(picture, "Input"))
+    (image,) = page.pictures()
+    assert image["alt"] == picture.alt_text
+    assert (image["width"], image["height"]) == ("440", "314")
+    assert page.text.startswith("Input cover forest (1)")
+    assert "22.00 to 20.00 °S, 52.00 to 49.00 °W (data in EPSG:4326); 312 km across at the centre" in page.text
+    assert "30 x 20 cells" in page.text
+    for note in picture.notes:
+        assert note in page.text
+
+
+def test_a_figure_of_a_plane_says_so():
+    page = Page(map_figure(preview(np.eye(3)), "Life"))
+    assert "plane, no georeference; 3 x 3 cells" in page.text
+    assert "No CRS: shown in a plane, not on Earth." in page.text
+
+
+def test_a_scale_shows_its_ends_and_unit():
+    depth = Raster(array=np.linspace(0, 50, 100).reshape(1, 10, 10), bands=("depth",), units={"depth": "m<i>"})
+    page = Page(legend_html(preview(depth).legend))
+    assert page.text == "depth [m<i>] 1 m<i> 49 m<i> values 0 to 50 m<i>; colours from 1 to 49 m<i>"
+    (bar,) = page.images()
+    assert bar["alt"] == "colour scale from 1 m<i> to 49 m<i>"
+    assert decoded(bar["src"]).shape == (1, 255)
+
+
+def test_a_legend_has_a_box_for_each_class(before):
+    page = Page(legend_html(preview(before).legend))
+    boxes = [decoded(image["src"]) for image in page.images()]
+    assert [box.shape for box in boxes] == [(1, 1)] * 3
+    assert page.text == f"cover forest (1) sea (2) {EVIL} (3)"
+
+
+def test_long_legends_are_cut_and_say_so():
+    array = np.arange(32, dtype="uint8").reshape(4, 8)
+    assert Page(legend_html(preview(array).legend)).text.endswith("23 and 8 more classes")
+
+
+@pytest.mark.parametrize("view", ["figure", "swipe", "stranger"])
+def test_untrusted_text_is_text(view):
+    """Titles, labels, band names, units and notes with HTML in them come out as they went in."""
+    source = Raster(
+        array=np.array([[[1, 3]]], "uint8"), bands=(EVIL,), classes={EVIL: COVER["cover"]}, units={EVIL: EVIL}
+    )
+    picture = preview(source)
+    html = {
+        "figure": lambda: map_figure(picture, EVIL),
+        "swipe": lambda: swipe(picture, picture, (EVIL, EVIL)),
+        "stranger": lambda: swipe(picture, preview(np.eye(9)), (EVIL, EVIL)),
+    }[view]()
+    page = Page(html)
+    assert {tag for tag, _ in page.tags} <= {"div", "img", "span", "ul", "li"}
+    assert {name for _, attributes in page.tags for name in attributes} <= {"style", "alt", "width", "height", "src"}
+    assert page.text.count(EVIL) >= 3
+    assert EVIL in page.pictures()[0]["alt"]
+
+
+def test_only_styles_that_survive_an_untrusted_notebook(before, after):
+    pages = [
+        Page(map_figure(preview(before), "a")),
+        Page(map_figure(preview(np.linspace(0, 1, 9).reshape(3, 3)), "a")),
+        Page(swipe(preview(before), preview(after), ("a", "b"))),
+    ]
+    used = {
+        declaration.partition(":")[0]
+        for page in pages
+        for _, attributes in page.tags
+        for declaration in attributes.get("style", "").split(";")
+    } - {""}
+    assert used <= KEPT_STYLES
+    assert all(not page.open for page in pages)
+
+
+def test_budget():
+    """Noise packs worst: it is shown smaller, in the data's own colours, and that is said."""
+    noise = preview(np.random.default_rng(0).choice(np.array([1, 9, 25], "uint8"), (900, 1000)))
+    html = map_figure(noise, "noise", budget=10_000)
+    (image,) = Page(html).pictures()
+    assert len(b64decode(image["src"].partition(",")[2])) <= 10_000
+    assert set(np.unique(decoded(image["src"]))) <= {1, 2, 3}
+    assert image["width"] == "440"
+    assert re.search(r"Picture reduced from 1,000 to \d+ pixels across, nearest pixel\.", Page(html).text)
+    for source in (np.random.default_rng(0).random((2000, 3000)), np.random.default_rng(0).random((3000, 200))):
+        assert len(map_figure(preview(source), "noise")) < 60_000
+
+
+def test_tiny_pictures_are_enlarged_by_a_whole_number():
+    picture = preview(np.array([[0, 1, 2], [2, 1, 0]], "uint8"))
+    with Image.open(io.BytesIO(png_of(picture))) as image:
+        assert image.size == (879, 586)
+        assert np.asarray(image)[::293, ::293].tolist() == picture.pixels.tolist()
+    assert "Picture reduced" not in map_figure(picture, "tiny")
+
+
+def test_narrow_pictures_keep_their_shape():
+    (image,) = Page(map_figure(preview(np.eye(200, 20)), "narrow")).pictures()
+    assert (image["width"], image["height"]) == ("62", "620")
+
+
+def test_swipe_puts_both_in_one_place(before, after):
+    html = swipe(preview(before), preview(after), ("input", "output"))
+    page = Page(html)
+    assert page.text.startswith(
+        "output (left of the line) over input (right of it) "
+        "Drag the lower right corner of the upper picture (output) to the side. "
+    )
+    lower, upper = page.pictures()
+    assert (lower["width"], lower["height"]) == (upper["width"], upper["height"]) == ("440", "314")
+    assert lower["alt"] == preview(before).alt_text
+    boxes = [a["style"] for tag, a in page.tags if tag == "div" and "resize" in a.get("style", "")]
+    assert len(boxes) == 1
+    for declaration in ("position:absolute", "overflow:hidden", "resize:horizontal", "width:50%", "max-width:100%"):
+        assert declaration in boxes[0].split(";")
+    assert page.text.count("forest (1)") == 1
+    assert len(html) < 80_000
+
+
+def test_swipe_refuses_to_lie(before):
+    elsewhere = cover(np.ones((20, 30)), SOUTH_EAST @ Affine.translation(5, 0))
+    html = swipe(preview(before), preview(elsewhere), ("input", "output"))
+    page = Page(html)
+    assert page.text.startswith(
+        "output doesn't cover the same ground as input: no swipe, it would compare different places. input cover"
+    )
+    assert "resize" not in html
+    assert len(page.pictures()) == 2
+
+
+def test_swipe_says_when_scales_differ():
+    one, other = preview(np.linspace(0, 1, 25).reshape(5, 5)), preview(np.linspace(0, 9, 25).reshape(5, 5))
+    text = Page(swipe(one, other, ("a", "b"))).text
+    assert "The two pictures have different colour scales: compare shapes, not colours." in text
+    same = preview(np.linspace(0, 9, 25).reshape(5, 5), like=one)
+    assert "different colour scales" not in swipe(one, same, ("a", "b"))
+
+
+def test_share_bounds(before):
+    plane, other = preview(np.eye(4)), preview(np.eye(5))
+    assert share_bounds(plane, plane)
+    assert not share_bounds(plane, other)
+    assert not share_bounds(plane, preview(before))
+    nearly = cover(np.ones((20, 30)), SOUTH_EAST @ Affine.translation(0.01, 0))
+    assert share_bounds(preview(before), preview(nearly))
+
+
+# --- the widget --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def view(before, after, tmp_path):
+    two_bands = Raster(
+        array=np.stack([before.array[0], before.array[0] * 10]),
+        bands=("cover", "age"),
+        transform=before.transform,
+        crs=before.crs,
+        classes=COVER,
+        units={"age": "yr"},
+    )
+    write_raster(after, tmp_path / "out.tif")
+    return MapView({"input": two_bands, "output": tmp_path / "out.tif"})
+
+
+def overlay(view):
+    return view.map.layers[-1]
+
+
+def below(view):
+    return view.map.layers[-2]
+
+
+def click(view, latitude, longitude):
+    view.map._interaction_callbacks(type="click", coordinates=[latitude, longitude])
+    return Page(view.value.value).text
+
+
+def test_it_opens_on_the_first_layer(view):
+    assert (view.layer.value, view.layer.options) == ("input", ("input", "output"))
+    assert (view.band.value, view.band.options) == ("cover", ("cover", "age"))
+    shown = view.preview("input", "cover")
+    assert overlay(view).url == data_url(shown.png)
+    assert overlay(view).bounds == [list(corner) for corner in shown.bounds]
+    assert "forest (1)" in view.legend.value
+    assert not below(view).visible
+    assert view.map.layers == (below(view), overlay(view))
+    assert view.errors == []
+    for name in ("dl-layer", "dl-band", "dl-opacity", "dl-swipe", "dl-value", "dl-legend"):
+        assert any(name in widget._dom_classes for widget in view._classes.values())
+    assert "dl-map" in view.widget._dom_classes
+    assert "image-rendering:pixelated" in view._style.value
+
+
+def test_band_and_layer_choosers(view):
+    view.band.value = "age"
+    assert overlay(view).url == data_url(view.preview("input", "age").png)
+    assert "age [yr]" in Page(view.legend.value).text
+    view.layer.value = "output"
+    assert (view.band.value, view.band.options) == ("cover", ("cover",))
+    assert overlay(view).url == data_url(view.preview("output", "cover").png)
+    view.layer.value = "input"
+    assert view.band.value == "cover"
+    assert view.errors == []
+
+
+def test_previews_are_drawn_once_and_only_when_seen(view, monkeypatch):
+    assert list(view._previews) == [("input", "cover")]
+    view.band.value = "age"
+    view.band.value = "cover"
+    monkeypatch.setattr("dissmodel_lab.views.map_view.draw", lambda *_a, **_k: pytest.fail("drawn again"))
+    view.band.value = "age"
+    assert list(view._previews) == [("input", "cover"), ("input", "age")]
+    assert view.errors == []
+
+
+def test_opacity(view):
+    view.opacity.value = 0.4
+    assert (overlay(view).opacity, below(view).opacity) == (0.4, 0.4)
+    view.layer.value = "output"
+    assert overlay(view).opacity == 0.4
+
+
+def test_swipe_slider(view):
+    view.swipe.value = 30
+    assert below(view).visible
+    assert below(view).url == data_url(view.preview("output", "cover").png)
+    assert "above-pane img{clip-path:inset(0 0 0 30%)}" in view._style.value
+    assert "below-pane img{clip-path:inset(0 70% 0 0)}" in view._style.value
+    assert "Left of the edge: output. Right of it: input." in Page(view.notes.value).text
+    assert click(view, -20.55, -51.05).startswith("-20.55, -51.05: input: ")
+    assert "; output: " in view.value.value
+    view.layer.value = "output"
+    assert below(view).url == data_url(view.preview("input", "cover").png)
+    view.swipe.value = 0
+    assert not below(view).visible
+    assert "inset(0 0 0 0%)" in view._style.value
+    assert view.errors == []
+
+
+def test_swipe_between_different_places_is_refused(before):
+    elsewhere = cover(np.ones((20, 30)), SOUTH_EAST @ Affine.translation(5, 0))
+    view = MapView({"input": before, "output": elsewhere})
+    view.swipe.value = 50
+    assert not below(view).visible
+    assert "inset(0 0 0 0%)" in view._style.value
+    assert Page(view.notes.value).text.startswith(
+        "input doesn't cover the same ground as output: no swipe, it would compare different places."
+    )
+    view.layer.value = "output"
+    assert view.map.center == list(view_of(view.preview("output").bounds, is_georeferenced=True)[0])
+
+
+def test_one_layer_has_no_swipe(before):
+    assert MapView({"input": before}).swipe.disabled
+
+
+def test_a_click_is_answered(view):
+    codes = view.preview("input", "cover").grid.values
+    label = view.preview("input").legend.text_of(int(codes[5, 9]))
+    assert click(view, -20.55, -51.05) == f"-20.55, -51.05: {label}"
+    assert click(view, 10, 10) == "10, 10: outside the data"
+    view.band.value = "age"
+    assert click(view, -20.55, -51.05) == f"-20.55, -51.05: {codes[5, 9] * 10} yr"
+    view.map._interaction_callbacks(type="mousemove", coordinates=[0, 0])
+    assert "-20.55" in view.value.value
+    assert 'role="status"' in view.value.value
+
+
+def test_labels_are_text_in_the_widget(before):
+    view = MapView({EVIL: before})
+    for widget in (view.value, view.legend, view.notes):
+        assert "<script" not in widget.value
+    codes = view.preview(EVIL).grid.values
+    row, column = np.argwhere(codes == 3)[0]
+    text = click(view, -20 - (row + 0.5) * 0.1, -52 + (column + 0.5) * 0.1)
+    assert text.endswith(f"{EVIL} (3)")
+    assert "<script" not in view.value.value
+
+
+def test_a_plane_has_no_scale_and_no_earth(before):
+    view = MapView({"grid": np.eye(10, dtype="uint8"), "place": before}, basemap=True)
+    assert view.map.crs["name"] == "Simple"
+    assert [type(layer).__name__ for layer in view.map.layers] == ["ImageOverlay", "ImageOverlay"]
+    assert "ScaleControl" not in [type(control).__name__ for control in view.map.controls]
+    view.layer.value = "place"
+    assert view.map.crs["name"] == "EPSG3857"
+    assert type(view.map.layers[0]).__name__ == "TileLayer"
+    assert "ScaleControl" in [type(control).__name__ for control in view.map.controls]
+    assert view._frame.children == (view.map,)
+    assert view.errors == []
+
+
+@pytest.mark.parametrize("georeferenced", [True, False])
+@pytest.mark.parametrize("bounds", [((-22, -52), (-20, -49)), ((0, 0), (3000, 4000)), ((0, 0), (0.5, 80))])
+def test_the_view_fits(bounds, georeferenced):
+    """At the zoom that is chosen the bounds fit into the map, and wouldn't fit a step further in."""
+    if georeferenced:
+        bounds = tuple((latitude % 80, longitude % 180) for latitude, longitude in bounds)
+        bounds = (min(bounds), max(bounds))
+    (south, west), (north, east) = bounds
+    (latitude, longitude), zoom = view_of(bounds, is_georeferenced=georeferenced)
+    assert south <= latitude <= north
+    assert longitude == pytest.approx((west + east) / 2)
+    scale = 2**zoom
+    if georeferenced:
+        y = np.arcsinh(np.tan(np.radians([south, north]))) * 256 / (2 * np.pi)
+        high, wide = (y[1] - y[0]) * scale, (east - west) * 256 / 360 * scale
+    else:
+        high, wide = (north - south) * scale, (east - west) * scale
+    fill = max(high / MAP_HEIGHT, abs(wide) / MAP_WIDTH)
+    assert 2**-0.25 < fill <= 1
+
+
+def test_problems_are_shown_and_kept(before, tmp_path):
+    view = MapView({"input": before, "output": tmp_path / "gone<b>.tif"})
+    url = overlay(view).url
+    view.layer.value = "output"
+    message = f"{tmp_path}/gone<b>.tif doesn't exist. Check the path."
+    assert view.errors == [message]
+    assert Page(view.value.value).text.endswith(message)
+    assert '<div role="alert">' in view.value.value
+    assert overlay(view).url == url
+    view.layer.value = "input"
+    assert 'role="status"' in view.value.value
+    assert message in Page(view._repr_mimebundle_()["text/html"]).text
+
+
+def test_unforeseen_exceptions_are_not_swallowed(view, monkeypatch):
+    def broken(*_arguments, **_keywords):
+        raise ZeroDivisionError("by <zero>")
+
+    monkeypatch.setattr("dissmodel_lab.views.map_view.draw", broken)
+    view.band.value = "age"
+    assert view.errors == ["ZeroDivisionError: by <zero>"]
+    assert "by &lt;zero&gt;" in view.value.value
+
+
+def test_a_first_layer_that_cannot_be_drawn(before):
+    view = MapView({"input": "gone.tif", "output": before})
+    assert view.errors == ["gone.tif doesn't exist. Check the path."]
+    assert view.map is None
+    view.opacity.value = 0.5
+    view.layer.value = "output"
+    assert overlay(view).url == data_url(view.preview("output").png)
+    assert overlay(view).opacity == 0.5
+    assert len(view.errors) == 1
+
+
+def test_no_layer_at_all():
+    with pytest.raises(SourceError) as caught:
+        MapView({})
+    assert str(caught.value) == "There is no layer to show. Give at least one, such as {'input': path}."
+
+
+def test_one_class_has_one_colour_in_all_layers():
+    view = MapView({"input": np.array([[4, 9]], "uint8"), "output": np.array([[3, 4, 5]], "uint8")})
+    first = {e.value: e.colour for e in view.preview("input").legend.entries}
+    assert first.items() <= {e.value: e.colour for e in view.preview("output").legend.entries}.items()
+
+
+def test_the_bundle_has_a_static_twin(view):
+    bundle = view._repr_mimebundle_()
+    assert bundle["text/plain"] == "Map of input, output"
+    assert "Drag the lower right corner" in bundle["text/html"]
+    assert len(bundle["text/html"]) < 100_000
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.widget.model_id

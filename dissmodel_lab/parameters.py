@@ -11,7 +11,8 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, MutableMapping
+import warnings
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -75,15 +76,16 @@ class ModelSpec:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ParameterError(f"{origin} is not valid TOML: {error}.") from error
+        except RecursionError as error:
+            raise ParameterError(
+                f"{origin} is nested too deeply to be read. Write shorter tables and lists."
+            ) from error
         if "model" not in document:
             return cls(parameters=document, document=document, text=text)
         model = document["model"]
         nested = model.get("parameters", {}) if isinstance(model, dict) else None
         if not isinstance(model, dict) or not isinstance(nested, dict):
-            raise ParameterError(
-                f"{origin} needs [model] and [model.parameters] to be tables. "
-                'Write for example: [model] class = "coastal_flood".'
-            )
+            raise _no_tables(origin)
         return cls(
             model=str(model.get("class", model.get("name", ""))),
             executor_module=str(model.get("executor_module", "")),
@@ -110,7 +112,16 @@ class ModelSpec:
             raise ParameterError(
                 f"The TOML file {str(path)!r} is not UTF-8 text (byte {error.start}). TOML is always UTF-8."
             ) from error
+        except ValueError as error:
+            raise ParameterError(f"The TOML file {str(path)!r} is no path: {error}.") from error
         return cls.from_text(text, origin=f"The TOML file {str(path)!r}")
+
+
+def _no_tables(origin: str) -> ParameterError:
+    return ParameterError(
+        f"{origin} needs [model] and [model.parameters] to be tables. "
+        'Write for example: [model] class = "coastal_flood".'
+    )
 
 
 def _spec_parameters(model: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +148,7 @@ def parse_value(text: str) -> Any:
     """
     try:
         document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return document["value"] if set(document) == {"value"} else text
 
@@ -189,8 +200,10 @@ def schema_of_values(values: Mapping[str, Any]) -> type[BaseModel]:
     >>> schema_of_values({"years": 5, "name": "a"}).model_fields["years"].annotation
     <class 'int'>
     """
-    fields: dict[str, Any] = {name: (type(value), value) for name, value in values.items()}
-    return create_model("Parameters", __config__={"extra": "allow", "protected_namespaces": ()}, **fields)
+    fields: dict[str, Any] = {name: (Any if value is None else type(value), value) for name, value in values.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a parameter may be called copy or json
+        return create_model("Parameters", __config__={"extra": "allow", "protected_namespaces": ()}, **fields)
 
 
 def default_values(schema: type[BaseModel]) -> dict[str, Any]:
@@ -234,7 +247,7 @@ def parameter_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> di
     >>> parameter_problems(P, {"years": 0, "yeers": 3})
     {('yeers',): "no such parameter. Did you mean 'years'? Known: years.", ('years',): '1 to 500 is allowed, got 0.'}
     """
-    problems = _unknown(schema, values) | _booleans_for_numbers(schema, values)
+    problems = _unknown(schema, values) | dict(_booleans_for_numbers(schema, values, ()))
     known = {name: value for name, value in values.items() if (name,) not in problems}
     try:
         schema.model_validate(known)
@@ -388,6 +401,8 @@ def write_spec(model_name: str, parameters: Mapping[str, Any], *, onto: str = ""
     except TOMLKitError as error:
         raise ParameterError(f"The TOML text is not valid TOML: {error}.") from error
     model: Any = document.setdefault("model", tomlkit.table())
+    if not isinstance(model, MutableMapping) or not isinstance(model.get("parameters", {}), MutableMapping):
+        raise _no_tables("The TOML text")
     if not ({"class", "name"} & set(model)):
         model["class"] = model_name
     nested = model.get("parameters")
@@ -395,8 +410,13 @@ def write_spec(model_name: str, parameters: Mapping[str, Any], *, onto: str = ""
         model["parameters"] = tomlkit.table()
         nested = model["parameters"]
     for name, value in parameters.items():
-        in_model = name in model and name not in nested and name not in METADATA_KEYS
-        _put(model if in_model else nested, name, _toml_value(value))
+        in_model = name in model and name not in METADATA_KEYS and (name not in nested or value is None)
+        if in_model and name == "land_use_types" and isinstance(model[name], MutableMapping):
+            _put(model[name], "types", _toml_value(value))  # see _spec_parameters
+        elif in_model:
+            _put(model, name, _toml_value(value))
+        if name in nested or not in_model:
+            _put(nested, name, _toml_value(value))
     return tomlkit.dumps(document)
 
 
@@ -406,16 +426,19 @@ def _put(table: Any, name: str, value: Any) -> None:
         return
     old = table.get(name)
     if isinstance(old, MutableMapping) and isinstance(value, dict):
-        for gone in [key for key in old if key not in value]:
-            old.pop(gone)
-        for key, item in value.items():
-            _put(old, key, item)
+        _put_all(old, value)
     elif _is_tables(old) and _is_tables(value) and len(old) == len(value):
         for table_at, item in zip(old, value, strict=True):
-            for key, inner in item.items():
-                _put(table_at, key, inner)
+            _put_all(table_at, item)
     elif old is None or not _same(old, value):
         table[name] = value
+
+
+def _put_all(table: Any, values: Mapping[str, Any]) -> None:
+    for gone in [key for key in table if key not in values]:
+        table.pop(gone)
+    for key, item in values.items():
+        _put(table, key, item)
 
 
 def _is_tables(value: Any) -> bool:
@@ -424,8 +447,8 @@ def _is_tables(value: Any) -> bool:
 
 def _same(old: Any, new: Any) -> bool:
     plain = old.unwrap() if hasattr(old, "unwrap") else old
-    # 1 == 1.0 == True in Python, but not to a model that asks for one of them.
-    return type(plain) is type(new) and (plain == new or (plain != plain and new != new))  # noqa: PLR0124 -- NaN
+    # By their text: 1 == 1.0 == True in Python, but not to a model that asks for one of them; and NaN is not NaN.
+    return repr(plain) == repr(new)
 
 
 def _toml_value(value: Any) -> Any:
@@ -452,30 +475,40 @@ def _toml_value(value: Any) -> Any:
 def _unknown(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
     if schema.model_config.get("extra") == "allow":
         return {}
-    names = list(schema.model_fields)
-    aliases = {info.alias for info in schema.model_fields.values() if info.alias}
-    return {
-        (name,): f"no such parameter. {did_you_mean(name, names)}"
-        for name in values
-        if name not in names and name not in aliases
-    }
+    by_name = schema.model_config.get("populate_by_name") or schema.model_config.get("validate_by_name")
+    names: list[str] = []
+    for name, info in schema.model_fields.items():
+        alias = info.validation_alias
+        names += [alias] if isinstance(alias, str) else []
+        names += [name] if alias is None or by_name else []
+    return {(name,): f"no such parameter. {did_you_mean(name, names)}" for name in values if name not in names}
 
 
-def _booleans_for_numbers(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
+def _booleans_for_numbers(annotation: Any, value: Any, at: Location) -> Iterator[tuple[Location, str]]:
     # pydantic reads true as 1; a person who wrote true for a number has made a mistake.
-    return {
-        (name,): f"a number is needed, got {_shown(value)}."
-        for name, value in values.items()
-        if isinstance(value, bool)
-        and name in schema.model_fields
-        and _plain_type(schema.model_fields[name].annotation) in (int, float)
-    }
+    plain = _plain_type(annotation)
+    inner = typing.get_args(plain)
+    if isinstance(value, bool) and plain in (int, float):
+        yield at, f"a number is needed, got {_shown(value)}."
+    elif isinstance(value, Mapping) and isinstance(plain, type) and issubclass(plain, BaseModel):
+        for name, info in plain.model_fields.items():
+            if name in value:
+                yield from _booleans_for_numbers(info.annotation, value[name], (*at, name))
+    elif isinstance(value, Mapping) and typing.get_origin(plain) is dict:
+        for name, item in value.items():
+            yield from _booleans_for_numbers(inner[1], item, (*at, name))
+    elif isinstance(value, list | tuple) and typing.get_origin(plain) in (list, tuple, set, frozenset):
+        for index, item in enumerate(value):
+            wanted = inner[0] if len(inner) == 1 or ... in inner else (*inner, *[Any] * len(value))[index]
+            yield from _booleans_for_numbers(wanted, item, (*at, index))
 
 
 def _plain_type(annotation: Any) -> Any:
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _plain_type(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         rest = [part for part in typing.get_args(annotation) if part is not type(None)]
-        return rest[0] if len(rest) == 1 else annotation
+        return _plain_type(rest[0]) if len(rest) == 1 else annotation
     return annotation
 
 
@@ -511,12 +544,18 @@ _NEEDED = {
     "string": "a text",
     "list": "a list",
     "tuple": "a list",
+    "set": "a list",
+    "frozen": "a list",
     "dict": "a table",
     "model": "a table",
     "date": "a date",
+    "datetime": "a date with a time",
+    "time": "a time",
+    "decimal": "a number",
     "finite": "a finite number",
     "path": "a path",
 }
+_WRONG_KIND = ("_type", "_parsing", "_parsing_size", "_from_float", "_inexact", "_number", "_unicode")
 _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
@@ -534,8 +573,9 @@ def _sentence(detail: ErrorDetails, schema: type[BaseModel]) -> str:
         return f"{allowed or 'one of ' + str(detail['ctx']['expected'])} is allowed, got {got}."
     if kind in _LIMITS and allowed:
         return f"{allowed} is allowed, got {got}."
-    if kind.startswith(tuple(_NEEDED)) and not kind.endswith(("too_short", "too_long", "mismatch")):
-        return f"{_NEEDED[kind.partition('_')[0]]} is needed, got {got}."
+    needed = _NEEDED.get(kind.partition("_")[0])
+    if needed and kind.endswith(_WRONG_KIND) and not kind.startswith("time_delta"):
+        return f"{needed} is needed, got {got}."
     message = detail["msg"].replace("Input should", "it should").replace("Value should", "it should")
     return f"{message[:1].lower()}{message[1:]}, got {got}."
 

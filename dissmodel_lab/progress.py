@@ -173,9 +173,9 @@ def duration_text(seconds: float) -> str:
     >>> duration_text(0.0042), duration_text(3.21), duration_text(75.4), duration_text(7265)
     ('4 ms', '3.2 s', '1 min 15 s', '2 h 01 min')
     """
-    if seconds < 1:
+    if round(seconds * 1000) < 1000:  # noqa: PLR2004
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:  # noqa: PLR2004
+    if round(seconds, 1) < 60:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
@@ -191,7 +191,7 @@ def bytes_text(size: float) -> str:
     ('999 B', '118 MiB')
     """
     for unit in ("B", "KiB", "MiB"):
-        if size < 1024:  # noqa: PLR2004
+        if round(size) < 1024:  # noqa: PLR2004
             return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.1f} GiB"

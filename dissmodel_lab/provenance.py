@@ -157,7 +157,7 @@ def _git_state_at(root: str, _moment: int) -> GitState | None:
             text=True,
             timeout=_GIT_TIMEOUT,
             check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            env=_git_environment(),
         ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):  # no git, or a repository it refuses: nothing is known
         return None
@@ -166,6 +166,13 @@ def _git_state_at(root: str, _moment: int) -> GitState | None:
         commit="" if commit == "(initial)" else commit,
         dirty=any(not line.startswith("#") for line in answer),
     )
+
+
+def _git_environment() -> dict[str, str]:
+    # Inside of a git hook these name the repository that is being committed to, not the one asked about.
+    theirs = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+    usual = {name: value for name, value in os.environ.items() if name not in theirs}
+    return {**usual, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 
 
 @functools.cache

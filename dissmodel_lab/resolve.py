@@ -40,7 +40,7 @@ class ResolvedModel:
     @property
     def name(self) -> str:
         """The model's name; the class's when it has none."""
-        return str(getattr(self.executor_class, "name", "") or self.executor_class.__name__)
+        return _own_name(self.executor_class) or self.executor_class.__name__
 
 
 def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> ResolvedModel:
@@ -96,12 +96,17 @@ def known_models(namespace: Mapping[str, Any] | None = None) -> dict[str, type[A
 
     own = {name: ExecutorRegistry.get(name) for name in ExecutorRegistry.list()}
     in_notebook = {
-        getattr(value, "name", None) or key: value
+        _own_name(value) or key: value
         for key, value in (namespace or {}).items()
         if isinstance(value, type) and _is_executor(value) and not key.startswith("_")
     }
-    found = {**registered_executors(), **own, **in_notebook}
-    return {name: found[name] for name in sorted(found) if isinstance(name, str)}
+    upstream = {name: value for name, value in registered_executors().items() if isinstance(name, str)}
+    return dict(sorted({**upstream, **own, **in_notebook}.items()))
+
+
+def _own_name(executor_class: type[Any]) -> str:
+    name = getattr(executor_class, "name", "")
+    return name if isinstance(name, str) else ""  # a property, for example, is no name
 
 
 def import_path(executor_class: type[Any]) -> str:
@@ -120,7 +125,11 @@ def _from_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None) -> Resolved
     if not spec.model:
         raise ParameterError('The TOML names no model. Add for example: [model] class = "coastal_flood".')
     if spec.executor_module:
-        _import(spec.executor_module, spec.executor_module)
+        module = _import(spec.executor_module, spec.executor_module)
+        if spec.model not in known_models(namespace):
+            with _undisturbed():
+                for name in getattr(module, "__all__", ()):  # some packages import an executor at its first use
+                    getattr(module, name, None)
     return ResolvedModel(_instance(_class_by_name(spec.model, namespace or {})), spec)
 
 
@@ -143,7 +152,8 @@ def _class_by_path(path: str) -> type[Any]:
     found: Any = _import(module_name, path)
     for part in class_name.split("."):
         if not hasattr(found, part):
-            classes = [key for key, value in vars(found).items() if isinstance(value, type) and _is_executor(value)]
+            around = getattr(found, "__dict__", {})
+            classes = [key for key, value in around.items() if isinstance(value, type) and _is_executor(value)]
             raise ExecutorNotFoundError(
                 f"The module {module_name!r} has no {class_name!r}. {did_you_mean(class_name, classes)}"
             )
@@ -152,6 +162,10 @@ def _class_by_path(path: str) -> type[Any]:
 
 
 def _import(module_name: str, wanted: str) -> Any:
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ExecutorNotFoundError(
+            f"{wanted!r} is no import path. Write package.module:Class, or give a .toml file."
+        )
     try:
         with _undisturbed():
             return importlib.import_module(module_name)
@@ -162,22 +176,27 @@ def _import(module_name: str, wanted: str) -> Any:
             f"{wanted!r} names a module that is not installed: {error.name!r}. Install its package, or check "
             "the spelling; an import path is written package.module:Class."
         ) from error
-    except ValueError as error:  # an empty or relative module name
-        raise ExecutorNotFoundError(f"{wanted!r} is no import path ({error}). Write package.module:Class.") from error
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     # Some executors' packages switch matplotlib to Agg when imported, which ends inline plots in the notebook.
     folder = os.getcwd()  # noqa: PTH109 -- compared and restored as the system has it
-    matplotlib = sys.modules.get("matplotlib")
-    backend = matplotlib.rcParams._get_backend_or_none() if matplotlib else None  # noqa: SLF001 -- public access would choose one
+    usual = _backend() if "matplotlib" in sys.modules else os.environ.get("MPLBACKEND")
     try:
         yield
     finally:
         os.chdir(folder)
-        if matplotlib is not None and backend and matplotlib.get_backend() != backend:
-            matplotlib.use(backend)
+        if usual and _backend() not in (None, usual):
+            sys.modules["matplotlib"].use(usual)
+
+
+def _backend() -> str | None:
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None:
+        return None
+    chosen: str | None = matplotlib.rcParams._get_backend_or_none()  # noqa: SLF001 -- public access would choose one
+    return chosen
 
 
 def _is_executor(candidate: Any) -> bool:

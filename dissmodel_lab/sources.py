@@ -10,6 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from dissmodel_lab.errors import SourceError
 
@@ -42,7 +43,12 @@ def local_path(source: DataSource) -> Path | None:
     """
     if source.type != "local" or not source.uri or source.uri == "synthetic":
         return None
-    return Path(source.uri.removeprefix("file://")).expanduser()
+    if source.uri.startswith("file://"):
+        return Path(unquote(source.uri.removeprefix("file://").removeprefix("localhost")))
+    try:
+        return Path(source.uri).expanduser()
+    except RuntimeError:  # "~somebody" who has no home here: a file may be called so
+        return Path(source.uri)
 
 
 def check_source(source: DataSource) -> None:
@@ -68,6 +74,8 @@ def check_source(source: DataSource) -> None:
             raise SourceError(
                 f"The input {source.uri!r} does not exist (looked in {_looked_in(path)}). Check the path."
             )
+        if not path.is_file() and not path.is_dir():
+            raise SourceError(f"The input {source.uri!r} is neither a file nor a folder. Give a file's path.")
         if path.is_file():
             with path.open("rb") as file:
                 if not file.read(1):
@@ -163,11 +171,12 @@ def own_file_sha256(path: str | Path) -> str:
 
 
 def folder_sha256(folder: Path) -> str:
-    """
+    r"""
     Return the SHA-256 of a folder: of the lines ``<sha256 of file>  <path in it>``, sorted by path.
 
-    It equals ``find . -type f | sort | sed s,^./,, | xargs sha256sum | sha256sum`` run inside the folder
-    with ``LC_ALL=C``. Empty folders and file attributes do not count.
+    It equals ``find . -type f -printf '%P\0' | sort -z | xargs -0r sha256sum | sha256sum`` run inside the
+    folder with ``LC_ALL=C``, unless a name holds a backslash or a line break, which ``sha256sum`` escapes.
+    Empty folders and file attributes do not count; a link to a file counts as that file.
 
     Examples
     --------
@@ -175,9 +184,12 @@ def folder_sha256(folder: Path) -> str:
     >>> folder_sha256(Path(tempfile.mkdtemp()))[:16]
     'e3b0c44298fc1c14'
     """
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    lines = (f"{file_sha256(folder / name)}  {name}\n" for name in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = {os.fsencode(path.relative_to(folder).as_posix()): path for path in files}
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(file_sha256(names[name]).encode() + b"  " + name + b"\n")
+    return digest.hexdigest()
 
 
 def _looked_in(path: Path) -> str:

@@ -254,7 +254,7 @@ class _Runner:
                 where = f"after phase {record.failed_phase}"
             record.error = _said(error)
             record.add_log(f"{status.value} {where}: {record.error}")
-            record.add_log("".join(traceback.format_exception(error)))
+            record.add_log(_traceback_text(error))
         self.tell(RunFinished(status.value, error))
 
     def is_due(self, step: int, n_steps: int | None) -> bool:
@@ -271,8 +271,14 @@ class _Runner:
     def flush_step(self) -> None:
         # The last step before a phase ends is always told, however soon it came after the one before.
         if self._untold_step is not None:
-            self._next_step = 0.0
-            self.step(*self._untold_step)
+            step, n_steps, label, values = self._untold_step
+            self._untold_step = None
+            if not isinstance(label, str):
+                try:
+                    label = label()
+                except Exception:  # noqa: BLE001 -- the phase may be failing already: its own error is the one to tell
+                    label = ""
+            self.tell(StepFinished(step, n_steps, label, values or {}))
 
     def tell(self, event: Event) -> None:
         for observer in list(self._observers):
@@ -297,6 +303,14 @@ def _active(runner: _Runner) -> Iterator[None]:
         yield
     finally:
         _RUNNER.reset(token)
+
+
+def _traceback_text(error: BaseException) -> str:
+    # Without the runner's own frames, which say nothing to a modeller.
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
 
 
 class _LiveLog(list[str]):
@@ -339,6 +353,8 @@ def _take_over(record: ExperimentRecord, returned: Any) -> None:
     record.metrics.update({key: value for key, value in returned.metrics.items() if key not in _TIMINGS})
     record.artifacts.update(returned.artifacts)
     record.output_path = returned.output_path or record.output_path
+    if getattr(returned, "status", "") == RunStatus.FAILED:
+        record.status = RunStatus.FAILED.value
     record.logs.extend([line for line in returned.logs if line not in record.logs])
     record.add_log(
         "save() returned another record; its output, artifacts, metrics and logs were taken over "

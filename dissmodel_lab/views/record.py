@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import LabError
@@ -19,7 +22,6 @@ from dissmodel_lab.views.phases import phases_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
 
@@ -167,7 +169,7 @@ def _with_hash(name: str, checksum: str) -> str:
 def _details(record: ExperimentRecord) -> str:
     parts = []
     if record.logs:
-        lines = html.escape("\n".join(record.logs)[-20_000:])
+        lines = html.escape(without_machine_paths("\n".join(record.logs)[-20_000:]))
         parts.append(_fold("Log", f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere">{lines}</pre>'))
     if record.provenance is not None:
         facts = record.provenance.model_dump(mode="json", exclude_defaults=True)
@@ -179,6 +181,28 @@ def _details(record: ExperimentRecord) -> str:
     return "".join(parts)
 
 
+def without_machine_paths(text: str) -> str:
+    """
+    Shorten the paths in a traceback: a notebook is shared, and where a machine keeps its packages is its own matter.
+
+    Parameters
+    ----------
+    text : str
+        A log; the record on disk keeps it whole.
+
+    Examples
+    --------
+    >>> without_machine_paths('File "/home/ana/.venv/lib/python3.11/site-packages/numpy/core.py", line 3')
+    'File "numpy/core.py", line 3'
+    >>> without_machine_paths('File "/tmp/ipykernel_42/123.py", line 7')
+    'File "<cell>", line 7'
+    """
+    text = re.sub(r'(?<=File ")[^"\n]*[/\\]ipykernel_\d+[/\\]\d+\.py', "<cell>", text)
+    text = re.sub(r'(?<=File ")[^"\n]*[/\\](?:site|dist)-packages[/\\]', "", text)
+    return text.replace(f'File "{_OUR_FOLDER}{os.sep}', 'File "')
+
+
+_OUR_FOLDER = str(Path(__file__).parents[2])
 _OF_THE_MACHINE = frozenset(
     {"user", "hostname", "working_folder", "notebook_path", "process_id", "process_started", "command"}
 )

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RASTER_SUFFIXES = frozenset({".tif", ".tiff"})
 VECTOR_SUFFIXES = frozenset({".gpkg", ".shp", ".geojson", ".fgb"})
 
+_EXACT = 2**53
+"""Whole numbers up to here are exact as 64-bit floats."""
+
 
 def output_suffix(result: Any, executor_class: type[Any]) -> str:
     """
@@ -114,8 +117,11 @@ def _move_folder(staged: Path, target: Path) -> None:
         staged.rename(target)
     except OSError:  # another disk
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        shutil.copytree(staged, partial)
-        partial.rename(target)
+        try:
+            shutil.copytree(staged, partial)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(staged)
 
 
@@ -140,9 +146,11 @@ def content_sha256(path: str | Path) -> str | None:
     width]) and ``transform`` (six numbers a to f); then each band's values, row by row, as little-endian
     64-bit floats (64-bit integers stay integers), every NaN the same NaN and -0.0 as 0.0.
 
-    *Vector*: the JSON text of ``columns``, ``crs``, ``kind`` (``vector``) and ``rows``; then each geometry
-    as little-endian ISO WKB behind its length in 8 bytes; then each column's values: numbers and booleans
-    as above, everything else as the JSON text of its list.
+    *Vector*: for each layer the JSON text of ``columns``, ``crs``, ``kind`` (``vector``), ``layer`` (its name
+    where there are several, else null) and ``rows``; then each geometry as little-endian ISO WKB behind its
+    length in 8 bytes; then each column's values: numbers and booleans as 64-bit floats (integers beyond
+    2**53 as 64-bit integers, and their whole column with them), everything else as the JSON text of its
+    list. The order of the rows counts; FlatGeobuf changes it.
 
     *Folder*: :func:`dissmodel_lab.sources.folder_sha256`.
 
@@ -231,16 +239,29 @@ def _vector_parts(path: Path) -> Iterator[bytes]:
     import geopandas  # noqa: PLC0415
     import shapely  # noqa: PLC0415
 
-    frame = geopandas.read_file(path)
-    names = [name for name in frame.columns if name != frame.geometry.name]
-    crs = _crs_text(frame.crs.to_wkt() if frame.crs else None)
-    yield _header(kind="vector", rows=len(frame), columns=[str(name) for name in names], crs=crs)
-    for geometry in shapely.to_wkb(frame.geometry.array, byte_order=1, flavor="iso"):
-        yield b"\0" * 8 if geometry is None else len(geometry).to_bytes(8, "little") + geometry
-    for name in names:
-        column = frame[name]
-        if column.dtype.kind in "biuf":
-            yield _values(column.to_numpy())
-        else:
-            values = [None if value is None or value != value else str(value) for value in column]  # noqa: PLR0124
-            yield json.dumps(values, ensure_ascii=False).encode()
+    layers = [str(name) for name in geopandas.list_layers(path)["name"]]
+    for layer in layers:
+        frame = geopandas.read_file(path, layer=layer)
+        geometry = frame.geometry if isinstance(frame, geopandas.GeoDataFrame) else None
+        names = [name for name in frame.columns if geometry is None or name != geometry.name]
+        yield _header(
+            kind="vector",
+            layer=layer if len(layers) > 1 else None,
+            rows=len(frame),
+            columns=[str(name) for name in names],
+            crs=_crs_text(geometry.crs.to_wkt() if geometry is not None and geometry.crs else None),
+        )
+        for shape in shapely.to_wkb(geometry.array, byte_order=1, flavor="iso") if geometry is not None else ():
+            yield b"\0" * 8 if shape is None else len(shape).to_bytes(8, "little") + shape
+        for name in names:
+            yield _column_values(frame[name])
+
+
+def _column_values(column: Any) -> bytes:
+    if column.dtype.kind in "biuf":
+        array = column.to_numpy()
+        # GeoJSON has 32-bit integers where GeoPackage has 64: as floats they are the same.
+        fits = array.dtype.kind in "iu" and (not array.size or max(abs(int(array.min())), int(array.max())) <= _EXACT)
+        return _values(array.astype("<f8") if fits else array)
+    values = [None if value is None or value != value else str(value) for value in column]  # noqa: PLR0124 -- NaN
+    return json.dumps(values, ensure_ascii=False).encode()

@@ -6,11 +6,12 @@ Words come in, a parsed command or completions go out. Showing is the doors' bus
 from __future__ import annotations
 
 import argparse
+import itertools
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dissmodel_lab.errors import CommandError, LabError, did_you_mean
+from dissmodel_lab.errors import CommandError, did_you_mean
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, parse_assignment
 from dissmodel_lab.resolve import known_models, resolve_model
 
@@ -30,6 +31,9 @@ _SUMMARIES = {
     RUNS: "list the runs that were kept, newest first",
     HELP: "explain a command",
 }
+_PARAM = ("--param", "-p")
+_VALUED = ("--input", "--output", "--toml", "--as", "--limit")
+"""Options that are followed by a value."""
 _EXAMPLES = {
     RUN: "run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif",
     FORM: "form coastal_flood",
@@ -218,10 +222,16 @@ class Grammar:
         if name == SHOW:
             parser.add_argument("run_id", metavar="ID", help="first characters of a run's id, or: last")
         if name == RUNS:
-            parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+            parser.add_argument("--limit", type=_count, default=20, metavar="N", help="how many (20)")
         if name in (RUN, SHOW, RUNS, MODELS, VALIDATE):
             parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON and nothing else")
         return parser
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on is needed, got {text!r}")
+    return int(text)
 
 
 def cell_spec(body: str) -> ModelSpec:
@@ -272,11 +282,11 @@ def complete(
     if not done:
         return _fitting(fragment, grammar.commands)
     command, last = done[0], done[-1]
-    if last in ("--param", "-p"):
+    if last in _PARAM:
         return _fitting(fragment, [f"{name}=" for name in _parameter_names(done, namespace)])
     if fragment.startswith("--param="):
         return _fitting(fragment, [f"--param={name}=" for name in _parameter_names(done, namespace)])
-    if last in ("--input", "--output", "--toml", "--as", "--limit"):
+    if last in _VALUED:
         return Completions(fragment, [])  # the front end's own completion of paths
     if fragment.startswith("-"):
         return _fitting(fragment, grammar.options(command))
@@ -294,9 +304,10 @@ def _fitting(fragment: str, words: Sequence[str]) -> Completions:
 
 
 def _parameter_names(done: Sequence[str], namespace: Mapping[str, Any] | None) -> list[str]:
-    model = next((word for word in done[1:] if not word.startswith("-")), "")
+    words = [word for before, word in itertools.pairwise(done) if before not in (*_PARAM, *_VALUED)]
+    model = next((word for word in words if not word.startswith("-")), "")
     try:
         schema = declared_parameters(resolve_model(model, namespace=namespace).executor_class)
-    except (LabError, ImportError):  # an unfinished name has nothing to offer
+    except Exception:  # noqa: BLE001 -- an unfinished name has nothing to offer, nor has a module that cannot be imported
         return []
     return list(schema.model_fields) if schema is not None else []

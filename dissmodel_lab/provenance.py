@@ -8,15 +8,15 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from dissmodel_lab.executor.schemas import GitState, Provenance
 from dissmodel_lab.redaction import redact_text
@@ -34,6 +34,9 @@ _PACKAGES = (
     "scipy",
     "shapely",
 )
+_VERSION_LINE = re.compile(r"(?m)^Version: *(\S+)")
+_HAS_SYSCONF = hasattr(os, "sysconf")
+_IS_LINUX = sys.platform == "linux"
 _GIT_TIMEOUT = 5.0
 _GIT_FRESH = 2.0
 """How long an answer of git counts as current [s], so that a sweep does not ask ten thousand times."""
@@ -65,15 +68,17 @@ def collect_provenance(executor_class: type[Any], caller: Caller) -> Provenance:
     >>> from dissmodel_lab.executor.testing import SteppingExecutor
     >>> found = collect_provenance(SteppingExecutor, Caller(cell_source="1 + 1"))
     >>> found.executor_class, found.cell_sha256[:8]
-    ('dissmodel_lab.executor.testing:SteppingExecutor', 'eb22d22f')
+    ('dissmodel_lab.executor.testing:SteppingExecutor', '72fce594')
     """
+    asked = (
+        _ask_git(_source_file(executor_class)),
+        _ask_git(Path(caller.notebook_path) if caller.notebook_path else None),
+    )
     cell = redact_text(caller.cell_source)
-    return Provenance(
+    facts = Provenance(
         executor_class=import_path(executor_class),
         executor_package=package_version(executor_class.__module__),
-        executor_git=git_state(_source_file(executor_class)),
         notebook_path=caller.notebook_path,
-        notebook_git=git_state(Path(caller.notebook_path)) if caller.notebook_path else None,
         cell_source=cell,
         cell_sha256=hashlib.sha256(cell.encode()).hexdigest() if cell else "",
         execution_count=caller.execution_count,
@@ -83,6 +88,8 @@ def collect_provenance(executor_class: type[Any], caller: Caller) -> Provenance:
         process_id=os.getpid(),
         **_host(os.getpid()),
     )
+    facts.executor_git, facts.notebook_git = (question.answer() if question else None for question in asked)
+    return facts
 
 
 def versions() -> dict[str, str]:
@@ -119,14 +126,14 @@ def package_version(module_name: str) -> str:
     if top == "__main__" or top in sys.stdlib_module_names:
         return ""
     try:
-        return f"{top}=={importlib.metadata.version(top)}"
+        return f"{top}=={_version(top)}"
     except importlib.metadata.PackageNotFoundError:
         pass
     module = sys.modules.get(top)
     if not _is_installed(Path(getattr(module, "__file__", None) or "")):
         return ""
     names = importlib.metadata.packages_distributions().get(top, [])  # slow: it reads every distribution
-    return f"{names[0]}=={importlib.metadata.version(names[0])}" if names else ""
+    return f"{names[0]}=={_version(names[0])}" if names else ""
 
 
 def git_state(path: Path | None) -> GitState | None:
@@ -140,32 +147,66 @@ def git_state(path: Path | None) -> GitState | None:
     >>> git_state(None) is None
     True
     """
-    if path is None or _is_installed(path):
-        return None
-    root = next((folder for folder in path.absolute().parents if (folder / ".git").exists()), None)
-    if root is None:
-        return None
-    return _git_state_at(str(root), int(time.monotonic() / _GIT_FRESH))
+    question = _ask_git(path)
+    return question.answer() if question is not None else None
+
+
+def _ask_git(path: Path | None) -> _GitQuestion | None:
+    return _git_question(path.absolute(), int(time.monotonic() / _GIT_FRESH)) if path is not None else None
 
 
 @functools.lru_cache(maxsize=32)
-def _git_state_at(root: str, _moment: int) -> GitState | None:
-    try:
-        answer = subprocess.run(  # noqa: S603 -- a fixed command; the folder is an argument, not a shell text
-            ["git", "-C", root, "status", "--porcelain=v2", "--branch", "--untracked-files=no"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT,
-            check=True,
-            env=_git_environment(),
-        ).stdout.splitlines()
-    except (OSError, subprocess.SubprocessError):  # no git, or a repository it refuses: nothing is known
+def _git_question(path: Path, _moment: int) -> _GitQuestion | None:
+    if _is_installed(path):
         return None
-    commit = next((line.split()[-1] for line in answer if line.startswith("# branch.oid")), "")
-    return GitState(
-        commit="" if commit == "(initial)" else commit,
-        dirty=any(not line.startswith("#") for line in answer),
-    )
+    root = next((folder for folder in path.parents if (folder / ".git").exists()), None)
+    return _GitQuestion(root) if root is not None else None
+
+
+class _GitQuestion:
+    """``git status``, at work from construction on: the other facts are gathered meanwhile."""
+
+    def __init__(self, root: Path) -> None:
+        self._lock = threading.Lock()
+        self._state: GitState | None = None
+        self._process: subprocess.Popen[str] | None = None
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 -- a fixed command; the folder is an argument, not a shell text
+                ["git", "-C", str(root), "status", "--porcelain=v2", "--branch", "--untracked-files=no"],  # noqa: S607
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=_git_environment(),
+            )
+        except OSError:  # no git: nothing is known
+            return
+
+    def answer(self) -> GitState | None:
+        """Return what git says; None when it refuses the repository or takes too long."""
+        with self._lock:
+            if self._process is not None:
+                process, self._process = self._process, None
+                self._state = self._wait_for(process)
+            return self._state
+
+    @staticmethod
+    def _wait_for(process: subprocess.Popen[str]) -> GitState | None:
+        with process:
+            try:
+                lines = process.communicate(timeout=_GIT_TIMEOUT)[0].splitlines()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return None
+            except UnicodeDecodeError:  # a branch or a file with an odd name
+                return None
+        if process.returncode != 0:
+            return None
+        commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), "")
+        return GitState(
+            commit="" if commit == "(initial)" else commit,
+            dirty=any(not line.startswith("#") for line in lines),
+        )
 
 
 def _git_environment() -> dict[str, str]:
@@ -180,10 +221,17 @@ def _package_versions() -> tuple[tuple[str, str], ...]:
     found = [("python", platform.python_version())]
     for name in _PACKAGES:
         try:
-            found.append((name, importlib.metadata.version(name)))
+            found.append((name, _version(name)))
         except importlib.metadata.PackageNotFoundError:
             continue
     return tuple(found)
+
+
+def _version(name: str) -> str:
+    # importlib.metadata.version() parses the whole METADATA, the README in it included: 3 ms a package.
+    distribution = importlib.metadata.distribution(name)
+    found = _VERSION_LINE.search(distribution.read_text("METADATA") or "")
+    return found[1] if found else distribution.version
 
 
 @functools.cache
@@ -191,11 +239,57 @@ def _host(process_id: int) -> dict[str, Any]:
     return {
         "user": _user(),
         "hostname": socket.gethostname(),
-        "platform": platform.platform(),
+        "platform": _platform(),
         "cpu_count": os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "process_started": psutil.Process(process_id).create_time(),
+        "memory_bytes": _memory_bytes(),
+        "process_started": process_started(process_id),
     }
+
+
+def process_started(process_id: int) -> float | None:
+    """
+    Return when a process started [s since 1970], as psutil has it; None when it cannot be seen.
+
+    Examples
+    --------
+    >>> process_started(os.getpid()) < time.time()
+    True
+    """
+    if _IS_LINUX:  # psutil's own arithmetic, without its import
+        try:
+            facts = Path(f"/proc/{process_id}/stat").read_bytes()
+        except OSError:
+            return None
+        ticks = int(facts.rpartition(b")")[2].split()[19])  # field 22 of proc(5); the name in () may hold anything
+        return _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    import psutil  # noqa: PLC0415 -- not needed on Linux
+
+    try:
+        started: float = psutil.Process(process_id).create_time()
+    except psutil.Error:
+        return None
+    return started
+
+
+def _boot_time() -> int:
+    return int(Path("/proc/stat").read_bytes().partition(b"btime ")[2].split(maxsplit=1)[0])
+
+
+def _memory_bytes() -> int:
+    if _HAS_SYSCONF:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import psutil  # noqa: PLC0415 -- not needed elsewhere
+
+    total: int = psutil.virtual_memory().total
+    return total
+
+
+def _platform() -> str:
+    if not _IS_LINUX:
+        return platform.platform()
+    # platform.platform() starts a process (uname -p) for a part that it then leaves out: 6 ms.
+    system, libc = os.uname(), "".join(platform.libc_ver())
+    return f"{system.sysname}-{system.release}-{system.machine}{f'-with-{libc}' if libc else ''}"
 
 
 def _user() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -35,9 +36,10 @@ def main() -> int:
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """Execute a notebook with ``folder`` as its working folder, and drop what only a live kernel can show."""
-    client = NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(folder)}}, store_widget_state=False
-    )
+    # Sockets in the file system, where there are any: over TCP the kernel warns that it is not encrypted.
+    transport = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=600, resources=resources, store_widget_state=False, config=transport)
     client.execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -202,7 +202,7 @@ def test_swipe_puts_both_in_one_place(before, after):
     html = swipe(preview(before), preview(after), ("input", "output"))
     page = Page(html)
     assert page.text.startswith(
-        "output (left of the line) over input (right of it) "
+        "Swipe: output (left of the line) over input (right of it) "
         "Drag the lower right corner of the upper picture (output) to the side. "
     )
     lower, upper = page.pictures()

@@ -147,6 +147,8 @@ def _encode_numpy(numpy: Any, value: Any, path: tuple[int, ...]) -> Any:
         "shape": list(value.shape),
         "data": _encode(flat.tolist(), path),
     }
+    if isinstance(value, numpy.generic):
+        array["scalar"] = True
     if isinstance(value, numpy.ma.MaskedArray):
         array["mask"] = numpy.ma.getmaskarray(value).ravel().tolist()
     return {"$ndarray": array}
@@ -189,7 +191,7 @@ def _read_array(value: dict[str, Any]) -> Any:
     array = array.reshape(shape)
     if "mask" in value:
         return np.ma.MaskedArray(array, np.array(value["mask"], dtype=bool).reshape(shape))
-    return array[()] if dtype.kind in "mM" and not shape else array
+    return array[()] if "scalar" in value else array
 
 
 def _items(value: Any) -> list[Any]:

@@ -10,22 +10,15 @@ the bytes of other processes do not either. Other threads of the process are cou
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from pathlib import Path
-from typing import Literal, NamedTuple
-
-import psutil
+from typing import Literal
 
 from dissmodel_lab.executor.schemas import PhaseUsage, utc_now
 
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
-
-
-class _Counters(NamedTuple):
-    resident: int
-    read: int | None
-    written: int | None
+#: Linux says by itself what psutil would ask it: four times as fast, and psutil need not be imported.
+_IS_LINUX = sys.platform == "linux"
 
 
 class PhaseMeter:
@@ -41,9 +34,9 @@ class PhaseMeter:
 
     def __init__(self) -> None:
         self._started_at = utc_now()
-        self._process = psutil.Process()
         self._has_high_water = _reset_high_water()
-        self._before = self._count()
+        self._resident = 0 if self._has_high_water else _resident()
+        self._moved = _moved()
         self._began = time.perf_counter()
 
     def stop(self, status: Literal["completed", "failed", "cancelled"]) -> PhaseUsage:
@@ -56,46 +49,62 @@ class PhaseMeter:
             How the phase ended.
         """
         seconds = time.perf_counter() - self._began
-        after = self._count()
-        peak = max(self._before.resident, after.resident)
-        if self._has_high_water:
-            peak = max(peak, _high_water())
+        before, after = self._moved, _moved()
         return PhaseUsage(
             started_at=self._started_at,
             seconds=round(seconds, 6),
             status=status,
-            peak_memory_bytes=peak,
-            read_bytes=_difference(self._before.read, after.read),
-            written_bytes=_difference(self._before.written, after.written),
-        )
-
-    def _count(self) -> _Counters:
-        resident = self._process.memory_info().rss
-        try:
-            moved = self._process.io_counters()
-        except (AttributeError, psutil.Error, OSError):  # macOS has none; some containers forbid it
-            return _Counters(resident, None, None)
-        return _Counters(
-            resident,
-            getattr(moved, "read_chars", moved.read_bytes),
-            getattr(moved, "write_chars", moved.write_bytes),
+            peak_memory_bytes=_high_water() if self._has_high_water else max(self._resident, _resident()),
+            read_bytes=None if before is None or after is None else after[0] - before[0],
+            written_bytes=None if before is None or after is None else after[1] - before[1],
         )
 
 
-def _difference(before: int | None, after: int | None) -> int | None:
-    return None if before is None or after is None else after - before
+def _moved() -> tuple[int, int] | None:
+    """Return the bytes read and written so far; None where nobody says (macOS, some containers)."""
+    try:
+        if _IS_LINUX:
+            facts = dict(line.split(b": ") for line in _kernel_text("/proc/self/io").splitlines())
+            return int(facts[b"rchar"]), int(facts[b"wchar"])
+        import psutil  # noqa: PLC0415 -- not needed on Linux
+
+        moved = psutil.Process().io_counters()
+    except (AttributeError, OSError):
+        return None
+    return moved.read_bytes, moved.write_bytes
+
+
+def _resident() -> int:
+    import psutil  # noqa: PLC0415 -- not needed where the kernel keeps a high-water mark
+
+    resident: int = psutil.Process().memory_info().rss
+    return resident
 
 
 def _reset_high_water() -> bool:
-    try:
-        _CLEAR_REFS.write_bytes(b"5")
-    except OSError:  # not Linux, or a container that forbids it
+    if not _IS_LINUX:
         return False
+    try:
+        file = os.open("/proc/self/clear_refs", os.O_WRONLY)
+    except OSError:  # a container that forbids it
+        return False
+    try:
+        os.write(file, b"5")
+    except OSError:
+        return False
+    finally:
+        os.close(file)
     return True
 
 
 def _high_water() -> int:
-    for line in _STATUS.read_bytes().splitlines():
-        if line.startswith(b"VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    _, _, rest = _kernel_text("/proc/self/status").partition(b"VmHWM:")
+    return int(rest.split(maxsplit=1)[0]) * 1024
+
+
+def _kernel_text(path: str) -> bytes:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 4096)
+    finally:
+        os.close(file)

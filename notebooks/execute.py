@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -36,10 +35,13 @@ def main() -> int:
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """Execute a notebook with ``folder`` as its working folder, and drop what only a live kernel can show."""
-    # Sockets in the file system, where there are any: over TCP the kernel warns that it is not encrypted.
-    transport = Config({"KernelManager": {"transport": "tcp" if os.name == "nt" else "ipc"}})
-    resources = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(notebook, timeout=600, resources=resources, store_widget_state=False, config=transport)
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        resources={"metadata": {"path": str(folder)}},
+        store_widget_state=False,
+        extra_arguments=["--log-level=ERROR"],  # else the kernel warns that its local sockets are not encrypted
+    )
     client.execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -94,8 +94,8 @@ def test_live_panel_is_shown_from_the_start(kernel):
     kinds = [
         sorted(m["content"]["data"]) for m in messages if m["msg_type"] in ("display_data", "update_display_data")
     ]
-    assert "application/vnd.jupyter.widget-view+json" in kinds[1]
-    assert "image/png" in kinds[2]
+    assert "application/vnd.jupyter.widget-view+json" in kinds[0]
+    assert "image/png" in kinds[1]
     assert not [m for m in messages if m["msg_type"] == "execute_result"]
 
 

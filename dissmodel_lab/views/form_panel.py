@@ -16,6 +16,7 @@ from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, reso
 from dissmodel_lab.runs import run
 from dissmodel_lab.texts import summary_of
 from dissmodel_lab.views.form import ParameterForm, RunRequest
+from dissmodel_lab.views.outputs import new_output
 from dissmodel_lab.views.run_panel import run_in_cell
 
 if TYPE_CHECKING:
@@ -105,15 +106,14 @@ class _Results:
     """The outputs under a form, and the way of a run onto the kernel's main thread."""
 
     def __init__(self) -> None:
-        self._picture: Any = None
-        self._map: Any = None
+        self._picture = new_output()
+        self._map = new_output()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
         """Make room under the form; a click's own output would have no place in the notebook."""
-        nothing = {"text/plain": "", "text/html": ""}
-        self._picture = display(nothing, raw=True, display_id=True)
-        self._map = display(nothing, raw=True, display_id=True)
+        self._picture.reserve()
+        self._map.reserve()
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:  # plain IPython, or a test: clicks come on this thread anyway

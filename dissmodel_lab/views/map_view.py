@@ -167,7 +167,8 @@ def swipe(
         captions += notes_html(tuple(notes))
     return (
         f'<div style="max-width:{WIDTH + 2}px;margin:0 0 12px 0">'
-        f'<div style="font-weight:bold;margin:2px 0">Swipe: {above} (left of the line) over {below} (right of it)</div>'
+        '<div style="font-weight:bold;margin:2px 0">'
+        f"Swipe: {above} (left of the line) over {below} (right of it)</div>"
         f'<div style="{SMALL}">Drag the lower right corner of the upper picture ({above}) to the side.</div>'
         f'<div style="position:relative;width:{width}px;height:{height}px;border:1px solid #888888">'
         f'<div style="{box};width:{width}px;height:{height}px">{_img(lower[0], before, width, height)}</div>'

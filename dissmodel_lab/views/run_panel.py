@@ -11,14 +11,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
-
 from dissmodel_lab.executor.events import Phase, PhaseFinished
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.maps import preview
 from dissmodel_lab.progress import DONE, Progress
 from dissmodel_lab.sources import local_path
 from dissmodel_lab.views.map_view import MapView, map_figure
+from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
 from dissmodel_lab.views.record import RunMaps, is_map_file, maps_of, record_bundle
 
@@ -28,12 +27,13 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.events import Event, Observer
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.maps import Preview
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+    from dissmodel_lab.views.outputs import Output
 
 
 def run_in_cell(
-    call: Callable[[Sequence[Observer]], ExperimentRecord], output: Any = None, map_output: Any = None
+    call: Callable[[Sequence[Observer]], ExperimentRecord],
+    output: Output | None = None,
+    map_output: Output | None = None,
 ) -> ExperimentRecord:
     """
     Run with a live panel in a cell's output.
@@ -42,8 +42,8 @@ def run_in_cell(
     ----------
     call : callable
         Takes observers, runs, and returns the record or raises.
-    output, map_output : DisplayHandle, optional
-        Outputs to use for the run and for the map to explore; new ones when not given.
+    output, map_output : Output, optional
+        Where the run and the map to explore are shown; new outputs of the cell when not given.
 
     Returns
     -------
@@ -56,16 +56,16 @@ def run_in_cell(
         What ``call`` raised; the static picture of the run is shown before.
     """
     live = _LiveRun()
-    output = output if output is not None else display(display_id=True)
-    output.update(live.panel.widget)
+    output = output or CellOutput()
+    output.show_widget(live.panel.widget)
     live.panel.start()
     try:
         with interruptible():
             record = call([live])
     finally:
         live.panel.stop()
-        live.show_static(output)
-    offer_map(record, map_output)
+        maps = live.show_static(output)
+    offer_map(record, maps, map_output or CellOutput())
     return record
 
 
@@ -78,32 +78,32 @@ def show_record(record: ExperimentRecord) -> None:
     record : ExperimentRecord
         As it was read from the store.
     """
-    display(record_bundle(record), raw=True)
-    offer_map(record)
+    maps = maps_of(record)
+    CellOutput().show_static(record_bundle(record, maps))
+    offer_map(record, maps, CellOutput())
 
 
-def offer_map(record: ExperimentRecord, output: Any = None) -> None:
+def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     """
-    Show the map to explore, when the run has something to put on it.
+    Show the map to explore, of what could be drawn of a completed run.
 
     Parameters
     ----------
     record : ExperimentRecord
         Of a run that is over.
-    output : DisplayHandle, optional
-        An output to use; a new one when not given.
+    maps : RunMaps
+        Its static pictures.
+    output : Output
+        Where to show it.
     """
-    paths = {"output": record.artifact_path(), "input": local_path(record.source)}
-    layers = {name: path for name, path in paths.items() if path is not None and is_map_file(path)}
-    if record.status != RunStatus.COMPLETED or not layers:
-        return
-    widget_view = MapView(layers).widget._repr_mimebundle_()[WIDGET_VIEW]
-    fallback = "The map to explore needs a running kernel; the pictures above do not."
-    bundle = {"text/plain": fallback, "text/html": f"<small>{fallback}</small>", WIDGET_VIEW: widget_view}
-    if output is None:
-        display(bundle, raw=True)
-    else:
-        output.update(bundle, raw=True)
+    layers = {}
+    if maps.after is not None:
+        layers["output"] = record.artifact_path()
+    if maps.before is not None and local_path(record.source) is not None:
+        layers["input"] = local_path(record.source)
+    if record.status == RunStatus.COMPLETED and layers:
+        view = MapView(layers)
+        output.show_widget(view.widget, "The map to explore needs a running kernel; the pictures above do not.")
 
 
 class _LiveRun:
@@ -141,17 +141,17 @@ class _LiveRun:
             return
         self.panel.below.value = map_figure(self._input, "Input")
 
-    def show_static(self, output: Any) -> None:
-        record = self.progress.record
+    def show_static(self, output: Output) -> RunMaps:
+        """Replace the panel by a picture of the run that needs no kernel; return its maps."""
+        record, maps = self.progress.record, RunMaps()
         if record is None:  # refused before there was a record: the message says it all
-            output.update({"text/plain": "", "text/html": ""}, raw=True)
+            output.show_static({"text/plain": "", "text/html": ""})
         else:
-            output.update(record_bundle(record, self._maps(record)), raw=True)
+            maps = maps_of(record, before=self._input)
+            output.show_static(record_bundle(record, maps))
         for widget in (*self.panel.widget.children, self.panel.widget):
             widget.close()
-
-    def _maps(self, record: ExperimentRecord) -> RunMaps:
-        return maps_of(record, before=self._input)
+        return maps
 
 
 @contextmanager

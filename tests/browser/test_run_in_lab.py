@@ -181,3 +181,54 @@ def test_interrupt_cancels_the_run(open_notebook, screenshot):
     ]
     assert "cancelled in phase run" in run_html(notebook)
     screenshot("cancelled")
+
+
+def test_voila_serves_the_form_as_an_app(servers, page, screenshot):
+    server = servers("voila")
+    cells = [nbformat.v4.new_code_cell(cell) for cell in (LOAD, "%dissmodel form game_of_life")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), server.root / "app.ipynb")
+    page.goto(f"{server.address}/voila/render/app.ipynb")
+    page.locator(".dl-run").click(timeout=60_000)
+    page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']").first.wait_for(timeout=60_000)
+    assert page.locator("text=game_of_life").count() >= 2
+    assert "completed" in page.inner_text("body")
+    assert page.locator("text=/Click to show javascript error|Error displaying widget/").count() == 0
+    page.locator(".dl-map").first.scroll_into_view_if_needed()
+    screenshot("app")
+
+
+def test_names_and_logs_with_html_are_shown_as_text(open_notebook, screenshot):
+    hostile = """
+from dissmodel_lab.executor.testing import SteppingExecutor
+from dissmodel_lab.executor import Parameters
+attack = "<img src=x onerror='window.__attacked=1'><script>window.__attacked=1</script>"
+class Hostile(SteppingExecutor):
+    __doc__ = attack
+    name = "hostile" + attack.replace(" ", "_")
+    class Parameters(Parameters):
+        n_steps: int = 3
+        label: str = attack
+    def run(self, data, record):
+        record.add_log(attack)
+        record.metrics[attack] = attack
+        raise RuntimeError(attack)
+"""
+    notebook = open_notebook(
+        LOAD,
+        hostile,
+        "%dissmodel form Hostile",
+        "try:\n    get_ipython().run_line_magic('dissmodel', 'run Hostile')\nexcept RuntimeError: pass",
+        "%dissmodel runs",
+        "%dissmodel models",
+        "rec = %dissmodel show last",
+    )
+    notebook.run_all()
+    page = notebook.page
+    page.locator(".dl-run").first.click()
+    page.wait_for_function("() => document.body.innerText.includes('It failed with RuntimeError')")
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => window.__attacked") is None
+    assert page.locator("img[src='x']").count() == 0
+    assert notebook.errors() == []
+    screenshot("hostile")

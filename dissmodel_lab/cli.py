@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from dissmodel_lab import commands
+from dissmodel_lab import __version__, commands
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
@@ -101,6 +101,9 @@ class _Terminal:
 
     def main(self, argv: Sequence[str] | None) -> int:
         words = list(sys.argv[1:] if argv is None else argv)
+        if words == ["--version"]:
+            print(f"dissmodel_lab {__version__}")
+            return EXIT_OK
         try:
             command = self._grammar.parse(words)
             return self._doors[command.name](self, command, words)
@@ -159,7 +162,7 @@ class _Terminal:
 
     def _run(self, command: commands.Command, words: list[str]) -> int:
         bar = TerminalBar(sys.stderr)
-        caller = Caller(command=shlex.join([self._grammar.prog, *words]))
+        caller = Caller(command=f"{self._grammar.prog} {shlex.join(words)}")
         # With --json the record stands alone on stdout: what the model prints goes to stderr.
         aside = contextlib.redirect_stdout(sys.stderr) if command.as_json else contextlib.nullcontext()
         code = EXIT_OK

@@ -547,7 +547,7 @@ def test_values_of_python_are_written_as_toml():
         ({"x": None, 1: 2}, {"1": 2}),
     ]
     text = write_spec("m", {f"v{index}": given for index, (given, _) in enumerate(pairs)} | {"none": None})
-    assert list(ModelSpec.from_text(text).parameters.values()) == [read for _, read in pairs]
+    assert ModelSpec.from_text(text).parameters == {f"v{index}": read for index, (_, read) in enumerate(pairs)}
 
 
 def test_a_value_that_toml_has_no_word_for():

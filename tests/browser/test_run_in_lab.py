@@ -114,6 +114,8 @@ def test_run_cell_shows_map_and_swipe(open_notebook, screenshot):
     assert layer.evaluate("image => image.naturalWidth") > 100
     assert layer.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
     page.locator(".dl-map").first.scroll_into_view_if_needed()
+    page.locator(".dl-map .leaflet-container").first.click(position={"x": 300, "y": 200})
+    page.wait_for_function("() => /-?\\d+\\.\\d+.*:.*\\w/.test(document.querySelector('.dl-value')?.innerText || '')")
     screenshot("map")
     swipe = page.locator("div[style*='resize']").first
     swipe.scroll_into_view_if_needed()

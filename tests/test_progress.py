@@ -1,0 +1,146 @@
+"""Events, added up to what can be said right now."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dissmodel_lab.executor import ExperimentRecord, Phase, execute_lifecycle
+from dissmodel_lab.executor.schemas import PhaseUsage, utc_now
+from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
+from dissmodel_lab.progress import Progress, bytes_text, duration_text
+
+
+def states(progress):
+    return [progress.phases[phase].state for phase in Phase]
+
+
+class Watch:
+    """Adds up events, and keeps the states after each."""
+
+    def __init__(self):
+        self.progress = Progress()
+        self.states = []
+
+    def __call__(self, event):
+        self.progress(event)
+        if not self.states or self.states[-1] != states(self.progress):
+            self.states.append(states(self.progress))
+
+
+def test_a_phase_runs_only_when_the_one_before_is_done():
+    watch, record = Watch(), ExperimentRecord()
+    assert states(watch.progress) == ["waiting"] * 4
+    execute_lifecycle(SteppingExecutor(), record, observers=[watch])
+    expected = [["waiting"] * 4]
+    for index in range(4):
+        done, waiting = ["done"] * index, ["waiting"] * (3 - index)
+        expected += [[*done, "running", *waiting], [*done, "done", *waiting]]
+    assert watch.states == expected
+    progress = watch.progress
+    assert progress.record is record
+    assert (progress.status, progress.error) == ("completed", None)
+    assert (progress.step, progress.n_steps, progress.step_text()) == (3, 3, "step 3 of 3")
+    assert progress.total_seconds() == pytest.approx(record.metrics["time_total_sec"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "status"),
+    [(ValueError("x"), "failed", "failed"), (KeyboardInterrupt(), "cancelled", "cancelled")],
+)
+def test_a_phase_that_does_not_end_well(error, state, status):
+    progress = Progress()
+    with pytest.raises(type(error)):
+        execute_lifecycle(FailingExecutor("run", error), ExperimentRecord(), observers=[progress])
+    assert states(progress) == ["done", "done", state, "waiting"]
+    assert progress.status == status
+    assert progress.error is error
+    assert progress.last_log.startswith("Traceback")
+
+
+def test_what_was_loaded_is_held_until_the_run_is_over():
+    seen = []
+    progress = Progress()
+    execute_lifecycle(
+        SteppingExecutor(), ExperimentRecord(), observers=[progress, lambda event: seen.append(progress.loaded)]
+    )
+    assert seen[0] is None
+    assert 3 in seen
+    assert progress.loaded is None
+
+
+def test_a_running_phase_has_a_running_time():
+    progress = Progress()
+    times = []
+
+    class Slow(SteppingExecutor, register=False):
+        def run(self, data, record):
+            times.append(progress.phases[Phase.RUN].elapsed())
+            time.sleep(0.02)
+            times.append(progress.phases[Phase.RUN].elapsed())
+            times.append(progress.total_seconds())
+            assert progress.memory_bytes() > 1_000_000
+            return data
+
+    execute_lifecycle(Slow(), ExperimentRecord(), observers=[progress])
+    assert 0 <= times[0]
+    assert times[0] + 0.02 <= times[1] <= times[2]
+    assert progress.phases[Phase.RUN].elapsed() == progress.record.phases["run"].seconds
+    assert progress.memory_bytes() == max(usage.peak_memory_bytes for usage in progress.record.phases.values())
+
+
+def test_from_a_record_of_today():
+    record = ExperimentRecord()
+    with pytest.raises(RuntimeError):
+        execute_lifecycle(FailingExecutor("run"), record)
+    progress = Progress.from_record(record)
+    assert states(progress) == ["done", "done", "failed", "waiting"]
+    assert progress.phases[Phase.RUN].seconds == record.phases["run"].seconds
+    assert progress.status == "failed"
+
+
+def test_from_a_record_of_yesterday():
+    old = ExperimentRecord(status="completed", metrics={"time_load_sec": 1.5, "time_run_sec": "long"})
+    progress = Progress.from_record(old)
+    assert states(progress) == ["waiting", "done", "waiting", "waiting"]
+    assert progress.total_seconds() == 1.5
+    assert progress.memory_bytes() == 0
+
+
+def test_from_a_record_whose_memory_is_not_known():
+    usage = PhaseUsage(started_at=utc_now(), seconds=2.0)
+    progress = Progress.from_record(ExperimentRecord(status="completed", phases={"load": usage}))
+    assert progress.memory_bytes() == 0
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (Progress(), ""),
+        (Progress(step=3), "step 3"),
+        (Progress(step=3, n_steps=20), "step 3 of 20"),
+        (Progress(step=3, label="year 2030"), "step 3 (year 2030)"),
+        (Progress(step=3, n_steps=20, label="year 2030"), "step 3 of 20 (year 2030)"),
+    ],
+)
+def test_step_text(progress, text):
+    assert progress.step_text() == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 ms"), (0.0004, "0 ms"), (0.9994, "999 ms"), (0.9996, "1.0 s"), (1, "1.0 s"), (59.94, "59.9 s"),
+     (59.96, "1 min 00 s"), (60, "1 min 00 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 00 min"), (36_000, "10 h 00 min")],
+)  # fmt: skip
+def test_duration_text(seconds, text):
+    assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1024**2 - 1, "1 MiB"), (5 * 1024**2, "5 MiB"),
+     (1024**3, "1.0 GiB"), (1.5 * 1024**3, "1.5 GiB")],
+)  # fmt: skip
+def test_bytes_text(size, text):
+    assert bytes_text(size) == text

@@ -54,7 +54,7 @@ def hash_of(path, raster, **profile):
         {"compress": "deflate"},
         {"compress": "lzw", "predictor": 2},
         {"tiled": True, "blockxsize": 16, "blockysize": 16},
-        {"interleave": "pixel"},
+        {"interleave": "band"},
         {"BIGTIFF": "YES"},
         {"dtype": "float64"},
         {"dtype": "int32"},

@@ -45,15 +45,12 @@ def test_a_phase_runs_only_when_the_one_before_is_done():
     assert progress.total_seconds() == pytest.approx(record.metrics["time_total_sec"], abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("error", "state", "status"),
-    [(ValueError("x"), "failed", "failed"), (KeyboardInterrupt(), "cancelled", "cancelled")],
-)
-def test_a_phase_that_does_not_end_well(error, state, status):
+@pytest.mark.parametrize(("error", "status"), [(ValueError("x"), "failed"), (KeyboardInterrupt(), "cancelled")])
+def test_a_phase_that_does_not_end_well(error, status):
     progress = Progress()
     with pytest.raises(type(error)):
         execute_lifecycle(FailingExecutor("run", error), ExperimentRecord(), observers=[progress])
-    assert states(progress) == ["done", "done", state, "waiting"]
+    assert states(progress) == ["done", "done", status, "waiting"]
     assert progress.status == status
     assert progress.error is error
     assert progress.last_log.startswith("Traceback")
@@ -84,7 +81,7 @@ def test_a_running_phase_has_a_running_time():
             return data
 
     execute_lifecycle(Slow(), ExperimentRecord(), observers=[progress])
-    assert 0 <= times[0]
+    assert times[0] >= 0
     assert times[0] + 0.02 <= times[1] <= times[2]
     assert progress.phases[Phase.RUN].elapsed() == progress.record.phases["run"].seconds
     assert progress.memory_bytes() == max(usage.peak_memory_bytes for usage in progress.record.phases.values())
@@ -95,7 +92,7 @@ def test_from_a_record_of_today():
     with pytest.raises(RuntimeError):
         execute_lifecycle(FailingExecutor("run"), record)
     progress = Progress.from_record(record)
-    assert states(progress) == ["done", "done", "failed", "waiting"]
+    assert states(progress) == ["done", "done", "failed", "not reached"]
     assert progress.phases[Phase.RUN].seconds == record.phases["run"].seconds
     assert progress.status == "failed"
 
@@ -103,7 +100,7 @@ def test_from_a_record_of_today():
 def test_from_a_record_of_yesterday():
     old = ExperimentRecord(status="completed", metrics={"time_load_sec": 1.5, "time_run_sec": "long"})
     progress = Progress.from_record(old)
-    assert states(progress) == ["waiting", "done", "waiting", "waiting"]
+    assert states(progress) == ["not reached", "done", "not reached", "not reached"]
     assert progress.total_seconds() == 1.5
     assert progress.memory_bytes() == 0
 
@@ -131,7 +128,7 @@ def test_step_text(progress, text):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 ms"), (0.0004, "0 ms"), (0.9994, "999 ms"), (0.9996, "1.0 s"), (1, "1.0 s"), (59.94, "59.9 s"),
-     (59.96, "1 min 00 s"), (60, "1 min 00 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 00 min"), (36_000, "10 h 00 min")],
+     (59.96, "1 min 00 s"), (60, "1 min 00 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 00 min")],
 )  # fmt: skip
 def test_duration_text(seconds, text):
     assert duration_text(seconds) == text

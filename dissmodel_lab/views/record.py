@@ -138,14 +138,14 @@ def _error(record: ExperimentRecord) -> str:
 
 def _maps_html(maps: RunMaps) -> str:
     drawn = [(picture, title) for picture, title in ((maps.before, "Input"), (maps.after, "Output")) if picture]
-    cell = "vertical-align:top;padding:0 16px 0 0;border:none;text-align:left"
-    figures = "".join(f'<td style="{cell}">{map_figure(picture, title)}</td>' for picture, title in drawn)
-    table = f'<table style="border-collapse:collapse;margin:6px 0"><tr>{figures}</tr></table>' if figures else ""
+    # Beside each other where the page is wide enough, else one below the other.
+    box = "display:inline-block;vertical-align:top;margin:6px 16px 0 0"
+    figures = "".join(f'<div style="{box}">{map_figure(picture, title)}</div>' for picture, title in drawn)
     both = ""
     if maps.before and maps.after and share_bounds(maps.before, maps.after):
         both = swipe(maps.before, maps.after, ("input", "output"), with_legends=False)
     notes = "".join(f'<div style="opacity:0.8">{html.escape(note)}</div>' for note in maps.notes)
-    return table + both + notes
+    return figures + both + notes
 
 
 def _facts(record: ExperimentRecord) -> str:

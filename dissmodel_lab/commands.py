@@ -137,7 +137,8 @@ class Grammar:
             When they cannot be understood.
         """
         if not words or words[0] in (HELP, "-h", "--help"):
-            return Command(HELP, text=self._help(words[1] if len(words) > 1 else ""))
+            about = words[1] if len(words) > 1 else ""
+            return Command(HELP, text=self._help(HELP if about in ("-h", "--help") else about))
         parser = self._parser_of(words[0])
         try:
             options, rest = parser.parse_known_args(list(words[1:]))

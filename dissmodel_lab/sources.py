@@ -36,6 +36,7 @@ def local_path(source: DataSource) -> Path | None:
 
     Examples
     --------
+    >>> from dissmodel_lab.executor import DataSource
     >>> local_path(DataSource(uri="data/grid.tif")).as_posix()
     'data/grid.tif'
     >>> local_path(DataSource(uri="synthetic")) is None
@@ -62,6 +63,7 @@ def check_source(source: DataSource) -> None:
 
     Examples
     --------
+    >>> from dissmodel_lab.executor import DataSource
     >>> check_source(DataSource(uri="no/such.tif"))
     Traceback (most recent call last):
     dissmodel_lab.errors.SourceError: The input 'no/such.tif' does not exist ...

@@ -11,6 +11,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from dissmodel_lab.executor import ExecutorRegistry
 
 
+# Two files of one name cannot both be collected for doctests; they hold none.
+collect_ignore = ["conftest.py"]
+
+
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):
     """Each test, doctests included, works in an empty folder of its own."""

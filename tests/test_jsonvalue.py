@@ -206,7 +206,7 @@ def test_an_unknown_object_is_written_as_its_text():
         return None
 
     assert through_a_record(range(3)) == {"$repr": "builtins.range: range(0, 3)"}
-    assert through_a_record(Odd()) == {"$repr": "test_jsonvalue.Odd"}
+    assert through_a_record(Odd()) == {"$repr": f"{__name__}.Odd"}
     assert through_a_record(model)["$repr"].startswith("builtins.function: <function ")
     assert len(through_a_record(object)["$repr"]) < 600
 

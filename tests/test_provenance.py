@@ -140,6 +140,10 @@ def test_what_versions_returns_can_be_changed():
 
 def test_package_version():
     assert package_version("numpy.linalg") == f"numpy=={importlib.metadata.version('numpy')}"
+    import PIL.Image
+
+    package_version.cache_clear()
+    assert PIL.Image.__name__ in sys.modules
     pillow, mark, version = package_version("PIL.Image").partition("==")
     assert (pillow.lower(), mark, version) == ("pillow", "==", importlib.metadata.version("pillow"))
     assert package_version("__main__") == ""

@@ -12,6 +12,10 @@ from lab import CHROMIUM_FLAGS, Notebook, Server
 from playwright.sync_api import sync_playwright
 
 
+# Two files of one name cannot both be collected for doctests; they hold none.
+collect_ignore = ["conftest.py"]
+
+
 def pytest_collection_modifyitems(items):
     """Everything in this folder needs the browser."""
     for item in items:

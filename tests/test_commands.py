@@ -1,0 +1,267 @@
+"""One grammar for the cell and the terminal: what is typed, what is meant, what Tab offers."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from dissmodel_lab.commands import Command, Grammar, cell_spec, complete
+from dissmodel_lab.errors import CommandError, ParameterError
+from dissmodel_lab.executor import ExperimentRecord, ModelExecutor
+from dissmodel_lab.executor.testing import SteppingExecutor
+from dissmodel_lab.resolve import known_models
+from dissmodel_lab.store import RunStore
+
+GRAMMAR = Grammar("%dissmodel")
+COMMANDS = ["models", "form", "run", "validate", "show", "runs", "help"]
+
+
+def flood(**facts):
+    return Command("run", model="flood", **facts)
+
+
+LINES = [
+    ("models", Command("models")),
+    ("models --json", Command("models", as_json=True)),
+    ("run flood", flood()),
+    ("run pkg.mod:Flood", Command("run", model="pkg.mod:Flood")),
+    ("run study.toml", Command("run", model="study.toml")),
+    ("run flood --input data/x.tif --output y.tif", flood(input="data/x.tif", output="y.tif")),
+    ("run --input=x.tif flood", flood(input="x.tif")),
+    ("run flood --input 'my data/x.tif'", flood(input="my data/x.tif")),
+    ("run flood --param years=5 -p rise=2.388e-7", flood(parameters={"years": 5, "rise": 2.388e-7})),
+    ("run flood --param=years=5", flood(parameters={"years": 5})),
+    ("run flood --param years=5 --param years=6", flood(parameters={"years": 6})),
+    ("run flood --param depth=-5", flood(parameters={"depth": -5})),
+    ("run flood --param 'name=\"007\"'", flood(parameters={"name": "007"})),
+    ("run flood --param 'zones=[{rate = 0.5}]'", flood(parameters={"zones": [{"rate": 0.5}]})),
+    ("run flood --param wet=true --param label=two", flood(parameters={"wet": True, "label": "two"})),
+    ("run flood --toml study.toml", flood(toml="study.toml")),
+    ("run --toml study.toml", Command("run", model="study.toml")),
+    ("run flood --as rec", flood(variable="rec")),
+    ("run flood --json", flood(as_json=True)),
+    ("form flood --param years=5", Command("form", model="flood", parameters={"years": 5})),
+    ("validate flood --input x.tif", Command("validate", model="flood", input="x.tif")),
+    ("show ab12", Command("show", run_id="ab12")),
+    ("show last --json", Command("show", run_id="last", as_json=True)),
+    ("runs", Command("runs", limit=20)),
+    ("runs --limit 5", Command("runs", limit=5)),
+]
+
+
+@pytest.mark.parametrize(("line", "command"), LINES, ids=[line for line, _ in LINES])
+def test_line(line, command):
+    assert GRAMMAR.parse_line(line) == command
+
+
+REFUSED = [
+    (
+        "rnu flood",
+        "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: models, form, run, validate, show, runs, help.",
+    ),
+    ("zzz", "%dissmodel has no command 'zzz'. Known: models, form, run, validate, show, runs, help."),
+    ("help rnu", "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: " + ", ".join(COMMANDS) + "."),
+    (
+        "run flood --outptu x.tif",
+        (
+            "%dissmodel run has no option '--outptu'. Did you mean '--output'? "
+            "Known: --help, --input, --param, --toml, --output, --as, --json."
+        ),
+    ),
+    (
+        "run flood --par years=5",
+        (
+            "%dissmodel run has no option '--par'. Did you mean '--param'? "
+            "Known: --help, --input, --param, --toml, --output, --as, --json."
+        ),
+    ),
+    ("show ab --limit=3", "%dissmodel show has no option '--limit'. Known: --help, --json."),
+    (
+        "run flood years=5",
+        (
+            "%dissmodel run does not know what to do with 'years=5'. "
+            "Write for example: %dissmodel run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif"
+        ),
+    ),
+    (
+        "run",
+        (
+            "%dissmodel run needs a model: a name, package.module:Class, or a .toml file. "
+            "Write for example: %dissmodel run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif"
+        ),
+    ),
+    ("show", "%dissmodel show: the following arguments are required: ID. Usage: %dissmodel show [-h] [--json] ID"),
+    (
+        "runs --limit many",
+        (
+            "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got 'many'. "
+            "Usage: %dissmodel runs [-h] [--limit N] [--json]"
+        ),
+    ),
+    (
+        "runs --limit 0",
+        (
+            "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '0'. "
+            "Usage: %dissmodel runs [-h] [--limit N] [--json]"
+        ),
+    ),
+    (
+        "runs --limit -3",
+        (
+            "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '-3'. "
+            "Usage: %dissmodel runs [-h] [--limit N] [--json]"
+        ),
+    ),
+    (
+        "run flood --input 'my data",
+        '%dissmodel: No closing quotation in "run flood --input \'my data". Close the quotation marks.',
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_refused_line(line, message):
+    with pytest.raises(CommandError) as raised:
+        GRAMMAR.parse_line(line)
+    assert str(raised.value) == message
+
+
+def test_a_value_that_is_missing():
+    with pytest.raises(CommandError, match=r"^%dissmodel run: argument --input: expected one argument\. Usage: "):
+        GRAMMAR.parse_line("run flood --input")
+
+
+def test_a_parameter_without_a_value():
+    with pytest.raises(ParameterError, match=r"^--param takes name=value, got 'years'\."):
+        GRAMMAR.parse_line("run flood --param years")
+
+
+@pytest.mark.parametrize("line", ["", "help", "--help", "-h", "  "])
+def test_help_lists_the_commands(line):
+    command = GRAMMAR.parse_line(line)
+    assert command.name == "help"
+    lines = command.text.splitlines()
+    assert lines[0] == "%dissmodel COMMAND [options]"
+    assert [row.split()[0] for row in lines[2:-2]] == COMMANDS
+    assert lines[-1] == "More on each: %dissmodel help COMMAND"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_for_each_command(name):
+    texts = {GRAMMAR.parse_line(line).text for line in (f"help {name}", f"{name} --help", f"{name} -h")}
+    assert len(texts) == 1
+    text = texts.pop()
+    assert text.startswith(f"usage: %dissmodel {name} ")
+    assert f"Example: %dissmodel {name}" in text
+    assert all(option in text for option in GRAMMAR.options(name))
+
+
+def test_examples_of_the_help_can_be_parsed():
+    for name in COMMANDS:
+        example = GRAMMAR.parse_line(f"help {name}").text.rpartition("Example: %dissmodel ")[2]
+        assert GRAMMAR.parse_line(" ".join(example.split())).name == name
+
+
+def test_a_door_may_offer_less():
+    grammar = Grammar("dissmodel-lab", ("run", "help"))
+    assert grammar.commands == ["run", "help"]
+    with pytest.raises(CommandError, match=r"^dissmodel-lab has no command 'form'\. Known: run, help\.$"):
+        grammar.parse(["form", "flood"])
+
+
+def test_a_fixed_model_is_not_named_again():
+    grammar = Grammar("python flood.py", ("run", "validate", "show", "help"), model="flood")
+    assert grammar.parse(["run", "--param", "years=5"]) == flood(parameters={"years": 5})
+    assert grammar.parse(["show", "last"]).run_id == "last"
+    with pytest.raises(CommandError) as raised:
+        grammar.parse(["run", "flood"])
+    assert str(raised.value).startswith("python flood.py run does not know what to do with 'flood'. ")
+    assert "coastal_flood" not in grammar.parse(["help", "run"]).text
+
+
+def test_options_of_a_command_that_is_not_there():
+    assert GRAMMAR.options("rnu") == []
+
+
+def test_a_cells_body():
+    assert cell_spec("years = 5\n").parameters == {"years": 5}
+    with pytest.raises(ParameterError) as raised:
+        cell_spec("years = 5\nrise = = 2\n")
+    assert str(raised.value) == "The cell's body is not valid TOML: Invalid value (at line 2, column 8)."
+
+
+OPTIONS = ["--help", "--input", "--param", "--toml", "--output", "--as", "--json"]
+LIFE = ["coastal_flood", "forest_fire", "game_of_life"]
+
+TABS = [
+    ("", "", COMMANDS),
+    ("r", "r", ["run", "runs"]),
+    ("  ru", "ru", ["run", "runs"]),
+    ("zz", "zz", []),
+    ("run coas", "coas", ["coastal_flood"]),
+    ("form game", "game", ["game_of_life"]),
+    ("run coastal_flood ", "", OPTIONS),
+    ("run coastal_flood --o", "--o", ["--output"]),
+    ("run coastal_flood --input ", "", []),
+    ("run coastal_flood --input dat", "dat", []),
+    ("run coastal_flood --as r", "r", []),
+    ("run game_of_life --param gen", "gen", ["generations="]),
+    ("run game_of_life -p gen", "gen", ["generations="]),
+    ("run game_of_life --param=gen", "--param=gen", ["--param=generations="]),
+    ("run game_of_life --param generations=5 --param gen", "gen", ["generations="]),
+    ("run --input x.tif game_of_life --param gen", "gen", ["generations="]),
+    ("run --json game_of_life --param gen", "gen", ["generations="]),
+    ("run no_such_model --param ", "", []),
+    ("run --param ", "", []),
+    ("help r", "r", ["run", "runs"]),
+    ("runs --l", "--l", ["--limit"]),
+    ("rnu coas", "coas", []),
+    ("models ", "", ["--help", "--json"]),
+]
+
+
+@pytest.mark.parametrize(("before", "fragment", "words"), TABS, ids=[f"{before!r}" for before, _, _ in TABS])
+def test_tab(before, fragment, words):
+    completions = complete(GRAMMAR, before)
+    assert completions.fragment == fragment
+    assert completions.words == words
+
+
+def test_tab_offers_every_model():
+    assert complete(GRAMMAR, "run ").words == list(known_models())
+    assert set(LIFE) <= set(known_models())
+
+
+def test_tab_offers_models_of_the_notebook():
+    class Mine(SteppingExecutor, register=False):
+        name = "mine_of_the_notebook"
+
+    assert complete(GRAMMAR, "run mine", namespace={"Mine": Mine}).words == ["mine_of_the_notebook"]
+
+
+def test_tab_offers_runs():
+    store = RunStore()
+    record = ExperimentRecord(model_name="flood", status="completed")
+    store.end(store.begin(record), record)
+    assert complete(GRAMMAR, "show ", store=store).words == ["last", record.experiment_id[:8]]
+    assert complete(GRAMMAR, f"show {record.experiment_id[:3]}", store=store).words == [record.experiment_id[:8]]
+    assert complete(GRAMMAR, "show ").words == ["--help", "--json"]
+
+
+def test_tab_never_raises_whatever_a_model_does(tmp_path, monkeypatch):
+    class Failing(ModelExecutor):
+        name = "failing_at_birth"
+
+        def __init__(self):
+            raise ZeroDivisionError
+
+        def load(self, record): ...
+        def run(self, data, record): ...
+        def save(self, result, record): ...
+
+    (tmp_path / "broken_at_tab.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert complete(GRAMMAR, "run failing_at_birth --param ").words == []
+    assert complete(GRAMMAR, "run broken_at_tab:X --param ").words == []
+    assert "broken_at_tab" not in sys.modules

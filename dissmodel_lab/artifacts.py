@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,34 @@ VECTOR_SUFFIXES = frozenset({".gpkg", ".shp", ".geojson", ".fgb"})
 
 _EXACT = 2**53
 """Whole numbers up to here are exact as 64-bit floats."""
+
+
+#: Endings that an output gets when none was asked for.
+KNOWN_SUFFIXES = (".tif", ".gpkg", ".txt", ".bin")
+
+
+def has_suffix(path: Path) -> bool:
+    """
+    Tell whether a name ends like a file's kind; ``rise_0.5`` does not.
+
+    Examples
+    --------
+    >>> has_suffix(Path("flood.tif")), has_suffix(Path("rise_0.5"))
+    (True, False)
+    """
+    return re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{0,9}", path.suffix) is not None
+
+
+def with_suffix(path: Path, suffix: str) -> Path:
+    """
+    Return a path with another ending, or with its first.
+
+    Examples
+    --------
+    >>> with_suffix(Path("rise_0.5"), ".tif").name, with_suffix(Path("flood.tiff"), ".tif").name
+    ('rise_0.5.tif', 'flood.tif')
+    """
+    return path.with_suffix(suffix) if has_suffix(path) else path.with_name(path.name + suffix)
 
 
 def output_suffix(result: Any, executor_class: type[Any]) -> str:

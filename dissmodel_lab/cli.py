@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from dissmodel_lab import __version__, commands
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
+from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
@@ -21,7 +24,7 @@ from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, model_rows, record_text, run_row, table_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dissmodel_lab.executor.events import Event
     from dissmodel_lab.executor.schemas import ExperimentRecord
@@ -101,6 +104,8 @@ class _Terminal:
 
     def main(self, argv: Sequence[str] | None) -> int:
         words = list(sys.argv[1:] if argv is None else argv)
+        if str(Path.cwd()) not in sys.path and "" not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))  # so that package.module:Class finds a file beside the person
         if words == ["--version"]:
             print(f"dissmodel_lab {__version__}")
             return EXIT_OK
@@ -164,17 +169,17 @@ class _Terminal:
         bar = TerminalBar(sys.stderr)
         caller = Caller(command=f"{self._grammar.prog} {shlex.join(words)}")
         # With --json the record stands alone on stdout: what the model prints goes to stderr.
-        aside = contextlib.redirect_stdout(sys.stderr) if command.as_json else contextlib.nullcontext()
-        code = EXIT_OK
+        aside = _stdout_to_stderr() if command.as_json else contextlib.nullcontext()
         try:
             with _terminable(), aside:
-                run(
+                record = run(
                     self._model(command),
                     output=command.output,
                     observers=[bar],
                     caller=caller,
                     **_arguments(command),
                 )
+            code = EXIT_OK if record.status == RunStatus.COMPLETED else EXIT_FAILED
         except LabError as error:
             print(f"Error: {redact_text(str(error))}", file=sys.stderr)
             code = EXIT_USAGE
@@ -258,7 +263,26 @@ def _arguments(command: commands.Command) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Any:
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send what the model prints to stderr, what its libraries and child processes write included."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is no stdout at all
+        kept = -1
+    try:
+        if kept >= 0:
+            os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
     # A run that a scheduler ends with SIGTERM is cancelled, with its record closed, like one ended by Ctrl-C.
     def as_interrupt(_number: int, _frame: Any) -> NoReturn:
         raise KeyboardInterrupt

@@ -74,7 +74,7 @@ class RunIndex:
         try:
             with self._connected() as connection:
                 connection.execute(_INSERT, _row(record, entry))
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError, ValueError):
             return  # the next listing finds the record by itself: the index is only a cache
 
     def refresh(self, records: Iterable[Path], read: Callable[[Path], RunEntry]) -> list[RunEntry]:
@@ -94,11 +94,13 @@ class RunIndex:
         try:
             with self._connected() as connection:
                 return self._refresh(connection, files, read)
-        except sqlite3.DatabaseError:
+        except sqlite3.OperationalError:  # locked, read-only, or a file system without locks
+            pass
+        except (sqlite3.DatabaseError, ValueError, TypeError):  # damaged, or rows that nobody here wrote
             self._set_aside()
         except OSError:
             pass
-        return [read(path) for path in files]
+        return [entry for path in files if (entry := _try(read, path)) is not None]
 
     def _refresh(
         self, connection: sqlite3.Connection, files: list[Path], read: Callable[[Path], RunEntry]
@@ -107,11 +109,16 @@ class RunIndex:
         entries, changed = [], []
         for path in files:
             row = known.pop(path.parent.name, None)
-            stamp = _stamp(path)
+            try:
+                stamp = _stamp(path)
+            except OSError:  # removed since the folder was listed
+                continue
             if row is not None and tuple(row[1:3]) == stamp:
                 entries.append(self._entry(row))
                 continue
-            entry = read(path)
+            entry = _try(read, path)
+            if entry is None:
+                continue
             entries.append(entry)
             changed.append((path.parent.name, *stamp, *_fields(entry)))
         connection.executemany(_INSERT, changed)
@@ -171,6 +178,13 @@ def _drop(path: Path) -> None:
     kept = _connections.pop((path.absolute(), os.getpid()), None)
     if kept is not None:
         kept[0].close()
+
+
+def _try(read: Callable[[Path], RunEntry], path: Path) -> RunEntry | None:
+    try:
+        return read(path)
+    except OSError:  # removed since the folder was listed
+        return None
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.runs import run, validate
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, model_rows, run_row, table_text
+from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, cancelled_text, model_rows, run_row, table_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,8 +104,8 @@ class DissmodelMagics(Magics):
 
         try:
             record = run_in_cell(call)
-        except KeyboardInterrupt:
-            raise UsageError("The run was cancelled; its record is kept: %dissmodel show last") from None
+        except KeyboardInterrupt as interrupt:
+            raise UsageError(cancelled_text(interrupt)) from None
         if command.variable:
             self._namespace[command.variable] = record
             return None
@@ -174,8 +174,9 @@ def caller_of(shell: InteractiveShell) -> Caller:
     """
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     source = parent.get("content", {}).get("code", "") if isinstance(parent, dict) else ""
-    prompts = shell.user_ns.get("In") or []
-    return Caller(cell_source=source, notebook_path=_notebook_path(shell), execution_count=len(prompts) - 1 or None)
+    prompts = shell.user_ns.get("In")
+    count = len(prompts) - 1 if isinstance(prompts, list) and len(prompts) > 1 else None
+    return Caller(cell_source=source, notebook_path=_notebook_path(shell), execution_count=count)
 
 
 def _notebook_path(shell: InteractiveShell) -> str:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from dissmodel_lab.artifacts import content_sha256, output_suffix, publish
-from dissmodel_lab.errors import ExecutorError, OutputError, ParameterError
+from dissmodel_lab.artifacts import KNOWN_SUFFIXES, content_sha256, has_suffix, output_suffix, publish, with_suffix
+from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError
 from dissmodel_lab.executor.events import Observer, Phase
-from dissmodel_lab.executor.lifecycle import NOT_GIVEN, execute_lifecycle
+from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.parameters import ModelSpec, resolve_parameters
 from dissmodel_lab.provenance import Caller, collect_provenance, versions
 from dissmodel_lab.resolve import ResolvedModel, import_path, resolve_model
 from dissmodel_lab.sources import Fingerprint, check_source, fingerprint, local_path, own_file_sha256, sha256
-from dissmodel_lab.store import RunFolder, RunStore
+from dissmodel_lab.store import RunFolder, RunStore, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -86,20 +88,41 @@ def run(
     resolved = _resolve(model, toml, namespace)
     keep = store if isinstance(store, RunStore) else RunStore(store)
     record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
-    with _interrupts_held() as interrupts:
+    with Interrupts() as interrupts:
         folder = keep.begin(record)
         try:
-            care = _Care(resolved, record, folder, keep, in_memory=data is not NOT_GIVEN)
-            with interrupts.released():
-                execute_lifecycle(resolved.executor, record, data=data, hooks=[care], observers=[folder, *observers])
+            care = _Care(resolved, record, folder, keep, interrupts, in_memory=data is not NOT_GIVEN)
+            execute_lifecycle(
+                resolved.executor,
+                record,
+                data=data,
+                hooks=[care],
+                observers=[folder, *observers],
+                around=interrupts.let_through,
+            )
         except BaseException as error:
             _settle(record, error)
+            if folder.partial.exists() and any(folder.partial.iterdir()):
+                record.add_log(f"What save() left is kept in {folder.partial}.")
             error.add_note(f"The record of this run is {folder.record_path}")
+            _end(keep, folder, record, error)
             raise
-        finally:
-            _add_late_facts(record)
-            keep.end(folder, record)
+        _end(keep, folder, record, None)
     return record
+
+
+def _end(store: RunStore, folder: RunFolder, record: ExperimentRecord, error: BaseException | None) -> None:
+    """Close the record on disk; what goes wrong then never hides what went wrong before."""
+    if os.getpid() != folder.process_id:
+        return  # a child that the model forked: the run is its parent's
+    if record.provenance is not None:
+        record.provenance.versions = versions()  # GDAL is known only once the executor has loaded it
+    try:
+        store.end(folder, record)
+    except OutputError as problem:
+        if error is None:
+            raise
+        error.add_note(str(problem))
 
 
 def validate(
@@ -153,6 +176,7 @@ def _resolve(model: Any, toml: str | Path | ModelSpec | None, namespace: Mapping
     if toml is None:
         return resolved
     spec = toml if isinstance(toml, ModelSpec) else ModelSpec.from_path(toml)
+    parameters = {**resolved.spec.parameters, **spec.parameters}
     if spec.model:
         other = resolve_model(spec, namespace=namespace)
         if import_path(other.executor_class) != import_path(resolved.executor_class):
@@ -160,7 +184,7 @@ def _resolve(model: Any, toml: str | Path | ModelSpec | None, namespace: Mapping
                 f"The TOML is for the model {spec.model!r}, not for {resolved.name!r}. "
                 "Name that model, or take another TOML."
             )
-    return ResolvedModel(resolved.executor, spec)
+    return ResolvedModel(resolved.executor, replace(spec, parameters=parameters))
 
 
 def _new_record(
@@ -230,6 +254,7 @@ class _Care:
         record: ExperimentRecord,
         folder: RunFolder,
         store: RunStore,
+        interrupts: Interrupts,
         *,
         in_memory: bool,
     ) -> None:
@@ -237,9 +262,12 @@ class _Care:
         self._record = record
         self._folder = folder
         self._store = store
+        self._interrupts = interrupts
         self._in_memory = in_memory
-        self._wanted = Path(record.output_path) if record.output_path else None
+        self._wanted = Path(record.output_path).expanduser() if record.output_path else None
+        self._input: Path | None = None
         self._seen: Fingerprint | None = None
+        self._given_checksum = ""
         self._staged = folder.partial
 
     def before(self, phase: Phase, value: Any) -> None:
@@ -252,16 +280,17 @@ class _Care:
             self._check_output()
             self._folder.write(self._record, durable=False)
         elif phase is Phase.LOAD:
-            path = local_path(self._record.source)
-            self._seen = fingerprint(path) if path else None
+            self._watch_input()
         elif phase is Phase.SAVE:
+            self._notice_changed_input("after it was read; its checksum is that of what was read")
             self._stage(value)
 
     def after(self, phase: Phase, value: Any) -> None:  # noqa: ARG002 -- the protocol's signature
         if phase is Phase.LOAD:
             self._hash_source()
         elif phase is Phase.SAVE:
-            self._notice_changed_input()
+            self._folder.is_saved = True
+            self._refuse_overwritten_input()
             self._put_away()
 
     def _check_output(self) -> None:
@@ -270,68 +299,112 @@ class _Care:
         text = str(self._record.output_path)
         if "://" in text:
             raise OutputError(f"The output {text!r} is not a local path. Give a path on this machine.")
-        if text.endswith(("/", "\\")) or self._wanted.is_dir():
-            self._wanted = self._wanted / f"{self._record.model_name}-{self._record.experiment_id[:8]}"
+        try:
+            self._refuse_unsafe_output(text)
+        except (OSError, ValueError) as error:
+            if isinstance(error, LabError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(
+                f"The output {text!r:.300} cannot be written: {reason}. Choose another --output."
+            ) from error
+
+    def _refuse_unsafe_output(self, text: str) -> None:
+        wanted = cast("Path", self._wanted)
+        if text.endswith(("/", "\\")) or wanted.is_dir():
+            wanted = self._wanted = wanted / f"{safe_name(self._record.model_name)}-{self._record.experiment_id[:8]}"
         given = local_path(self._record.source)
-        if given is not None and _same_file(given, self._wanted):
+        if given is not None and _same_file(given, wanted):
             raise OutputError(
                 f"The output {text!r} is the input itself, which is never overwritten. Choose another --output."
             )
-        if self._wanted.exists():
-            raise OutputError(f"The output {text!r} exists and is never replaced. Choose another --output.")
-        self._folder.reserve(self._wanted.with_suffix(".record.json"), self._record)
+        endings = ("",) if has_suffix(wanted) else ("", *KNOWN_SUFFIXES)
+        taken = next((ending for ending in endings if os.path.lexists(f"{wanted}{ending}")), None)
+        if taken is not None:
+            raise OutputError(f"The output {text + taken!r} exists and is never replaced. Choose another --output.")
+        self._folder.reserve(with_suffix(wanted, ".record.json"), self._record)
+
+    def _watch_input(self) -> None:
+        self._input = None if self._in_memory else local_path(self._record.source)
+        self._seen = fingerprint(self._input) if self._input else None
+        self._given_checksum = self._record.source.checksum
 
     def _hash_source(self) -> None:
-        path = local_path(self._record.source)
-        if path is not None and not self._record.source.checksum and not self._in_memory and path.exists():
-            self._record.source.checksum = sha256(path)
+        """Fill the checksum of what was loaded; a checksum that somebody gave is checked, not believed."""
+        record = self._record
+        path = None if self._in_memory else local_path(record.source)
+        if path is None:
+            return
+        if not path.exists():
+            record.add_log(f"The input {record.source.uri} was removed while it was loaded; it has no checksum.")
+            self._seen = None
+            return
+        if path == self._input:
+            self._notice_changed_input("while it was loaded; its checksum may not be that of what was read")
+        said = record.source.checksum
+        with self._interrupts.let_through():
+            record.source.checksum = sha256(path)
+        if said and said != record.source.checksum:
+            record.add_log(f"The checksum given for the input was {said}; that of the file stands in this record.")
+        self._input, self._seen = path, fingerprint(path)
 
-    def _notice_changed_input(self) -> None:
-        path = local_path(self._record.source)
-        if path is not None and self._seen is not None and fingerprint(path) != self._seen:
-            self._record.add_log(
-                f"The input {self._record.source.uri} changed while the run was in progress; its checksum is "
-                "that of the moment it was read."
+    def _notice_changed_input(self, when: str) -> None:
+        if self._input is None or self._seen is None:
+            return
+        now = fingerprint(self._input)
+        if now != self._seen:
+            self._record.add_log(f"The input {self._record.source.uri} {'changed' if now else 'was removed'} {when}.")
+            self._seen = now
+
+    def _refuse_overwritten_input(self) -> None:
+        said = self._record.output_path
+        overwritten = self._seen is not None and fingerprint(cast("Path", self._input)) != self._seen
+        if overwritten or (said and self._input is not None and _same_file(Path(said), self._input)):
+            raise ExecutorError(
+                f"save() of {self._record.model_name} wrote over its input {self._record.source.uri!r}; what stands "
+                f"there now is not what was read (SHA-256 {self._record.source.checksum}). Write to record.output_path."
             )
 
     def _stage(self, result: Any) -> None:
         suffix = output_suffix(result, self._resolved.executor_class)
-        if self._wanted is not None and not self._wanted.suffix:
+        if self._wanted is not None and not has_suffix(self._wanted):
             self._wanted = self._wanted.with_name(self._wanted.name + suffix)
         name = self._wanted.name if self._wanted is not None else f"output{suffix}"
         self._staged = self._folder.partial / name
         self._folder.partial.mkdir()
         if isinstance(result, dict):
             self._staged.mkdir()
-        self._record.output_path = str(self._staged)
+        self._record.output_path = str(self._staged.absolute())  # the model may be in another folder
 
     def _put_away(self) -> None:
         record, folder = self._record, self._folder
         main = self._main_output()
-        moves: list[tuple[str, Path, Path]] = []
-        for item in sorted(folder.partial.iterdir()):
-            if main is not None and item == main:
-                target = self._wanted.with_suffix(item.suffix) if self._wanted else folder.folder / item.name
-                moves.append(("output", item, target))
+        for staged in sorted(folder.partial.iterdir()) if folder.partial.exists() else []:
+            if staged == main:
+                name = "output"
+                wanted = self._wanted
+                target = with_suffix(wanted, staged.suffix) if wanted else folder.folder / staged.name
             else:
-                moves.append((_free_name(item.stem, record.artifacts), item, folder.folder / item.name))
-        for name, staged, target in moves:
-            self._note_artifact(name, staged, target)
+                name = _free_name(staged.stem, record.artifacts)
+                target = _free_path(folder.folder / staged.name)
+            with self._interrupts.let_through():
+                self._note_artifact(name, staged, target)
             publish(staged, target)
-            record.logs[:] = [line.replace(str(staged), str(target)) for line in record.logs]
+            shown = _as_asked(target)
+            record.logs[:] = [line.replace(str(staged.absolute()), shown) for line in record.logs]
             if name == "output":
-                record.output_path = str(target)
+                record.output_path = shown
 
     def _main_output(self) -> Path | None:
         """Find what save() wrote as its main output, among the staged files or where it says."""
-        record = self._record
+        record, partial = self._record, self._folder.partial.absolute()
         said = record.output_path or ""
         path = Path(said)
         if "://" in said:
             return None
-        if self._folder.partial in path.parents:
+        if partial in path.parents:
             if path.exists():
-                return self._folder.partial / path.relative_to(self._folder.partial).parts[0]
+                return self._folder.partial / path.relative_to(partial).parts[0]
             staged = list(self._folder.partial.iterdir())
             if len(staged) == 1:
                 return staged[0]
@@ -344,6 +417,8 @@ class _Care:
                 "Write it to record.output_path, or set record.output_path to where it is."
             )
         if said:
+            if self._wanted is not None:
+                record.add_log(f"save() wrote its output to {said}, not to {_as_asked(self._wanted)} as was asked.")
             self._note_artifact("output", path, path)
         return None
 
@@ -355,7 +430,9 @@ class _Care:
             record.add_log(f"save() reported the SHA-256 {said} for its output; that of the file stands here.")
         record.add_artifact(name, checksum)
         inside = self._folder.folder in target.parents
-        record.artifact_paths[name] = target.relative_to(self._folder.folder).as_posix() if inside else str(target)
+        record.artifact_paths[name] = (
+            target.relative_to(self._folder.folder).as_posix() if inside else _as_asked(target)
+        )
         try:
             content = content_sha256(at)
         except Exception as error:  # noqa: BLE001 -- any reader's complaint about a file that only this hash needs
@@ -373,10 +450,27 @@ def _free_name(stem: str, taken: Mapping[str, str]) -> str:
     return name
 
 
+def _free_path(path: Path) -> Path:
+    """Return a name that no other file of the run has, such as its record."""
+    count, free = 1, path
+    while free.exists():
+        count += 1
+        free = path.with_name(f"{path.stem}-{count}{path.suffix}")
+    return free
+
+
+def _as_asked(path: Path) -> str:
+    """Return a path relative to the working folder where it lies in it, as people and records name it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:  # it lies elsewhere
+        return str(path)
+
+
 def _same_file(first: Path, second: Path) -> bool:
     try:
         return first.resolve() == second.resolve() or first.samefile(second)
-    except OSError:  # one of them is not there: they are not the same
+    except (OSError, RuntimeError):  # one of them is not there, or a circle of links: they are not the same
         return False
 
 
@@ -385,54 +479,63 @@ def _settle(record: ExperimentRecord, error: BaseException) -> None:
     if record.status in (RunStatus.RUNNING, RunStatus.PENDING):
         cancelled = isinstance(error, KeyboardInterrupt)
         record.status = (RunStatus.CANCELLED if cancelled else RunStatus.FAILED).value
-        record.error = record.error or f"{type(error).__name__}: {error}".removesuffix(": ")
+    record.error = record.error or error_text(error)
     record.ended_at = record.ended_at or utc_now()
+    if "output" not in record.artifacts:
+        record.output_path = None
 
 
-def _add_late_facts(record: ExperimentRecord) -> None:
-    if record.provenance is not None:
-        record.provenance.versions = versions()  # GDAL is known only once the executor has loaded it
+class Interrupts:
+    """
+    Interrupts and requests to end, held back while the lab writes, let through while a model runs.
 
-
-class _Interrupts:
-    """Interrupts of this thread: held back while a record is written, let through while a model runs."""
+    One that comes at a bad moment is kept and raised at the next good one: in the model's next method, or
+    when the record is closed. Outside of the main thread, which alone gets them, it does nothing.
+    """
 
     def __init__(self) -> None:
-        self._usual: Any = None
-        self.pending: tuple[int, FrameType | None] | None = None
+        self._usual: dict[int, Any] = {}
+        self._pending: int | None = None
+        self._is_open = False
 
-    def hold(self) -> None:
-        self._usual = signal.signal(signal.SIGINT, self._note)
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                usual = signal.getsignal(number)
+                if usual is not None and usual is not signal.SIG_IGN:  # None: another language's handler
+                    self._usual[number] = usual
+                    signal.signal(number, self._take)
+        return self
 
-    def release(self) -> None:
-        signal.signal(signal.SIGINT, self._usual)
-        if self.pending is not None and callable(self._usual):
-            pending, self.pending = self.pending, None
-            self._usual(*pending)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.pending = (number, frame)
+    def __exit__(self, *_: object) -> None:
+        for number, usual in self._usual.items():
+            signal.signal(number, usual)
+        self._usual, pending = {}, self._pending
+        if pending is not None:
+            signal.raise_signal(pending)
 
     @contextmanager
-    def released(self) -> Iterator[None]:
-        if self._usual is None:
-            yield
-            return
-        self.release()
+    def let_through(self) -> Iterator[None]:
+        """Let interrupts through; one that is waiting comes at once."""
         try:
+            self._is_open = True
+            if self._pending is not None:
+                pending, self._pending = self._pending, None
+                self._pass_on(pending, None)
             yield
         finally:
-            self.hold()
+            self._is_open = False
 
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._is_open:
+            self._pass_on(number, frame)
+        else:
+            self._pending = number
 
-@contextmanager
-def _interrupts_held() -> Iterator[_Interrupts]:
-    interrupts = _Interrupts()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupts  # only the main thread gets interrupts
-        return
-    interrupts.hold()
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, interrupts._usual)  # noqa: SLF001 -- of this module
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        usual = self._usual.get(number)
+        if callable(usual):
+            usual(number, frame)
+        else:  # the system's own way: for SIGTERM, the end of the process
+            signal.signal(number, usual)
+            signal.raise_signal(number)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ from dissmodel_lab.executor.events import (
     PhaseStarted,
     StepFinished,
 )
-from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, mend
 from dissmodel_lab.index import RunEntry, RunIndex
 from dissmodel_lab.redaction import redact_text
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 RECORD_NAME = "record.json"
 JOURNAL_NAME = "journal.jsonl"
 STORE_VARIABLE = "DISSMODEL_LAB_STORE"
+
+_ROOM_NAME, _ROOM = ".room", 16 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 LOST = "lost"
 UNREADABLE = "unreadable"
@@ -58,6 +62,10 @@ class RunFolder:
         """Where the executor writes; only what is complete leaves it."""
         self.beside: Path | None = None
         """The second record, ``<output>.record.json``, once an output was asked for."""
+        self.is_saved = False
+        """True once the executor's own save() has ended: what it wrote is whole, and never removed."""
+        self.process_id = os.getpid()
+        """The process that runs it; a child that the model forks writes nothing here."""
         self._journal: TextIO | None = None
 
     @property
@@ -76,42 +84,74 @@ class RunFolder:
         durable : bool
             Wait until the disk has it, so that it survives a power cut; a kill it survives anyway.
         """
-        text = record.model_dump_json(indent=2).encode()
-        write_atomic(self.record_path, text, durable=durable)
-        if self.beside is not None:
-            write_atomic(self.beside, text, durable=durable)
+        self._write_own(record, durable=durable)
+        if self.beside is None:
+            return
+        try:
+            write_atomic(self.beside, record.model_dump_json(indent=2).encode(), durable=durable)
+        except OSError as error:  # the store's own record tells it all; the second one is a convenience
+            record.add_log(f"The record beside the output could not be written: {error.strerror or error}.")
+            self._write_own(record, durable=durable)
+
+    def _write_own(self, record: ExperimentRecord, *, durable: bool) -> None:
+        write_atomic(self.record_path, record.model_dump_json(indent=2).encode(), durable=durable)
 
     def reserve(self, beside: Path, record: ExperimentRecord) -> None:
         """
         Take the name of the record beside an output; this also proves that its folder can be written.
+
+        The record of a run of this store that left no output gives its name up.
 
         Raises
         ------
         OutputError
             When the name is taken or the folder cannot be written.
         """
-        taken = f"{str(beside)!r} is the record of another run and is never replaced. Choose another --output."
-        if beside.exists():
-            raise OutputError(taken)
+        if beside.exists() and self._is_given_up(beside):
+            beside.unlink()
         try:
             beside.parent.mkdir(parents=True, exist_ok=True)
-            file = beside.open("xb")
-        except OSError as error:
-            if beside.exists():  # made since we looked
-                raise OutputError(taken) from error
+            with beside.open("xb") as file:
+                self.beside = beside
+                file.write(record.model_dump_json(indent=2).encode())
+        except FileExistsError as error:
+            if not beside.exists():  # something else stands where its folder should be
+                raise OutputError(_unwritable(beside.parent, error)) from error
             raise OutputError(
-                f"The folder {str(beside.parent)!r} cannot be written: {error.strerror or error}. "
-                "Choose another --output, or leave it out for a folder of the run's own."
+                f"{str(beside)!r} is the record of another run and is never replaced. Choose another --output."
             ) from error
-        with file:
-            file.write(record.model_dump_json(indent=2).encode())
-        self.beside = beside
+        except OSError as error:
+            if self.beside is not None:
+                beside.unlink(missing_ok=True)
+                self.beside = None
+            raise OutputError(_unwritable(beside.parent, error)) from error
+
+    def _is_given_up(self, beside: Path) -> bool:
+        record = _try_read(beside)
+        if record is None:
+            return beside.stat().st_size == 0
+        kept = list(self.folder.parent.glob(f"*-{record.experiment_id[:8]}/{RECORD_NAME}"))
+        over = record.status in (RunStatus.FAILED, RunStatus.CANCELLED) or (
+            record.status == RunStatus.RUNNING and not _is_alive(record)
+        )
+        return over and bool(kept) and "output" not in record.artifacts
+
+    def keep_room(self) -> None:
+        """Take a little of the disk, so that there is room for the last record when the disk is full."""
+        (self.folder / _ROOM_NAME).write_bytes(bytes(_ROOM))
+
+    def give_room(self) -> None:
+        """Give back what :meth:`keep_room` took."""
+        (self.folder / _ROOM_NAME).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the journal and drop the empty folder of partial files."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        try:
+            if self._journal is not None:
+                self._journal.close()
+        except OSError:  # a full disk: the journal is a convenience, the record is not
+            pass
+        self._journal = None
         try:
             self.partial.rmdir()
         except OSError:  # not there, or it holds what a failed save left: that is kept
@@ -127,7 +167,7 @@ class RunFolder:
             One of :mod:`dissmodel_lab.executor.events`.
         """
         line = _journal_line(event)
-        if line is None:
+        if line is None or os.getpid() != self.process_id:
             return
         if self._journal is None:
             self._journal = (self.folder / JOURNAL_NAME).open("a", encoding="utf-8", buffering=1)
@@ -152,7 +192,10 @@ class RunStore:
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = Path(root or os.environ.get(STORE_VARIABLE) or "experiments")
+        said = str(root or os.environ.get(STORE_VARIABLE) or "experiments")
+        if "://" in said:
+            raise OutputError(f"The store {redact_text(said)!r} is not a local folder. Give a path on this machine.")
+        self.root = Path(said).expanduser()
         self._index = RunIndex(self.root)
 
     @property
@@ -170,13 +213,13 @@ class RunStore:
             When the store cannot be written.
         """
         moment = record.created_at.strftime("%Y%m%dT%H%M%S")
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", record.model_name).strip("-.")[:60] or "model"
-        run = RunFolder(self.root / f"{moment}-{name}-{record.experiment_id[:8]}")
+        run = RunFolder(self.root / f"{moment}-{safe_name(record.model_name)}-{record.experiment_id[:8]}")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             run.folder.mkdir()
             record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
             run.write(record, durable=False)
+            run.keep_room()
         except OSError as error:
             raise OutputError(
                 f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. Nothing was run. "
@@ -194,13 +237,15 @@ class RunStore:
             When the record cannot be written; the one written before the run stays.
         """
         run.close()
+        mend(record)
         try:
+            run.give_room()
             self._write_even_on_a_full_disk(run, record)
         except OSError as error:
+            advice = " Make room on the disk." if error.errno in _FULL else ""
             raise OutputError(
                 f"The record of run {record.experiment_id[:8]} could not be brought up to date in "
-                f"{str(run.folder)!r}: {error.strerror or error}. It ended as {record.status}; "
-                "make room on the disk."
+                f"{str(run.folder)!r}: {error.strerror or error}. It ended as {record.status}.{advice}"
             ) from error
         self._index.add(run.record_path, entry_of(record, run.folder))
 
@@ -209,7 +254,7 @@ class RunStore:
         try:
             run.write(record)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not run.partial.exists():
+            if error.errno not in _FULL or run.is_saved or not run.partial.exists():
                 raise
             shutil.rmtree(run.partial)
             record.add_log("The disk was full: the incomplete output was removed to make room for this record.")
@@ -237,11 +282,15 @@ class RunStore:
         if run_id == "last" and entries:
             return entries[0]
         fitting = [entry for entry in entries if run_id and entry.experiment_id.startswith(run_id)]
+        # A copied folder holds the same id: its own name tells it apart.
+        fitting = [entry for entry in entries if entry.folder.name == run_id] or fitting
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
             ids = ", ".join(entry.experiment_id[:12] for entry in fitting[:5])
-            raise RunNotFoundError(f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters.")
+            raise RunNotFoundError(
+                f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters, or a folder's name."
+            )
         newest = ", ".join(entry.experiment_id[:8] for entry in entries[:5]) or "none yet"
         raise RunNotFoundError(
             f"No run in {str(self.root)!r} begins with {run_id!r}. Newest: {newest}. See them all with: runs."
@@ -263,13 +312,19 @@ class RunStore:
 
     def _record_files(self) -> Iterator[Path]:
         try:
-            with os.scandir(self.root) as items:
-                for item in items:
-                    record = Path(item.path, RECORD_NAME)
-                    if item.is_dir() and record.is_file():
-                        yield record
+            folders = sorted(item.path for item in os.scandir(self.root))
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise LabError(f"The store {str(self.root)!r} cannot be read: {error.strerror or error}.") from error
+        for folder in folders:
+            record = Path(folder, RECORD_NAME)
+            try:
+                is_run = record.is_file()
+            except OSError:  # a circle of links
+                is_run = False
+            if is_run:
+                yield record
 
     @staticmethod
     def _alive_or_lost(entry: RunEntry) -> RunEntry:
@@ -281,6 +336,18 @@ class RunStore:
         if not lost:
             return replace(entry, phase=phase)
         return replace(entry, status=LOST, phase=phase, problem=f"the process ended in phase {phase or 'validate'}")
+
+
+def safe_name(name: str) -> str:
+    """
+    Return a model's name as a part of a file's name: an untrusted text must not choose a folder.
+
+    Examples
+    --------
+    >>> safe_name("../../evil <b>")
+    'evil-b'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:60] or "model"
 
 
 def read_record(path: str | Path) -> ExperimentRecord:
@@ -338,7 +405,7 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     >>> target.read_bytes()
     b'whole'
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident():x}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -349,6 +416,13 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return (
+        f"The folder {str(folder)!r} cannot be written: {error.strerror or error}. "
+        "Choose another --output, or leave it out for a folder of the run's own."
+    )
 
 
 def entry_of(record: ExperimentRecord, folder: Path) -> RunEntry:
@@ -362,14 +436,14 @@ def entry_of(record: ExperimentRecord, folder: Path) -> RunEntry:
         folder=folder,
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
         phase=record.failed_phase or "",
-        problem=redact_text(record.error or ""),
+        problem=redact_text(str(record.error or "")).encode("utf-8", "backslashreplace").decode(),
     )
 
 
 def _read_entry(path: Path) -> RunEntry:
     try:
         return entry_of(read_record(path), path.parent)
-    except LabError as error:
+    except (LabError, OverflowError) as error:  # a date outside of the calendar overflows
         moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return RunEntry(path.parent.name, "", UNREADABLE, moment, path.parent, problem=str(error))
 
@@ -383,13 +457,13 @@ def _try_read(path: Path) -> ExperimentRecord | None:
 
 def _is_alive(record: ExperimentRecord) -> bool:
     facts = record.provenance
-    if facts is None or facts.process_id is None:
+    if facts is None or facts.process_id is None or not facts.hostname:
         return False  # nothing says who runs it
     if facts.hostname != socket.gethostname():
         return True  # another machine's process cannot be seen from here: believed, not known
     try:
         started = psutil.Process(facts.process_id).create_time()
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # gone, or never a process
         return False
     return facts.process_started is None or abs(started - facts.process_started) < 1.0
 
@@ -401,7 +475,7 @@ def _journal_phase(path: Path) -> str:
             for line in lines:
                 if '"phase_started"' in line:
                     phase = str(json.loads(line)["phase"])
-    except (OSError, ValueError, KeyError):  # no journal yet, or a line cut off by a kill
+    except (OSError, ValueError, KeyError, TypeError):  # no journal yet, or a line cut off by a kill
         return phase
     return phase
 
@@ -414,7 +488,7 @@ def _journal_line(event: Event) -> dict[str, object] | None:
             usage = event.usage.model_dump(mode="json")
             return {"event": f"phase_{usage['status']}", "phase": event.phase.value, **usage}
         case StepFinished():
-            return {"event": "step", "step": event.step, "n_steps": event.n_steps, "label": event.label}
+            return {"event": "step", "step": event.step, "n_steps": event.n_steps, "label": redact_text(event.label)}
         case LogLine():
             return {"event": "log", "text": redact_text(event.text)}
         case _:

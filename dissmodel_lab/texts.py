@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.executor.schemas import ExperimentRecord
 from dissmodel_lab.parameters import declared_parameters
+from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import import_path, known_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.index import RunEntry
 
 MODEL_COLUMNS = ["model", "executor", "parameters", "what it does"]
+_LONGEST = 2_000
+"""Longest text of a record that is shown in plain text [characters]; all of it stands in the record."""
+# Overrides and isolates of the writing direction: a file name could pretend to be another one with them.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 RUN_COLUMNS = ["run", "model", "status", "when (UTC)", "seconds", "what happened"]
 
 
@@ -59,7 +65,7 @@ def run_row(entry: RunEntry) -> list[str]:
     >>> run_row(RunEntry("ab12cd34ef", "flood", "failed", datetime(2026, 1, 2, tzinfo=UTC), Path("."), phase="load"))
     ['ab12cd34', 'flood', 'failed', '2026-01-02 00:00:00', '', 'in phase load']
     """
-    problem = entry.problem or (f"in phase {entry.phase}" if entry.phase else "")
+    problem = redact_text(entry.problem) or (f"in phase {entry.phase}" if entry.phase else "")
     return [
         entry.experiment_id[:8],
         entry.model_name,
@@ -70,26 +76,96 @@ def run_row(entry: RunEntry) -> list[str]:
     ]
 
 
-def record_text(record: ExperimentRecord) -> str:
+def visible(text: str) -> str:
     """
-    Say in a few lines what a run was and how it ended.
+    Show signs that turn the order of letters around, and what is no Unicode, by their code.
 
     Examples
     --------
-    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> visible("a" + chr(0x202E) + "b")
+    'a\\\\u202eb'
+    """
+    text = _TURNING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def short(text: str, limit: int) -> str:
+    """
+    Cut a text at a limit, and say how much is left out.
+
+    Examples
+    --------
+    >>> short("abcdef", 4)
+    'abcd ... (2 more characters)'
+    """
+    return text if len(text) <= limit else f"{text[:limit]} ... ({len(text) - limit:,} more characters)"
+
+
+def shareable(record: ExperimentRecord) -> ExperimentRecord:
+    """
+    Return a copy of a record as it is on disk: without secrets, fit to be shown in a notebook that is shared.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        It stays as it is. Where an executor put something into it that cannot be written, the copy says what
+        the run was and how it ended, and no more.
+
+    Examples
+    --------
+    >>> shareable(ExperimentRecord(parameters={"api_key": "s3cr3t"})).parameters
+    {'api_key': '***'}
+    """
+    try:
+        copy = ExperimentRecord.model_validate_json(record.model_dump_json(warnings=False))
+    except Exception:  # noqa: BLE001 -- whatever an executor spoiled, what is left of the record is shown
+        copy = _what_is_left(record)
+    copy._record_path = record.record_path  # noqa: SLF001 -- private to keep it out of the JSON
+    return copy
+
+
+def _what_is_left(record: ExperimentRecord) -> ExperimentRecord:
+    left = ExperimentRecord()
+    for name in ("experiment_id", "model_name", "status", "failed_phase", "error"):
+        value = getattr(record, name, None)
+        if isinstance(value, str):
+            setattr(left, name, redact_text(value))
+    left.logs = ["The rest of this record cannot be shown: the executor put something into it that is no data."]
+    return left
+
+
+def record_text(record: ExperimentRecord) -> str:
+    """
+    Say in a few lines what a run was and how it ended, without secrets.
+
+    Examples
+    --------
     >>> print(record_text(ExperimentRecord(experiment_id="ab12", model_name="flood", status="completed")))
     flood: completed (run ab12)
     """
-    lines = [f"{record.model_name}: {record.status} (run {record.experiment_id[:8]})"]
+    return shared_record_text(shareable(record))
+
+
+def shared_record_text(record: ExperimentRecord) -> str:
+    """
+    Say the same of what :func:`shareable` returned.
+
+    Examples
+    --------
+    >>> print(shared_record_text(ExperimentRecord(experiment_id="ab12", model_name="flood", status="failed")))
+    flood: failed (run ab12)
+    """
+    lines = [f"{short(record.model_name, 200)}: {short(record.status, 200)} (run {record.experiment_id[:8]})"]
     if record.error:
-        lines.append(f"  {record.failed_phase}: {record.error}")
+        lines.append(f"  {short(record.failed_phase or 'error', 200)}: {short(record.error, _LONGEST)}")
     if record.source.checksum:
-        lines.append(f"  input   {record.source.uri}  sha256 {record.source.checksum}")
+        lines.append(f"  input   {short(record.source.uri, _LONGEST)}  sha256 {short(record.source.checksum, 200)}")
     if record.output_sha256:
-        lines.append(f"  output  {record.output_path}  sha256 {record.output_sha256}")
+        path = short(record.output_path or "", _LONGEST)
+        lines.append(f"  output  {path}  sha256 {short(record.output_sha256, 200)}")
     if record.record_path is not None:
         lines.append(f"  record  {record.record_path}")
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
@@ -109,3 +185,22 @@ def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def cancelled_text(interrupt: KeyboardInterrupt) -> str:
+    """
+    Say what an interrupt has stopped: a run that left a record, or nothing yet.
+
+    Parameters
+    ----------
+    interrupt : KeyboardInterrupt
+        As :func:`dissmodel_lab.run` raised it; its note names the record.
+
+    Examples
+    --------
+    >>> cancelled_text(KeyboardInterrupt())
+    'Interrupted; no run was cancelled by it.'
+    """
+    if getattr(interrupt, "__notes__", None):
+        return "The run was cancelled; its record is kept: %dissmodel show last"
+    return "Interrupted; no run was cancelled by it."

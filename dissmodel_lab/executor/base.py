@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from dissmodel_lab.errors import ExecutorNotFoundError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord
@@ -161,7 +162,33 @@ class ModelExecutor(ABC):
         """
         if self.Parameters is None:
             raise TypeError(f"{type(self).__name__} declares no Parameters; read record.parameters instead.")
-        return self.Parameters.model_validate(dict(record.parameters))
+        return validated(self.Parameters, record.parameters)
+
+
+def validated(schema: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    """
+    Return values as an instance of a schema; a field is known by its name and by its alias.
+
+    Parameters
+    ----------
+    schema : type
+        Declared parameters.
+    values : mapping
+        Name or alias -> value.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        When a value does not fit.
+
+    Examples
+    --------
+    >>> from pydantic import create_model, Field
+    >>> P = create_model("P", a=(int, Field(1, alias="rate")))
+    >>> validated(P, {"rate": 5}).a, validated(P, {"a": 5}).a
+    (5, 5)
+    """
+    return schema.model_validate(dict(values), by_alias=True, by_name=True)
 
 
 class ExecutorRegistry:

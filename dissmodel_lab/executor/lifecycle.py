@@ -6,12 +6,15 @@ It knows no widget, no store and no model. It changes only the record it is give
 from __future__ import annotations
 
 import functools
+import inspect
+import os
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from dissmodel_lab.errors import ExecutorError
@@ -28,7 +31,7 @@ from dissmodel_lab.executor.events import (
     StepFinished,
 )
 from dissmodel_lab.executor.meter import PhaseMeter
-from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
+from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, Provenance, RunStatus, shown_value, utc_now
 
 if TYPE_CHECKING:
     from dissmodel_lab.executor.base import ModelExecutor
@@ -59,6 +62,7 @@ def execute_lifecycle(
     data: Any = NOT_GIVEN,
     hooks: Sequence[PhaseHook] = (),
     observers: Sequence[Observer] = (),
+    around: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[ExperimentRecord, dict[str, float]]:
     """
     Run ``validate -> load -> run -> save`` and close the record.
@@ -80,6 +84,8 @@ def execute_lifecycle(
         Work around the phases.
     observers : sequence of callable
         Each is called with every :data:`~dissmodel_lab.executor.events.Event`.
+    around : callable
+        Returns a context that is entered for the executor's own methods only, not for hooks and observers.
 
     Returns
     -------
@@ -92,11 +98,11 @@ def execute_lifecycle(
     Raises
     ------
     ExecutorError
-        When the executor calls ``sys.exit``.
+        When the executor calls ``sys.exit``, or a method of it is asynchronous, so that its body never runs.
     BaseException
         Whatever a phase raises, unchanged; KeyboardInterrupt means cancelled.
     """
-    runner = _Runner(executor, record, hooks, observers)
+    runner = _Runner(executor, record, hooks, observers, around)
     with _active(runner), _live_log(record, runner.tell):
         _begin(record)
         runner.tell(RunStarted(record))
@@ -186,8 +192,12 @@ class _Runner:
         record: ExperimentRecord,
         hooks: Sequence[PhaseHook],
         observers: Sequence[Observer],
+        around: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._executor = executor
+        self._around = around
+        self._shape = _Shape(record)
+        self._folders = _Folders()
         self._record = record
         self._hooks = hooks
         self._observers = list(observers)
@@ -208,6 +218,7 @@ class _Runner:
     def _save(self, result: Any) -> ExperimentRecord:
         record = self._record
         returned = self._executor.save(result, record)
+        _refuse_unrun(self._executor, Phase.SAVE, returned)
         if returned is not record:
             _take_over(record, returned)
         if record.output_path is not None:
@@ -225,7 +236,7 @@ class _Runner:
             meter = PhaseMeter()
             for hook in self._hooks:
                 hook.before(phase, value)
-            result = work()
+            result = self._own_code(phase, work)
             for hook in self._hooks:
                 hook.after(phase, result)
         except BaseException as error:
@@ -242,6 +253,18 @@ class _Runner:
         self.tell(PhaseFinished(phase, usage, result))
         return result
 
+    def _own_code(self, phase: Phase, work: Callable[[], T]) -> T:
+        """Run one of the executor's own methods, and put straight what it must not change."""
+        try:
+            with self._around(), self._folders.of_the_model():
+                result = work()
+        finally:
+            for problem in self._shape.restore(self._record, self.tell):
+                self._record.add_log(f"{phase}() {problem}")
+        if phase is not Phase.SAVE:  # its own result is looked at in _save
+            _refuse_unrun(self._executor, phase, result)
+        return result
+
     def close(self, status: RunStatus, error: BaseException | None) -> None:
         record = self._record
         record.status = status.value
@@ -252,7 +275,7 @@ class _Runner:
             if record.failed_phase is None and self._phase_now is not None:  # interrupted between two phases
                 record.failed_phase = self._phase_now.value
                 where = f"after phase {record.failed_phase}"
-            record.error = _said(error)
+            record.error = error_text(error)
             record.add_log(f"{status.value} {where}: {record.error}")
             record.add_log(_traceback_text(error))
         self.tell(RunFinished(status.value, error))
@@ -333,6 +356,95 @@ class _LiveLog(list[str]):
         return self
 
 
+def _refuse_unrun(executor: ModelExecutor, phase: Phase, result: Any) -> None:
+    """Refuse what a method returned instead of running; run() may hand a generator of its own to save()."""
+    is_asynchronous = inspect.isawaitable(result)
+    if not is_asynchronous and not (phase in (Phase.VALIDATE, Phase.SAVE) and inspect.isgenerator(result)):
+        return
+    if hasattr(result, "close"):
+        result.close()
+    raise ExecutorError(
+        f"{phase}() of {type(executor).__name__} is {'asynchronous' if is_asynchronous else 'a generator'}, so its body "
+        "never ran. Write it as a plain method; an asynchronous call inside of it can be made with asyncio.run()."
+    )
+
+
+class _Shape:
+    """What an executor may fill but not replace by something else: a record without it could not be written."""
+
+    _KINDS = (
+        ("metrics", dict),
+        ("parameters", dict),
+        ("resolved_spec", dict),
+        ("artifacts", dict),
+        ("artifact_paths", dict),
+        ("content_sha256", dict),
+        ("phases", dict),
+        ("source", DataSource),
+        ("experiment_id", str),
+        ("model_name", str),
+        ("status", str),
+        ("created_at", datetime),
+        ("provenance", (Provenance, type(None))),
+    )
+
+    def __init__(self, record: ExperimentRecord) -> None:
+        self._good = {name: getattr(record, name) for name, _ in self._KINDS}
+        self._provenance = record.provenance
+        self._logs: list[str] = record.logs
+
+    def restore(self, record: ExperimentRecord, tell: Callable[[Event], None]) -> list[str]:
+        """Put back what was replaced; return a sentence for each."""
+        problems = []
+        for name, kind in self._KINDS:
+            value = getattr(record, name, None)
+            if name == "source" and value is not None and not isinstance(value, DataSource) and hasattr(value, "uri"):
+                value = record.source = DataSource.model_validate(value, from_attributes=True)
+            if isinstance(value, kind) and not (name == "provenance" and value is not self._provenance):
+                self._good[name] = value
+            elif value is not self._good[name]:
+                setattr(record, name, self._good[name])
+                problems.append(f"set record.{name} to {shown_value(value)}; it was put back.")
+        problems += self._restore_logs(record, tell)
+        return problems
+
+    def _restore_logs(self, record: ExperimentRecord, tell: Callable[[Event], None]) -> list[str]:
+        value = getattr(record, "logs", None)
+        if isinstance(value, _LiveLog):
+            value[:] = [str(line) for line in value]
+            self._logs = value
+            return []
+        lines = [str(line) for line in value] if isinstance(value, list | tuple) else list(self._logs)
+        record.logs = self._logs = _LiveLog(lines, tell)
+        return [] if isinstance(value, list) else [f"set record.logs to {shown_value(value)}; it was put back."]
+
+
+class _Folders:
+    """The working folder, as the model and as the lab have it: a model may change its own, never the lab's."""
+
+    def __init__(self) -> None:
+        self._lab = _working_folder()
+        self._model = self._lab
+
+    @contextmanager
+    def of_the_model(self) -> Iterator[None]:
+        if self._model != self._lab:
+            os.chdir(self._model)
+        try:
+            yield
+        finally:
+            self._model = _working_folder() or self._lab
+            if self._model != self._lab:
+                os.chdir(self._lab)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 -- compared and restored as the system has it
+    except OSError:  # it has been removed
+        return ""
+
+
 @contextmanager
 def _live_log(record: ExperimentRecord, tell: Callable[[Event], None]) -> Iterator[None]:
     record.logs = _LiveLog(record.logs, tell)
@@ -371,7 +483,15 @@ def _begin(record: ExperimentRecord) -> None:
         record.metrics.pop(key, None)
 
 
-def _said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """
+    Return ``Type: message`` of an exception, whatever its own ``str()`` does.
+
+    Examples
+    --------
+    >>> error_text(ValueError("no cells"))
+    'ValueError: no cells'
+    """
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
     except Exception:  # noqa: BLE001 -- str() of an exception is its author's code

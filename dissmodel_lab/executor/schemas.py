@@ -296,8 +296,24 @@ class ExperimentRecord(_Schema):
         said = self.artifact_paths.get(name) or (self.output_path if name == "output" else None)
         if not said:
             return None
-        beside = self._record_path.parent / said if self._record_path is not None else Path(said)
-        return beside if beside.exists() else Path(said)
+        if self._record_path is not None and (self._record_path.parent / said).exists():
+            return self._record_path.parent / said
+        return self.resolve_path(Path(said))
+
+    def resolve_path(self, path: Path) -> Path:
+        """
+        Return a relative path as the run meant it: seen from its working folder, not from today's.
+
+        Examples
+        --------
+        >>> record = ExperimentRecord(provenance=Provenance(working_folder="/data/ana"))
+        >>> record.resolve_path(Path("dem.tif")).as_posix()
+        '/data/ana/dem.tif'
+        """
+        folder = self.provenance.working_folder if self.provenance is not None else ""
+        if path.is_absolute() or not folder or Path(folder) == Path.cwd():
+            return path
+        return Path(folder) / path
 
     @property
     def output_sha256(self) -> str | None:
@@ -334,6 +350,62 @@ class ExperimentRecord(_Schema):
         {'report': 'e3b0c442'}
         """
         self.artifacts[name] = checksum
+
+
+def mend(record: ExperimentRecord) -> bool:
+    """
+    Make a record writable again whose fields an executor has set to what does not fit; say so in its log.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        Changed in place: a field that cannot be written and read back gets its default.
+
+    Returns
+    -------
+    bool
+        True when something had to be mended.
+
+    Examples
+    --------
+    >>> record = ExperimentRecord(model_name="flood")
+    >>> record.period = 5
+    >>> mend(record), record.period, record.logs
+    (True, None, ['record.period could not be written and was reset; it was: 5'])
+    """
+    if _can_be_written(record):
+        return False
+    for name, field in ExperimentRecord.model_fields.items():
+        value = getattr(record, name, None)
+        alone = ExperimentRecord()
+        setattr(alone, name, value)
+        if not _can_be_written(alone):
+            setattr(record, name, field.get_default(call_default_factory=True, validated_data={}))
+            record.logs.append(f"record.{name} could not be written and was reset; it was: {shown_value(value)}")
+    return True
+
+
+def _can_be_written(record: ExperimentRecord) -> bool:
+    try:
+        ExperimentRecord.model_validate_json(record.model_dump_json(warnings="error"))
+    except Exception:  # noqa: BLE001 -- whatever an executor left there may raise anything
+        return False
+    return True
+
+
+def shown_value(value: Any) -> str:
+    """
+    Return a value as a message shows it: short, and never raising.
+
+    Examples
+    --------
+    >>> shown_value([1, 2])
+    '[1, 2]'
+    """
+    try:
+        return f"{value!r:.200}"
+    except Exception:  # noqa: BLE001 -- repr() of a value is its author's code
+        return type(value).__name__
 
 
 class JobRequest(_Schema):

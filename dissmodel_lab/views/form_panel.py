@@ -14,7 +14,7 @@ from dissmodel_lab.parameters import ModelSpec, declared_parameters, schema_of_v
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
 from dissmodel_lab.runs import run
-from dissmodel_lab.texts import summary_of
+from dissmodel_lab.texts import cancelled_text, summary_of
 from dissmodel_lab.views.form import ParameterForm, RunRequest
 from dissmodel_lab.views.outputs import new_output
 from dissmodel_lab.views.run_panel import run_in_cell
@@ -139,7 +139,7 @@ class _Results:
     def _run(self, call: Callable[[Sequence[Observer]], ExperimentRecord]) -> None:
         try:
             run_in_cell(call, self._picture, self._map)
-        except KeyboardInterrupt:
-            raise LabError("The run was cancelled; its record is kept: %dissmodel show last") from None
+        except KeyboardInterrupt as interrupt:
+            raise LabError(cancelled_text(interrupt)) from None
         except LabError as error:
             raise LabError(redact_text(str(error))) from error

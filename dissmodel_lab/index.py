@@ -161,7 +161,7 @@ _connections: dict[tuple[Path, int], tuple[sqlite3.Connection, int]] = {}
 def _connection(path: Path) -> sqlite3.Connection:
     key = (path.absolute(), os.getpid())
     kept = _connections.get(key)
-    if kept is not None and path.exists() and path.stat().st_ino == kept[1]:
+    if kept is not None and _inode(path) == kept[1]:
         return kept[0]
     _drop(path)
     for oldest in list(_connections)[: max(0, len(_connections) - _KEPT + 1)]:
@@ -172,6 +172,13 @@ def _connection(path: Path) -> sqlite3.Connection:
     connection.execute(_TABLE)
     _connections[key] = (connection, path.stat().st_ino)
     return connection
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _drop(path: Path) -> None:

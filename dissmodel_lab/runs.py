@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -88,6 +88,8 @@ def run(
     resolved = _resolve(model, toml, namespace)
     keep = store if isinstance(store, RunStore) else RunStore(store)
     record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
+    with suppress(Exception):  # so that the first record tells them; the phase validate says what is wrong with them
+        check_parameters(resolved, record)
     with Interrupts() as interrupts:
         folder = keep.begin(record)
         try:
@@ -272,13 +274,15 @@ class _Care:
 
     def before(self, phase: Phase, value: Any) -> None:
         if phase is Phase.VALIDATE:
+            written = _known_before(self._record)
             check_parameters(self._resolved, self._record)
             if self._in_memory:
                 self._record.add_log("The input was given in memory; it has no path and no checksum.")
             else:
                 check_input(self._resolved, self._record, self._store)
             self._check_output()
-            self._folder.write(self._record, durable=False)
+            if _known_before(self._record) != written:
+                self._folder.write(self._record, durable=False)
         elif phase is Phase.LOAD:
             self._watch_input()
         elif phase is Phase.SAVE:
@@ -360,9 +364,10 @@ class _Care:
         said = self._record.output_path
         overwritten = self._seen is not None and fingerprint(cast("Path", self._input)) != self._seen
         if overwritten or (said and self._input is not None and _same_file(Path(said), self._input)):
+            source = self._record.source
             raise ExecutorError(
-                f"save() of {self._record.model_name} wrote over its input {self._record.source.uri!r}; what stands "
-                f"there now is not what was read (SHA-256 {self._record.source.checksum}). Write to record.output_path."
+                f"save() of {self._record.model_name} wrote over its input {source.uri!r}; what stands there now is "
+                f"not what was read (SHA-256 {source.checksum}). Write to record.output_path."
             )
 
     def _stage(self, result: Any) -> None:
@@ -440,6 +445,11 @@ class _Care:
             return
         if content is not None:
             record.content_sha256[name] = content
+
+
+def _known_before(record: ExperimentRecord) -> tuple[object, ...]:
+    """Return what the phase validate may change of a record, to see whether it must be written again."""
+    return repr(record.parameters), record.source.uri, record.output_path, len(record.logs)
 
 
 def _free_name(stem: str, taken: Mapping[str, str]) -> str:

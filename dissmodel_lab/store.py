@@ -13,12 +13,12 @@ import re
 import shutil
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-import psutil
 from pydantic import ValidationError
 
 from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError
@@ -30,8 +30,9 @@ from dissmodel_lab.executor.events import (
     PhaseStarted,
     StepFinished,
 )
-from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, mend
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, lasting_json
 from dissmodel_lab.index import RunEntry, RunIndex
+from dissmodel_lab.provenance import process_started
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class RunFolder:
         """True once the executor's own save() has ended: what it wrote is whole, and never removed."""
         self.process_id = os.getpid()
         """The process that runs it; a child that the model forks writes nothing here."""
-        self._journal: TextIO | None = None
+        self._journal: int | None = None
 
     @property
     def record_path(self) -> Path:
@@ -82,19 +83,18 @@ class RunFolder:
         record : ExperimentRecord
             As it is now.
         durable : bool
-            Wait until the disk has it, so that it survives a power cut; a kill it survives anyway.
+            For the last time: mended where an executor spoiled it, and waiting until the disk has it, so that it
+            survives a power cut. A kill it survives anyway.
         """
-        self._write_own(record, durable=durable)
+        text = lasting_json(record).encode() if durable else record.model_dump_json(indent=2).encode()
+        write_atomic(self.record_path, text, durable=durable)
         if self.beside is None:
             return
         try:
-            write_atomic(self.beside, record.model_dump_json(indent=2).encode(), durable=durable)
+            write_atomic(self.beside, text, durable=durable)
         except OSError as error:  # the store's own record tells it all; the second one is a convenience
             record.add_log(f"The record beside the output could not be written: {error.strerror or error}.")
-            self._write_own(record, durable=durable)
-
-    def _write_own(self, record: ExperimentRecord, *, durable: bool) -> None:
-        write_atomic(self.record_path, record.model_dump_json(indent=2).encode(), durable=durable)
+            write_atomic(self.record_path, record.model_dump_json(indent=2).encode(), durable=durable)
 
     def reserve(self, beside: Path, record: ExperimentRecord) -> None:
         """
@@ -148,7 +148,7 @@ class RunFolder:
         """Close the journal and drop the empty folder of partial files."""
         try:
             if self._journal is not None:
-                self._journal.close()
+                os.close(self._journal)
         except OSError:  # a full disk: the journal is a convenience, the record is not
             pass
         self._journal = None
@@ -170,9 +170,9 @@ class RunFolder:
         if line is None or os.getpid() != self.process_id:
             return
         if self._journal is None:
-            self._journal = (self.folder / JOURNAL_NAME).open("a", encoding="utf-8", buffering=1)
+            self._journal = os.open(self.folder / JOURNAL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         line["at"] = datetime.now(UTC).isoformat()
-        self._journal.write(json.dumps(line) + "\n")
+        _write_all(self._journal, f"{json.dumps(line)}\n".encode())
 
 
 class RunStore:
@@ -215,7 +215,8 @@ class RunStore:
         moment = record.created_at.strftime("%Y%m%dT%H%M%S")
         run = RunFolder(self.root / f"{moment}-{safe_name(record.model_name)}-{record.experiment_id[:8]}")
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.root.is_dir():
+                self.root.mkdir(parents=True, exist_ok=True)
             run.folder.mkdir()
             record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
             run.write(record, durable=False)
@@ -237,7 +238,6 @@ class RunStore:
             When the record cannot be written; the one written before the run stays.
         """
         run.close()
-        mend(record)
         try:
             run.give_room()
             self._write_even_on_a_full_disk(run, record)
@@ -405,17 +405,27 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     >>> target.read_bytes()
     b'whole'
     """
-    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident():x}.tmp")
+    # Bare system calls: several times a run, the layers of pathlib and io cost as much as the disk.
+    temporary = f"{path.parent}{os.sep}.{os.getpid()}-{threading.get_ident():x}.tmp"
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            _write_all(file, content)
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+                os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(temporary, path)  # noqa: PTH105 -- as above
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 -- as above
         raise
+
+
+def _write_all(file: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def _unwritable(folder: Path, error: OSError) -> str:
@@ -461,9 +471,8 @@ def _is_alive(record: ExperimentRecord) -> bool:
         return False  # nothing says who runs it
     if facts.hostname != socket.gethostname():
         return True  # another machine's process cannot be seen from here: believed, not known
-    try:
-        started = psutil.Process(facts.process_id).create_time()
-    except (psutil.Error, ValueError, OverflowError):  # gone, or never a process
+    started = process_started(facts.process_id)
+    if started is None:
         return False
     return facts.process_started is None or abs(started - facts.process_started) < 1.0
 
@@ -485,8 +494,8 @@ def _journal_line(event: Event) -> dict[str, object] | None:
         case PhaseStarted():
             return {"event": "phase_started", "phase": event.phase.value}
         case PhaseFinished() | PhaseFailed():
-            usage = event.usage.model_dump(mode="json")
-            return {"event": f"phase_{usage['status']}", "phase": event.phase.value, **usage}
+            usage = {**vars(event.usage), "started_at": event.usage.started_at.isoformat()}
+            return {"event": f"phase_{event.usage.status}", "phase": event.phase.value, **usage}
         case StepFinished():
             return {"event": "step", "step": event.step, "n_steps": event.n_steps, "label": redact_text(event.label)}
         case LogLine():

@@ -364,8 +364,8 @@ def _refuse_unrun(executor: ModelExecutor, phase: Phase, result: Any) -> None:
     if hasattr(result, "close"):
         result.close()
     raise ExecutorError(
-        f"{phase}() of {type(executor).__name__} is {'asynchronous' if is_asynchronous else 'a generator'}, so its body "
-        "never ran. Write it as a plain method; an asynchronous call inside of it can be made with asyncio.run()."
+        f"{phase}() of {type(executor).__name__} is {'asynchronous' if is_asynchronous else 'a generator'}, so its "
+        "body never ran. Write it as a plain method; an asynchronous call inside of it can be made with asyncio.run()."
     )
 
 

@@ -113,7 +113,7 @@ Texts = Annotated[dict[str, str], PlainSerializer(_write_texts, when_used="json"
 class _Schema(BaseModel):
     """Fields of a newer version survive a round trip; ``model_*`` are ordinary names here."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
     __pydantic_extra__: dict[str, AnyValue] = Field(init=False)
 
     @model_serializer(mode="wrap")
@@ -350,6 +350,26 @@ class ExperimentRecord(_Schema):
         {'report': 'e3b0c442'}
         """
         self.artifacts[name] = checksum
+
+
+def lasting_json(record: ExperimentRecord) -> str:
+    """
+    Return a record's JSON that is sure to be read back; what does not fit in it is mended first.
+
+    Examples
+    --------
+    >>> record = ExperimentRecord(model_name="flood")
+    >>> record.period = 5
+    >>> ExperimentRecord.model_validate_json(lasting_json(record)).period is None
+    True
+    """
+    try:
+        text = record.model_dump_json(indent=2, warnings="error")
+        ExperimentRecord.model_validate_json(text)
+    except Exception:  # noqa: BLE001 -- whatever an executor left there may raise anything
+        mend(record)
+        return record.model_dump_json(indent=2)
+    return text
 
 
 def mend(record: ExperimentRecord) -> bool:

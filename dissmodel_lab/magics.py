@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,9 +236,17 @@ def load(shell: InteractiveShell) -> None:
     shell : InteractiveShell
         The running IPython.
     """
+    _allow_maps_in_colab()
     shell.register_magics(DissmodelMagics)
     if complete_magic not in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.append(complete_magic)
+
+
+def _allow_maps_in_colab() -> None:
+    # Colab draws widgets of other packages, such as maps, only when it is asked to.
+    output = getattr(sys.modules.get("google.colab"), "output", None)
+    if output is not None:
+        output.enable_custom_widget_manager()
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -105,7 +105,7 @@ def test_sample_run_completes(capsys):
     assert record.status == "completed"
     out = capsys.readouterr().out
     assert out.startswith("completed in ")
-    assert out.endswith(" s, output 0123456789ab\n")
+    assert out.endswith(" s\n")
 
 
 def test_sample_run_without_a_record(capsys):
@@ -114,8 +114,15 @@ def test_sample_run_without_a_record(capsys):
 
 
 def test_sample_run_without_output(capsys):
-    assert ExecutorTestHarness(SteppingExecutor).run_with_sample_data() is False
-    assert capsys.readouterr().out == "save() did not set record.output_sha256\n"
+    assert ExecutorTestHarness(SteppingExecutor).run_with_sample_data(ExperimentRecord()) is False
+    assert capsys.readouterr().out == "save() left no file at record.output_path and no record.output_sha256\n"
+
+
+def test_sample_run_takes_the_models_own_sample(capsys):
+    from dissmodel_lab.models import CoastalFlood
+
+    assert ExecutorTestHarness(CoastalFlood).run_with_sample_data() is True
+    assert capsys.readouterr().out.startswith("completed in ")
 
 
 def test_sample_run_that_fails_shows_where(capsys):

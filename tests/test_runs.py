@@ -390,3 +390,44 @@ def test_two_runs_have_two_folders(grid):
     assert len({record.record_path.parent for record in records}) == 3
     assert len(RunStore().entries()) == 3
     assert len({record.output_sha256 for record in records}) == 1
+
+
+def test_executor_written_against_pypi_dissmodel(door, grid):
+    """Its own record class, its own registry, parameters that nobody declares: it runs unchanged."""
+    from dissmodel.core import Environment, Model
+    from dissmodel.executor import ModelExecutor as UpstreamExecutor
+
+    class Growth(Model):
+        def setup(self, values, rate):
+            self.values, self.rate = values, rate
+
+        def execute(self):
+            self.values *= 1 + self.rate
+
+    class GrowthExecutor(UpstreamExecutor):
+        name = "growth_upstream"
+
+        def load(self, record):
+            record.source.checksum = self._sha256(record.source.uri)
+            return read_raster(record.source.uri).array[0].copy()
+
+        def run(self, data, record):
+            environment = Environment(start_time=1, end_time=record.resolved_spec["model"]["parameters"]["end_time"])
+            Growth(values=data, rate=record.parameters.get("rate", 0.5))
+            environment.run()
+            return data
+
+        def save(self, result, record):
+            write_raster(Raster(array=result[np.newaxis]), record.output_path)
+            record.output_sha256 = self._sha256(record.output_path)
+            record.status = "completed"
+            return record
+
+    record = door(GrowthExecutor, {"end_time": 3, "rate": 1.0}, source="grid.tif").record
+    assert record.status == "completed"
+    assert record.source.checksum == sha256(grid)
+    assert record.output_sha256 == sha256(record.output_path)
+    assert read_raster(record.output_path).array.max() == 11 * 2**3
+    from dissmodel.executor.schemas import ExperimentRecord as UpstreamRecord
+
+    assert UpstreamRecord.model_validate_json(record.record_path.read_text()).output_sha256 == record.output_sha256

@@ -363,9 +363,10 @@ def _refuse_unrun(executor: ModelExecutor, phase: Phase, result: Any) -> None:
         return
     if hasattr(result, "close"):
         result.close()
+    kind = "asynchronous" if is_asynchronous else "a generator"
     raise ExecutorError(
-        f"{phase}() of {type(executor).__name__} is {'asynchronous' if is_asynchronous else 'a generator'}, so its "
-        "body never ran. Write it as a plain method; an asynchronous call inside of it can be made with asyncio.run()."
+        f"{phase}() of {type(executor).__name__} is {kind}, so its body never ran. Write it as a plain method; an "
+        "asynchronous call inside of it can be made with asyncio.run()."
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 import traceback
+from pathlib import Path
 from typing import Any
 
 from dissmodel_lab.executor.base import ModelExecutor
@@ -68,26 +70,43 @@ class ExecutorTestHarness:
         Parameters
         ----------
         record : ExperimentRecord, optional
-            Names the input and parameters; an empty one when not given.
+            Names the input and parameters; when not given, the executor's own sample input is used and the
+            output goes to a folder that is removed afterwards.
 
         Returns
         -------
         bool
-            True when the run completed and left an ``output`` artifact; otherwise the reason is printed.
+            True when the run completed and left an output: a file at ``record.output_path``, or a hash in
+            ``record.output_sha256``. Otherwise the reason is printed.
+
+        Examples
+        --------
+        >>> ExecutorTestHarness(SteppingExecutor).run_with_sample_data()
+        completed in ... s
+        True
         """
-        sample = record or ExperimentRecord(
-            model_name=getattr(self.executor_cls, "name", ""), source=DataSource(uri="")
-        )
-        try:
-            done, timings = execute_lifecycle(self.executor_cls(), sample)
-        except Exception:  # noqa: BLE001 -- the harness reports a model's failure, whatever it is
-            print(f"failed in phase {sample.failed_phase}\n{traceback.format_exc()}")  # noqa: T201
-            return False
-        if not done.output_sha256:
-            print("save() did not set record.output_sha256")  # noqa: T201
-            return False
-        print(f"completed in {timings['time_total_sec']:.3f} s, output {done.output_sha256[:12]}")  # noqa: T201
+        with tempfile.TemporaryDirectory() as folder:
+            sample = record if record is not None else self._sample_record(Path(folder))
+            try:
+                done, timings = execute_lifecycle(self.executor_cls(), sample)
+            except Exception:  # noqa: BLE001 -- the harness reports a model's failure, whatever it is
+                print(f"failed in phase {sample.failed_phase}\n{traceback.format_exc()}")  # noqa: T201
+                return False
+            if not done.output_sha256 and not (done.output_path and Path(done.output_path).exists()):
+                print("save() left no file at record.output_path and no record.output_sha256")  # noqa: T201
+                return False
+        print(f"completed in {timings['time_total_sec']:.3f} s")  # noqa: T201
         return True
+
+    def _sample_record(self, folder: Path) -> ExperimentRecord:
+        offered = getattr(self.executor_cls, "default_source", None)
+        source = offered(folder) if callable(offered) else None
+        suffix = getattr(self.executor_cls, "output_suffix", None) or ".tif"
+        return ExperimentRecord(
+            model_name=getattr(self.executor_cls, "name", ""),
+            source=source or DataSource(),
+            output_path=str(folder / f"output{suffix}"),
+        )
 
     def _construction_problem(self) -> str:
         try:

@@ -1,0 +1,152 @@
+"""The live panel: what it shows, how often, and what stays when the run is over."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+
+from dissmodel_lab import run
+from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
+from dissmodel_lab.magics import caller_of
+from dissmodel_lab.progress import Progress
+from dissmodel_lab.rasters import Raster
+from dissmodel_lab.views import run_panel
+from dissmodel_lab.views.outputs import CellOutput, WidgetOutput, new_output
+from dissmodel_lab.views.phases import INTERVAL, PhasePanel, phases_html
+from dissmodel_lab.views.run_panel import run_in_cell
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Slow(SteppingExecutor, register=False):
+    """Takes its time in each phase."""
+
+    name = "slow"
+
+    def load(self, record):
+        time.sleep(0.35)
+        return super().load(record)
+
+    def run(self, data, record):
+        record.add_log("half way")
+        time.sleep(0.35)
+        return super().run(data, record)
+
+
+def watched(monkeypatch):
+    """Keep the panel of the next run and every table that it shows."""
+    seen = []
+
+    class Watched(PhasePanel):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self._table.observe(lambda change: seen.append(change["new"]), "value")
+            watched.panel = self
+
+    monkeypatch.setattr(run_panel, "PhasePanel", Watched)
+    return seen
+
+
+def test_panel_is_refreshed_at_most_four_times_a_second(shell, monkeypatch):
+    seen = watched(monkeypatch)
+    began = time.monotonic()
+    run_in_cell(lambda observers: run(Slow, observers=observers))
+    lasted = time.monotonic() - began
+    assert INTERVAL >= 0.25
+    assert 2 <= watched.panel.updates <= lasted / INTERVAL + 1
+    running = [html for html in seen if "half way" in html]
+    assert running
+    assert "<td" in running[0]
+
+
+def test_a_phase_runs_only_when_the_one_before_has_ended():
+    states = []
+    progress = Progress()
+
+    def note(event):
+        progress(event)
+        states.append([part.state for part in progress.phases.values()])
+
+    run(Slow, observers=[note])
+    for now in states:
+        assert now == sorted(now, key=["done", "running", "waiting"].index)
+        assert now.count("running") <= 1
+
+
+def test_what_stays_is_static_and_the_widgets_are_closed(shell, monkeypatch):
+    watched(monkeypatch)
+    run_in_cell(lambda observers: run(SteppingExecutor, observers=observers))
+    first, last = shell.bundles[0], shell.bundles[-1]
+    assert WIDGET_VIEW in first
+    assert WIDGET_VIEW not in last
+    assert "testing_stepping</b> &middot; completed" in last["text/html"]
+    assert watched.panel.widget.comm is None
+
+
+def test_failure_is_shown_and_raised(shell):
+    with pytest.raises(RuntimeError, match="broken on purpose in run"):
+        run_in_cell(lambda observers: run(FailingExecutor("run"), observers=observers))
+    html = shell.bundles[-1]["text/html"]
+    assert "failed in phase run" in html
+    assert "not reached" in html
+
+
+def test_refusal_before_there_is_a_record_leaves_nothing(shell):
+    with pytest.raises(LookupError):
+        run_in_cell(lambda observers: run("no_such_model", observers=observers))
+    assert shell.bundles[-1] == {"text/plain": "", "text/html": ""}
+
+
+def test_input_in_memory_is_drawn_before_the_model_changes_it(shell):
+    class Zeroing(SteppingExecutor, register=False):
+        name = "zeroing"
+
+        def run(self, data, record):
+            data.array[:] = 0
+            return data
+
+    raster = Raster(array=np.arange(6, dtype="uint8").reshape(1, 2, 3))
+    run_in_cell(lambda observers: run(Zeroing, data=raster, observers=observers))
+    html = shell.bundles[-1]["text/html"]
+    assert "Map of band_1" in html
+    assert "5" in html
+
+
+def test_steps_are_shown_as_text_and_bar():
+    html = phases_html(Progress(step=3, n_steps=12, label="<b>year</b>", values={"area": 2.5}))
+    assert "step 3 of 12 (&lt;b&gt;year&lt;/b&gt;): area 2.5" in html
+    assert "width:25.0%" in html
+
+
+def test_voila_gets_widgets_and_notebooks_get_outputs(monkeypatch):
+    assert isinstance(new_output(), CellOutput)
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
+    output = new_output()
+    assert isinstance(output, WidgetOutput)
+    output.show_static({"text/html": "<b>done</b>"})
+    assert output._box.children[0].value == "<b>done</b>"
+
+
+def test_colab_is_asked_to_draw_maps(monkeypatch, shell):
+    asked = []
+    colab = types.ModuleType("google.colab")
+    colab.output = types.SimpleNamespace(enable_custom_widget_manager=lambda: asked.append(True))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    shell.run_line_magic("reload_ext", "dissmodel_lab")
+    assert asked == [True]
+
+
+def test_notebook_path_by_front_end(monkeypatch, shell, workspace):
+    (workspace / "a.ipynb").touch()
+    (workspace / "b.ipynb").touch()
+    assert caller_of(shell).notebook_path == ""
+    monkeypatch.setenv("JPY_SESSION_NAME", str(workspace / "renamed.ipynb"))
+    assert caller_of(shell).notebook_path == ""
+    monkeypatch.setenv("JPY_SESSION_NAME", str(workspace / "a.ipynb"))
+    assert caller_of(shell).notebook_path == str(workspace / "a.ipynb")
+    shell.user_ns["__vsc_ipynb_file__"] = str(workspace / "b.ipynb")
+    assert caller_of(shell).notebook_path == str(workspace / "b.ipynb")

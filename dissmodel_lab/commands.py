@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import keyword
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dissmodel_lab.errors import CommandError, did_you_mean
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, parse_assignment
-from dissmodel_lab.resolve import known_models, resolve_model
+from dissmodel_lab.resolve import known_models, resolve_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,8 @@ _SUMMARIES = {
 _PARAM = ("--param", "-p")
 _VALUED = ("--input", "--output", "--toml", "--as", "--limit")
 """Options that are followed by a value."""
+_TAKEN = ("In", "Out", "get_ipython", "exit", "quit")
+"""Names of a notebook's own, which must not be lost."""
 _EXAMPLES = {
     RUN: "run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif",
     FORM: "form coastal_flood",
@@ -85,7 +88,8 @@ class Grammar:
     Parameters
     ----------
     prog : str
-        How the commands are called: ``%dissmodel`` or ``dissmodel-lab``.
+        How the commands are called: ``%dissmodel`` or ``dissmodel-lab``. A name with ``%`` is the notebook's,
+        which has variables for ``--as``; the terminal's commands can print ``--json`` instead.
     commands : sequence of str
         Those that this door offers.
     model : str, optional
@@ -104,6 +108,7 @@ class Grammar:
 
     def __init__(self, prog: str, commands: Sequence[str] = tuple(_SUMMARIES), model: str = "") -> None:
         self.prog = prog
+        self._in_notebook = prog.startswith("%")
         self._model = model
         self._parsers = {name: self._parser(name) for name in commands}
 
@@ -218,13 +223,15 @@ class Grammar:
             parser.add_argument("--toml", metavar="FILE", help="a TOML file with parameters")
         if name in (RUN, FORM):
             parser.add_argument("--output", metavar="PATH", help="the output; in the run's own folder when left out")
-        if name == RUN:
-            parser.add_argument("--as", dest="variable", metavar="NAME", help="the variable that gets the record")
+        if name == RUN and self._in_notebook:
+            parser.add_argument(
+                "--as", dest="variable", type=_variable, metavar="NAME", help="the variable that gets the record"
+            )
         if name == SHOW:
             parser.add_argument("run_id", metavar="ID", help="first characters of a run's id, or: last")
         if name == RUNS:
             parser.add_argument("--limit", type=_count, default=20, metavar="N", help="how many (20)")
-        if name in (RUN, SHOW, RUNS, MODELS, VALIDATE):
+        if name in (RUN, SHOW, RUNS, MODELS, VALIDATE) and not self._in_notebook:
             parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON and nothing else")
         return parser
 
@@ -233,6 +240,15 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1 on is needed, got {text!r}")
     return int(text)
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text) or text in _TAKEN:
+        raise argparse.ArgumentTypeError(
+            f"a name for a variable is needed, got {text!r}; letters, digits and _ are allowed, but no digit at "
+            f"the start, no word of Python's own and none of {', '.join(_TAKEN)}"
+        )
+    return text
 
 
 def cell_spec(body: str) -> ModelSpec:
@@ -308,7 +324,7 @@ def _parameter_names(done: Sequence[str], namespace: Mapping[str, Any] | None) -
     words = [word for before, word in itertools.pairwise(done) if before not in (*_PARAM, *_VALUED)]
     model = next((word for word in words if not word.startswith("-")), "")
     try:
-        schema = declared_parameters(resolve_model(model, namespace=namespace).executor_class)
+        schema = declared_parameters(resolve_class(model, namespace=namespace))
     except Exception:  # noqa: BLE001 -- an unfinished name has nothing to offer, nor has a module that cannot be imported
         return []
     return list(schema.model_fields) if schema is not None else []

@@ -8,18 +8,21 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import math
+import sys
 import tomllib
 import types
 import typing
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr, ValidationError, create_model
 
 from dissmodel_lab.errors import ParameterError, did_you_mean
+from dissmodel_lab.executor.base import validated
+from dissmodel_lab.redaction import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 
 #: Keys of ``[model]`` that describe the model and are no parameters of it.
 METADATA_KEYS = frozenset({"class", "name", "description", "package", "executor_module", "dissmodel"})
+
+_MAX_FILE = 16 * 1024 * 1024
+"""Largest TOML file that is read [bytes]."""
+_MAX_BITS = 4096
+"""Longer whole numbers are not written: Python itself would refuse to read them."""
 
 Location = tuple[str | int, ...]
 
@@ -76,10 +84,8 @@ class ModelSpec:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ParameterError(f"{origin} is not valid TOML: {error}.") from error
-        except RecursionError as error:
-            raise ParameterError(
-                f"{origin} is nested too deeply to be read. Write shorter tables and lists."
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise ParameterError(f"{origin} {_too_much(error)}") from error
         if "model" not in document:
             return cls(parameters=document, document=document, text=text)
         model = document["model"]
@@ -105,7 +111,9 @@ class ModelSpec:
             When there is no such file, or it is not UTF-8 text or not TOML.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8-sig")
+            with Path(path).open("rb") as file:  # a device such as /dev/zero has no end
+                content = file.read(_MAX_FILE + 1)
+            text = content.decode("utf-8-sig").replace("\r\n", "\n")
         except OSError as error:
             raise ParameterError(f"The TOML file {str(path)!r} cannot be read: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:
@@ -114,6 +122,10 @@ class ModelSpec:
             ) from error
         except ValueError as error:
             raise ParameterError(f"The TOML file {str(path)!r} is no path: {error}.") from error
+        if len(content) > _MAX_FILE:
+            raise ParameterError(
+                f"The TOML file {str(path)!r} is larger than {_MAX_FILE // 2**20} MiB. Name another."
+            )
         return cls.from_text(text, origin=f"The TOML file {str(path)!r}")
 
 
@@ -141,6 +153,11 @@ def parse_value(text: str) -> Any:
     text : str
         What stands behind ``=``.
 
+    Raises
+    ------
+    ParameterError
+        When a number is too long or a list too deep to be read.
+
     Examples
     --------
     >>> parse_value("2.388e-7"), parse_value("true"), parse_value("[1, 2]"), parse_value('"007"'), parse_value("weng")
@@ -148,9 +165,17 @@ def parse_value(text: str) -> Any:
     """
     try:
         document = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except tomllib.TOMLDecodeError:
         return text
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"The value {text:.40}... {_too_much(error)}") from error
     return document["value"] if set(document) == {"value"} else text
+
+
+def _too_much(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "is nested too deeply to be read. Write shorter tables and lists."
+    return f"holds a whole number of more than {sys.get_int_max_str_digits():,} digits. Write it with an exponent."
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -208,7 +233,7 @@ def schema_of_values(values: Mapping[str, Any]) -> type[BaseModel]:
 
 def default_values(schema: type[BaseModel]) -> dict[str, Any]:
     """
-    Return the defaults of a schema; fields that must be given are absent.
+    Return the defaults of a schema; fields that must be given, or whose default cannot be made, are absent.
 
     Examples
     --------
@@ -216,11 +241,20 @@ def default_values(schema: type[BaseModel]) -> dict[str, Any]:
     >>> default_values(create_model("P", years=(int, 20), region=(str, ...)))
     {'years': 20}
     """
-    return {
-        name: info.get_default(call_default_factory=True, validated_data={})
-        for name, info in schema.model_fields.items()
-        if not info.is_required()
-    }
+    return {name: value for name, (value, error) in _defaults(schema).items() if error is None}
+
+
+def _defaults(schema: type[BaseModel]) -> dict[str, tuple[Any, Exception | None]]:
+    """Make each default; what a factory raises is kept beside it."""
+    made: dict[str, tuple[Any, Exception | None]] = {}
+    for name, info in schema.model_fields.items():
+        if info.is_required():
+            continue
+        try:
+            made[name] = info.get_default(call_default_factory=True, validated_data={}), None
+        except Exception as error:  # noqa: BLE001 -- a factory is the model's own code
+            made[name] = None, error
+    return made
 
 
 def parameter_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
@@ -249,14 +283,64 @@ def parameter_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> di
     """
     problems = _unknown(schema, values) | dict(_booleans_for_numbers(schema, values, ()))
     known = {name: value for name, value in values.items() if (name,) not in problems}
+    defaults = _defaults(schema)
+    absent = {
+        name: default
+        for name, default in defaults.items()
+        if not set(names_of(name, schema.model_fields[name])) & set(values)
+        and not schema.model_fields[name].default_factory_takes_validated_data
+    }
+    broken = {name: error for name, (_, error) in absent.items() if error is not None}
+    if broken:  # the schema itself would raise the factory's exception
+        return problems | {(name,): _broken_default(error) for name, error in broken.items()}
     try:
-        schema.model_validate(known)
+        # Plain pydantic models do not check their defaults: the model would run with a wrong one.
+        validated(schema, {**{name: value for name, (value, _) in absent.items()}, **known})
     except ValidationError as error:
         for detail in error.errors():
-            location = _without_branches(detail["loc"], schema)
+            location, field = _by_name(_without_branches(detail["loc"], schema), schema, known)
             if location not in problems:
-                problems[location] = _sentence(detail, schema)
+                said = _sentence(detail, schema)
+                is_default = len(location) == 1 and field in defaults and detail["type"] != "missing"
+                is_default &= shown(detail["input"]) == shown(defaults.get(field, (None, None))[0])
+                problems[location] = f"{said} {_OWN_DEFAULT}" if is_default else said
     return problems
+
+
+_OWN_DEFAULT = "It is the model's own default: give a value, or correct the model."
+
+
+def _broken_default(error: Exception) -> str:
+    return f"its default cannot be made ({type(error).__name__}: {error}). Give a value, or correct the model."
+
+
+def names_of(name: str, info: FieldInfo) -> list[str]:
+    """
+    Return what a field may be called: its name, and its aliases.
+
+    Examples
+    --------
+    >>> from pydantic import create_model, Field
+    >>> names_of("a", create_model("P", a=(int, Field(1, alias="rate"))).model_fields["a"])
+    ['a', 'rate']
+    """
+    alias = info.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    paths = [choice.path[0] if isinstance(choice, AliasPath) else choice for choice in choices]
+    return list(dict.fromkeys([name, *(path for path in paths if isinstance(path, str))]))
+
+
+def _by_name(location: Location, schema: type[BaseModel], given: Mapping[str, Any]) -> tuple[Location, str]:
+    """Call a field as the person did, where pydantic calls it by its alias; return its own name too."""
+    found = _field_called(location[0], schema) if location else None
+    if found is None:
+        return location, ""
+    called = next((called for called in names_of(*found) if called in given), found[0])
+    return (called, *location[1:]), found[0]
+
+
+def _field_called(called: str | int, schema: type[BaseModel]) -> tuple[str, FieldInfo] | None:
+    return next(((name, info) for name, info in schema.model_fields.items() if called in names_of(name, info)), None)
 
 
 def resolve_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,13 +363,20 @@ def resolve_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> d
     """
     schema = declared_parameters(executor_class)
     if schema is None:
-        required = getattr(executor_class, "required_parameters", None) or ()
+        required = _required(executor_class)
         problems: dict[Location, str] = {(name,): "a value is needed." for name in required if name not in given}
     else:
         problems = parameter_problems(schema, given)
     if problems:
         raise ParameterError(problem_text(executor_class, problems))
-    return dict(given) if schema is None else schema.model_validate(dict(given)).model_dump()
+    return dict(given) if schema is None else validated(schema, given).model_dump()
+
+
+def _required(executor_class: type[Any]) -> list[str]:
+    said = getattr(executor_class, "required_parameters", None)
+    if isinstance(said, str):
+        return [said]
+    return [name for name in said if isinstance(name, str)] if isinstance(said, Iterable) else []
 
 
 def problem_text(executor_class: type[Any], problems: Mapping[Location, str]) -> str:
@@ -299,8 +390,14 @@ def problem_text(executor_class: type[Any], problems: Mapping[Location, str]) ->
     'testing_stepping cannot run with these parameters. years: 1 to 500 is allowed, got 0.'
     """
     name = getattr(executor_class, "name", executor_class.__name__)
-    listing = " ".join(f"{'.'.join(map(str, loc)) or 'together'}: {sentence}" for loc, sentence in problems.items())
+    listing = " ".join(f"{_place_text(location)}: {sentence}" for location, sentence in problems.items())
     return f"{name} cannot run with these parameters. {listing}"
+
+
+def _place_text(location: Location) -> str:
+    text = ".".join(map(str, location)) or "together"
+    # "password: no such parameter" would read as a password wherever secrets are hidden.
+    return f"{text} (a secret)" if any(is_secret_name(str(part)) for part in location) else text
 
 
 def allowed_text(info: FieldInfo) -> str:
@@ -400,6 +497,8 @@ def write_spec(model_name: str, parameters: Mapping[str, Any], *, onto: str = ""
         document = tomlkit.parse(onto)
     except TOMLKitError as error:
         raise ParameterError(f"The TOML text is not valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"The TOML text {_too_much(error)}") from error
     model: Any = document.setdefault("model", tomlkit.table())
     if not isinstance(model, MutableMapping) or not isinstance(model.get("parameters", {}), MutableMapping):
         raise _no_tables("The TOML text")
@@ -462,12 +561,14 @@ def _toml_value(value: Any) -> Any:
         return [_toml_value(item) for item in value if item is not None]
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise ParameterError(f"A whole number of {value.bit_length():,} bits cannot be written as TOML. Use a float.")
     if value is None or isinstance(value, bool | int | float | str | dt.datetime | dt.date | dt.time):
         return value
     if hasattr(value, "tolist"):  # numpy
         return _toml_value(value.tolist())
     raise ParameterError(
-        f"A value of type {type(value).__name__} cannot be written as TOML: {value!r:.80}. "
+        f"A value of type {type(value).__name__} cannot be written as TOML: {shown(value)}. "
         "TOML takes numbers, texts, true or false, dates, lists and tables."
     )
 
@@ -475,13 +576,15 @@ def _toml_value(value: Any) -> Any:
 def _unknown(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
     if schema.model_config.get("extra") == "allow":
         return {}
-    by_name = schema.model_config.get("populate_by_name") or schema.model_config.get("validate_by_name")
-    names: list[str] = []
-    for name, info in schema.model_fields.items():
-        alias = info.validation_alias
-        names += [alias] if isinstance(alias, str) else []
-        names += [name] if alias is None or by_name else []
-    return {(name,): f"no such parameter. {did_you_mean(name, names)}" for name in values if name not in names}
+    names = {name: names_of(name, info) for name, info in schema.model_fields.items()}
+    known = [called for called_so in names.values() for called in called_so]
+    problems: dict[Location, str] = {
+        (name,): f"no such parameter. {did_you_mean(name, names)}" for name in values if name not in known
+    }
+    for called_so in names.values():
+        first, *others = [called for called in called_so if called in values] or [""]
+        problems |= {(other,): f"it is the same parameter as {first!r}. Give one of the two." for other in others}
+    return problems
 
 
 def _booleans_for_numbers(annotation: Any, value: Any, at: Location) -> Iterator[tuple[Location, str]]:
@@ -489,11 +592,12 @@ def _booleans_for_numbers(annotation: Any, value: Any, at: Location) -> Iterator
     plain = _plain_type(annotation)
     inner = typing.get_args(plain)
     if isinstance(value, bool) and plain in (int, float):
-        yield at, f"a number is needed, got {_shown(value)}."
+        yield at, f"a number is needed, got {shown(value)}."
     elif isinstance(value, Mapping) and isinstance(plain, type) and issubclass(plain, BaseModel):
         for name, info in plain.model_fields.items():
-            if name in value:
-                yield from _booleans_for_numbers(info.annotation, value[name], (*at, name))
+            for called in names_of(name, info):
+                if called in value:
+                    yield from _booleans_for_numbers(info.annotation, value[called], (*at, called))
     elif isinstance(value, Mapping) and typing.get_origin(plain) is dict:
         for name, item in value.items():
             yield from _booleans_for_numbers(inner[1], item, (*at, name))
@@ -528,8 +632,9 @@ def _exclusive(low: Bound, high: Bound) -> str:
 
 def _without_branches(location: Location, schema: type[BaseModel]) -> Location:
     # pydantic names the branch of a union inside the location; a person knows only fields and positions.
-    if len(location) > 1 and location[0] in schema.model_fields:
-        plain = _plain_type(schema.model_fields[str(location[0])].annotation)
+    found = _field_called(location[0], schema) if len(location) > 1 else None
+    if found is not None:
+        plain = _plain_type(found[1].annotation)
         if isinstance(plain, type) and issubclass(plain, BaseModel):
             return (location[0], *_without_branches(location[1:], plain))
         if typing.get_origin(plain) in (typing.Union, types.UnionType):
@@ -560,14 +665,17 @@ _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
 def _sentence(detail: ErrorDetails, schema: type[BaseModel]) -> str:
-    kind, got, where = detail["type"], _shown(detail["input"]), detail["loc"]
+    kind, where = detail["type"], detail["loc"]
+    info = _field_at(schema, where)
+    is_secret = any(is_secret_name(str(part)) for part in where) or (info is not None and _is_secret(info))
+    got = HIDDEN if is_secret else shown(detail["input"])
     if kind == "missing":
         return "a value is needed."
     if kind == "extra_forbidden":
         return "no such parameter."
     if kind == "value_error":
-        return f"{str(detail['ctx']['error']).rstrip('.')}."
-    info = _field_at(schema, where)
+        said = f"{str(detail['ctx']['error']).rstrip('.')}."
+        return said.replace(str(detail["input"]), HIDDEN) if is_secret and detail["input"] else said
     allowed = allowed_text(info) if info is not None else ""
     if kind in ("literal_error", "enum"):
         return f"{allowed or 'one of ' + str(detail['ctx']['expected'])} is allowed, got {got}."
@@ -586,9 +694,10 @@ def _field_at(schema: type[BaseModel], where: Location) -> FieldInfo | None:
     for part in where:
         if isinstance(part, int):  # a position in a list: its items are of the field's own kind
             continue
-        if part not in schema.model_fields:
+        found = _field_called(part, schema)
+        if found is None:
             return None
-        info = schema.model_fields[part]
+        info = found[1]
         schema = next((kind for kind in _kinds(info.annotation)), BaseModel)
     return info
 
@@ -599,9 +708,24 @@ def _kinds(annotation: Any) -> list[type[BaseModel]]:
     return [kind for part in typing.get_args(annotation) for kind in _kinds(part)]
 
 
-def _shown(value: Any) -> str:
+def _is_secret(info: FieldInfo) -> bool:
+    return any(part in (SecretStr, SecretBytes) for part in (info.annotation, *typing.get_args(info.annotation)))
+
+
+def shown(value: Any) -> str:
+    """
+    Return a value as messages show it: short, and never raising.
+
+    Examples
+    --------
+    >>> shown(True), shown("a"), shown(10**5000)
+    ('true', "'a'", 'a value of type int that cannot be shown')
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return f"{value!r:.80}"
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 -- numbers of thousands of digits, endless lists, a class's own __repr__
+        return f"a value of type {type(value).__name__} that cannot be shown"

@@ -5,6 +5,7 @@ Numbers and texts only; how they look is decided by the views and the terminal.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ class Progress:
             if usage is not None:
                 state = DONE if usage.status == "completed" else usage.status
                 progress.phases[phase] = PhaseProgress(state, usage.seconds, usage.peak_memory_bytes)
-            elif isinstance(seconds, int | float):
+            elif isinstance(seconds, int | float) and math.isfinite(seconds):
                 progress.phases[phase] = PhaseProgress(DONE, float(seconds))
             else:
                 progress.phases[phase] = PhaseProgress(NOT_REACHED)

@@ -149,7 +149,9 @@ def read_raster(path: str | Path) -> Raster:
                 units={n: u for n, u in zip(band_names(dataset), dataset.units, strict=True) if u},
             )
     except RasterioError as error:
-        raise SourceError(f"{path} cannot be read as a raster: {error}. Expected a GeoTIFF.") from error
+        raise SourceError(
+            f"{path} cannot be read as a raster: {str(error).rstrip('. ')}. Expected a GeoTIFF."
+        ) from error
 
 
 def band_names(dataset: Any) -> tuple[str, ...]:

@@ -6,18 +6,25 @@ memory stay as they are, because an executor may need them to open its input.
 
 from __future__ import annotations
 
+import base64
 import functools
 import re
+from typing import Any
 from urllib.parse import unquote
 
 HIDDEN = "***"
 
 _WORDS = (
     r"(?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|access[_\-]?key|private[_\-]?key|"
-    r"credential|authorization)s?"
+    r"account[_\-]?key|credential|authorization)s?"
 )
-_PARTS = ("pass", "pwd", "secret", "token", "key", "credential", "authorization")
-_SECRET_NAME = re.compile(rf"(?i)(?:^|[_\-.])(?:{_WORDS}|signature|sig|x-amz-[a-z\-]+)(?:$|[_\-.\d])")
+# Words that other words begin or end with (author, compass): only whole, between separators, are they a name.
+_SHORT_WORDS = r"(?:auth|cookies?|sas|bearer|(?:db|database|user|admin|smtp|ftp|http|proxy|pg|mysql|sql)[_\-]pass)"
+_PARTS = ("pass", "pwd", "secret", "token", "key", "credential", "auth", "cookie", "sas", "bearer", "shared")
+_SECRET_NAME = re.compile(
+    rf"(?i)(?:^|[_\-.])(?:(?:{_WORDS}|cookies?|bearer|shared_access_signature|signature|sig|x-amz-[a-z\-]+)"
+    rf"(?:$|[_\-.\d])|{_SHORT_WORDS}\d*$|^pass$)"
+)
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # The length of a scheme is limited, so that a long word without "://" is scanned once.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://[^\s'\"<>]+")
@@ -38,7 +45,18 @@ _QUOTED = (
     r"|\"(?:[^\"\\\n]|\\.)*\"|\'(?:[^\'\\\n]|\\.)*\')"
 )
 _VALUE = rf"(?:(?:Bearer|Basic|Digest)\s+)?(?:(?:{_QUOTED}|[^\s,;)}}\]&'\"])+|['\"][^\s,;)}}\]&]+)"
+_SHORT_NAME = rf"(?<![\w\-])(?:[\w\-]{{0,64}}[_\-])?{_SHORT_WORDS}(?![\w\-])"
 _ASSIGNMENT = re.compile(rf"(?i)({_NAME}{_SIGN}|{_OPTION}){_VALUE}")
+_SHORT_ASSIGNMENT = re.compile(rf"(?i)({_SHORT_NAME}{_SIGN}){_VALUE}")
+_PAIR = re.compile(rf"(?i)({_SHORT_NAME}['\"]?\]?\s*[=:]\s*)\([^()\n]{{1,400}}\)")  # auth=("name", "password")
+# A header of cookies and a signature of Azure hold signs that end any other value.
+_WHOLE = re.compile(
+    r"(?i)((?<![\w\-])(?:set-)?cookie:[ \t]*)[^\r\n'\"]+"
+    r"|(sharedaccesssignature(?:\s*=\s*|\s+))[^\s;'\"]+"
+)
+_BEARER = re.compile(r"(?i)(?<![\w\-])(bearer[ \t]+)(?=[^\s'\"]{0,400}\d)[A-Za-z0-9\-._~+/]{8,}=*")
+# curl -u name:password; two numbers are the owner of a container.
+_LOGIN = re.compile(r"(?<!\S)(-u[ \t]*|--(?:proxy-)?user[ \t=]+)(?!\d+:\d+(?!\S))['\"]?[^\s:'\"]{1,200}:[^\s/]\S*")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -52,6 +70,25 @@ def is_secret_name(name: str) -> bool:
     (True, True, False)
     """
     return bool(_SECRET_NAME.search(_HUMP.sub("_", name)))
+
+
+def is_secret_key(key: Any) -> bool:
+    """
+    Tell whether a key of any type, or its JSON form, names a secret.
+
+    Examples
+    --------
+    >>> is_secret_key(b"password"), is_secret_key({"$bytes": "cGFzc3dvcmQ="}), is_secret_key(3)
+    (True, True, False)
+    """
+    if isinstance(key, dict) and len(key) == 1 and "$bytes" in key:
+        try:
+            key = base64.b64decode(key["$bytes"])
+        except (TypeError, ValueError):
+            return False
+    if isinstance(key, bytes | bytearray):
+        key = key.decode("utf-8", "replace")
+    return isinstance(key, str) and is_secret_name(key)
 
 
 def redact_uri(uri: str) -> str:
@@ -87,8 +124,16 @@ def redact_text(text: str) -> str:
         text = _URL.sub(lambda match: redact_uri(match.group()), text)
     lowered = text.lower()
     if any(part in lowered for part in _PARTS):  # most texts have none: this asks faster than the pattern
+        text = _WHOLE.sub(rf"\g<1>\g<2>{HIDDEN}", text)
+        text = _PAIR.sub(rf"\g<1>{HIDDEN}", text)
         text = _ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", text)
-    return text
+        text = _SHORT_ASSIGNMENT.sub(rf"\g<1>{HIDDEN}", text)
+        text = _BEARER.sub(rf"\g<1>{HIDDEN}", text)
+    return _LOGIN.sub(_redact_login, text) if "-u" in text else text
+
+
+def _redact_login(match: re.Match[str]) -> str:
+    return f"{match[1].rstrip()} {HIDDEN}" if not match[1].endswith("=") else f"{match[1]}{HIDDEN}"
 
 
 def _redact_field(match: re.Match[str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dissmodel_lab.errors import ExecutorNotFoundError, ParameterError, did_you_mean
+from dissmodel_lab.errors import ExecutorError, ExecutorNotFoundError, ParameterError, did_you_mean
 from dissmodel_lab.executor.base import ExecutorRegistry
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.parameters import ModelSpec
@@ -60,6 +60,8 @@ def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> 
         When nothing fits; the message says what is known.
     ParameterError
         When a TOML file is malformed or names no model.
+    ExecutorError
+        When the executor's module or ``__init__`` calls ``sys.exit()``.
 
     Examples
     --------
@@ -69,13 +71,41 @@ def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> 
     Traceback (most recent call last):
     dissmodel_lab.errors.ExecutorNotFoundError: No model is called 'coastal_flod'. Did you mean ...
     """
-    if isinstance(model, ModelSpec):
-        return _from_spec(model, namespace)
     if isinstance(model, Path) or (isinstance(model, str) and model.lower().endswith(".toml")):
-        return _from_spec(ModelSpec.from_path(model), namespace)
+        model = ModelSpec.from_path(model)
+    if isinstance(model, ModelSpec):
+        return ResolvedModel(_instance(_class_of_spec(model, namespace)), model)
     if isinstance(model, str):
         return ResolvedModel(_instance(_class_by_name(model, namespace or {})))
     return ResolvedModel(_instance(model))
+
+
+def resolve_class(model: str, *, namespace: Mapping[str, Any] | None = None) -> type[Any]:
+    """
+    Find the class that :func:`resolve_model` would make an instance of; none of its code is run.
+
+    Parameters
+    ----------
+    model : str
+        A name, an import string or the path of a TOML file.
+    namespace : mapping, optional
+        The notebook's variables.
+
+    Raises
+    ------
+    ExecutorNotFoundError
+        When nothing fits.
+    ParameterError
+        When a TOML file is malformed or names no model.
+
+    Examples
+    --------
+    >>> resolve_class("coastal_flood").__name__
+    'CoastalFlood'
+    """
+    if model.lower().endswith(".toml"):
+        return _class_of_spec(ModelSpec.from_path(model), namespace)
+    return _class_by_name(model, namespace or {})
 
 
 def known_models(namespace: Mapping[str, Any] | None = None) -> dict[str, type[Any]]:
@@ -121,7 +151,7 @@ def import_path(executor_class: type[Any]) -> str:
     return f"{executor_class.__module__}:{executor_class.__qualname__}"
 
 
-def _from_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None) -> ResolvedModel:
+def _class_of_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None) -> type[Any]:
     if not spec.model:
         raise ParameterError('The TOML names no model. Add for example: [model] class = "coastal_flood".')
     if spec.executor_module:
@@ -130,7 +160,7 @@ def _from_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None) -> Resolved
             with _undisturbed():
                 for name in getattr(module, "__all__", ()):  # some packages import an executor at its first use
                     getattr(module, name, None)
-    return ResolvedModel(_instance(_class_by_name(spec.model, namespace or {})), spec)
+    return _class_by_name(spec.model, namespace or {})
 
 
 def _class_by_name(name: str, namespace: Mapping[str, Any]) -> type[Any]:
@@ -169,6 +199,11 @@ def _import(module_name: str, wanted: str) -> Any:
     try:
         with _undisturbed():
             return importlib.import_module(module_name)
+    except SystemExit as error:
+        raise ExecutorError(
+            f"The module {module_name!r} called sys.exit({error.code!r:.80}) when it was imported. "
+            "Put what it runs under: if __name__ == '__main__'."
+        ) from error
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise  # the module is there, but something that it needs is not: its own traceback says it best
@@ -227,4 +262,11 @@ def _instance(model: Any) -> Any:
         raise ExecutorNotFoundError(
             f"{model!r:.80} is no model. Give a name, a class, an import path 'package.module:Class' or a .toml file."
         )
-    return _checked(model)()
+    executor_class = _checked(model)
+    try:
+        return executor_class()
+    except SystemExit as error:  # it would end the notebook's cell, or the terminal, without a word
+        raise ExecutorError(
+            f"{executor_class.__name__} called sys.exit({error.code!r:.80}) in its __init__. "
+            "Let it raise an exception that says what is wrong."
+        ) from error

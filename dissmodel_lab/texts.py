@@ -77,13 +77,13 @@ def run_row(entry: RunEntry) -> list[str]:
 
 
 def visible(text: str) -> str:
-    """
+    r"""
     Show signs that turn the order of letters around, and what is no Unicode, by their code.
 
     Examples
     --------
     >>> visible("a" + chr(0x202E) + "b")
-    'a\\\\u202eb'
+    'a\\u202eb'
     """
     text = _TURNING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text.encode("utf-8", "backslashreplace").decode()
@@ -180,7 +180,7 @@ def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     """
     if not rows:
         return empty
-    lines = [columns, *rows]
+    lines = [columns, *([visible(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -10,7 +10,6 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from dissmodel_lab.executor import ExecutorRegistry
 
-
 # Two files of one name cannot both be collected for doctests; they hold none.
 collect_ignore = ["conftest.py"]
 

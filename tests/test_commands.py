@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from pydantic import BaseModel
 
 from dissmodel_lab.commands import Command, Grammar, cell_spec, complete
 from dissmodel_lab.errors import CommandError, ParameterError
@@ -14,6 +15,7 @@ from dissmodel_lab.resolve import known_models
 from dissmodel_lab.store import RunStore
 
 GRAMMAR = Grammar("%dissmodel")
+TERMINAL = Grammar("dissmodel-lab")
 COMMANDS = ["models", "form", "run", "validate", "show", "runs", "help"]
 
 
@@ -23,7 +25,6 @@ def flood(**facts):
 
 LINES = [
     ("models", Command("models")),
-    ("models --json", Command("models", as_json=True)),
     ("run flood", flood()),
     ("run pkg.mod:Flood", Command("run", model="pkg.mod:Flood")),
     ("run study.toml", Command("run", model="study.toml")),
@@ -40,11 +41,9 @@ LINES = [
     ("run flood --toml study.toml", flood(toml="study.toml")),
     ("run --toml study.toml", Command("run", model="study.toml")),
     ("run flood --as rec", flood(variable="rec")),
-    ("run flood --json", flood(as_json=True)),
     ("form flood --param years=5", Command("form", model="flood", parameters={"years": 5})),
     ("validate flood --input x.tif", Command("validate", model="flood", input="x.tif")),
     ("show ab12", Command("show", run_id="ab12")),
-    ("show last --json", Command("show", run_id="last", as_json=True)),
     ("runs", Command("runs", limit=20)),
     ("runs --limit 5", Command("runs", limit=5)),
 ]
@@ -66,17 +65,17 @@ REFUSED = [
         "run flood --outptu x.tif",
         (
             "%dissmodel run has no option '--outptu'. Did you mean '--output'? "
-            "Known: --help, --input, --param, --toml, --output, --as, --json."
+            "Known: --help, --input, --param, --toml, --output, --as."
         ),
     ),
     (
         "run flood --par years=5",
         (
             "%dissmodel run has no option '--par'. Did you mean '--param'? "
-            "Known: --help, --input, --param, --toml, --output, --as, --json."
+            "Known: --help, --input, --param, --toml, --output, --as."
         ),
     ),
-    ("show ab --limit=3", "%dissmodel show has no option '--limit'. Known: --help, --json."),
+    ("show ab --limit=3", "%dissmodel show has no option '--limit'. Known: --help."),
     (
         "run flood years=5",
         (
@@ -91,26 +90,26 @@ REFUSED = [
             "Write for example: %dissmodel run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif"
         ),
     ),
-    ("show", "%dissmodel show: the following arguments are required: ID. Usage: %dissmodel show [-h] [--json] ID"),
+    ("show", "%dissmodel show: the following arguments are required: ID. Usage: %dissmodel show [-h] ID"),
     (
         "runs --limit many",
         (
             "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got 'many'. "
-            "Usage: %dissmodel runs [-h] [--limit N] [--json]"
+            "Usage: %dissmodel runs [-h] [--limit N]"
         ),
     ),
     (
         "runs --limit 0",
         (
             "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '0'. "
-            "Usage: %dissmodel runs [-h] [--limit N] [--json]"
+            "Usage: %dissmodel runs [-h] [--limit N]"
         ),
     ),
     (
         "runs --limit -3",
         (
             "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '-3'. "
-            "Usage: %dissmodel runs [-h] [--limit N] [--json]"
+            "Usage: %dissmodel runs [-h] [--limit N]"
         ),
     ),
     (
@@ -125,6 +124,37 @@ def test_refused_line(line, message):
     with pytest.raises(CommandError) as raised:
         GRAMMAR.parse_line(line)
     assert str(raised.value) == message
+
+
+def test_each_door_offers_what_it_can_do():
+    assert TERMINAL.parse_line("run flood --json") == flood(as_json=True)
+    assert TERMINAL.parse_line("models --json") == Command("models", as_json=True)
+    assert TERMINAL.parse_line("show last --json") == Command("show", run_id="last", as_json=True)
+    assert [name for name in COMMANDS if "--json" in TERMINAL.options(name)] == [
+        "models", "run", "validate", "show", "runs",
+    ]  # fmt: skip
+    assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run"]
+    with pytest.raises(CommandError, match=r"^dissmodel-lab run has no option '--as'\. "):
+        TERMINAL.parse_line("run flood --as rec")
+    with pytest.raises(CommandError, match=r"^%dissmodel runs has no option '--json'\. "):
+        GRAMMAR.parse_line("runs --json")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1x", "class", "None", "a b", "a.b", "", "a-b", "In", "Out", "get_ipython", "exit", "quit", "rec;import os"],
+)
+def test_a_variable_must_be_a_name_that_is_free(name):
+    with pytest.raises(CommandError) as raised:
+        GRAMMAR.parse(["run", "flood", "--as", name])
+    assert str(raised.value).startswith(
+        f"%dissmodel run: argument --as: a name for a variable is needed, got {name!r}; letters, digits and _ are "
+        "allowed, but no digit at the start, no word of Python's own and none of In, Out, get_ipython, exit, quit. "
+    )
+
+
+def test_a_variable_may_have_any_letters():
+    assert GRAMMAR.parse_line("run flood --as año_2").variable == "año_2"
 
 
 def test_a_value_that_is_missing():
@@ -191,7 +221,7 @@ def test_a_cells_body():
     assert str(raised.value) == "The cell's body is not valid TOML: Invalid value (at line 2, column 8)."
 
 
-OPTIONS = ["--help", "--input", "--param", "--toml", "--output", "--as", "--json"]
+OPTIONS = ["--help", "--input", "--param", "--toml", "--output", "--as"]
 LIFE = ["coastal_flood", "forest_fire", "game_of_life"]
 
 TABS = [
@@ -211,13 +241,13 @@ TABS = [
     ("run game_of_life --param=gen", "--param=gen", ["--param=generations="]),
     ("run game_of_life --param generations=5 --param gen", "gen", ["generations="]),
     ("run --input x.tif game_of_life --param gen", "gen", ["generations="]),
-    ("run --json game_of_life --param gen", "gen", ["generations="]),
+    ("run --as rec game_of_life --param gen", "gen", ["generations="]),
     ("run no_such_model --param ", "", []),
     ("run --param ", "", []),
     ("help r", "r", ["run", "runs"]),
     ("runs --l", "--l", ["--limit"]),
     ("rnu coas", "coas", []),
-    ("models ", "", ["--help", "--json"]),
+    ("models ", "", ["--help"]),
 ]
 
 
@@ -246,7 +276,23 @@ def test_tab_offers_runs():
     store.end(store.begin(record), record)
     assert complete(GRAMMAR, "show ", store=store).words == ["last", record.experiment_id[:8]]
     assert complete(GRAMMAR, f"show {record.experiment_id[:3]}", store=store).words == [record.experiment_id[:8]]
-    assert complete(GRAMMAR, "show ").words == ["--help", "--json"]
+    assert complete(GRAMMAR, "show ").words == ["--help"]
+
+
+def test_tab_makes_no_executor():
+    made = []
+
+    class Declared(SteppingExecutor):
+        name = "declared_of_the_notebook"
+
+        class Parameters(BaseModel):
+            years: int = 5
+
+        def __init__(self):
+            made.append(self)
+
+    assert complete(GRAMMAR, "run declared_of_the_notebook --param ").words == ["years="]
+    assert made == []
 
 
 def test_tab_never_raises_whatever_a_model_does(tmp_path, monkeypatch):

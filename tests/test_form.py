@@ -623,6 +623,57 @@ def parsed_cell(cell):
 
 
 class TestCell:
+    def test_a_model_without_parameters_has_a_body_that_ipython_accepts(self):
+        assert ParameterForm("m", create_model("Empty")).as_cell() == "%%dissmodel run m\n# no parameters"
+        none = ParameterForm("m", one(int | None, None))
+        assert none.as_cell() == "%%dissmodel run m\n# x: none"
+
+    def test_a_number_that_toml_cannot_hold_is_said(self):
+        form = ParameterForm("m", one(int, 1), values={"x": 10**5000})
+        with pytest.raises(
+            ParameterError, match=r"^a value of type int that cannot be shown cannot be written as TOML"
+        ):
+            form.as_cell()
+        assert "a value of type int that cannot be shown" in form._repr_mimebundle_()["text/plain"]
+
+    def test_an_alias_is_known_by_both_names(self):
+        schema = create_model("P", a=(int, Field(1, alias="rate")))
+        form = ParameterForm("m", schema, values={"a": 5})
+        assert form.values == {"rate": 5}
+        form.set_values({"rate": 6})
+        assert form.as_cell() == "%%dissmodel run m\nrate = 6"
+        form.set_values({"a": "x"})
+        assert error(form, "rate") == "A whole number is needed, got 'x'."
+        with pytest.raises(ParameterError, match=r"Did you mean 'rate'\? Known: rate\.$"):
+            form.set_values({"rat": 1})
+
+    def test_defaults_that_are_wrong_or_cannot_be_made_are_said(self):
+        class Broken(BaseModel):
+            a: int = "abc"
+            b: int = Field(default_factory=lambda: 1 // 0)
+
+        form = ParameterForm("m", Broken)
+        assert error(form, "b") == (
+            "Its default cannot be made (ZeroDivisionError: integer division or modulo by zero). "
+            "Give a value, or correct the model."
+        )
+        form.set_values({"b": 1})
+        assert form.problems == {
+            ("a",): "a whole number is needed, got 'abc'. It is the model's own default: give a value, or correct "
+            "the model."
+        }
+
+    @pytest.mark.parametrize("typed", ["1" * 5000, "[" * 5000])
+    def test_what_cannot_be_read_as_a_value_stays_text(self, typed):
+        form = ParameterForm("m", one(list[int], [1]))
+        entry(form, "x").value = typed
+        assert form.values == {"x": typed}
+        assert form.problems == {("x",): f"a list is needed, got {typed!r:.80}."}
+
+    def test_signs_that_turn_the_page_are_shown_by_their_code(self):
+        form = ParameterForm("a\u202eb", one(int, 1))
+        assert "<b>a\\u202eb</b>" in form._repr_mimebundle_()["text/html"]
+
     def test_it_parses_back_to_the_same_parameters(self):
         form = ParameterForm("flood", Flood, source="my data's.tif", output='out "1"/x.tif')
         form.set_values(
@@ -993,6 +1044,35 @@ class TestLooks:
         assert "<img" not in form._repr_mimebundle_()["text/html"]
 
 
+PATHS = [
+    ("~nobody-of-this-name/x", "'~nobody-of-this-name/x' is no path: Could not determine home directory."),
+    ("a\0b", "'a\\x00b' is no path: it holds a NUL character."),
+    ("x" * 300, f"'{'x' * 80} ... (220 more characters)' is no path: File name too long."),
+]
+
+
+class TestPathsThatAreNone:
+    @pytest.mark.parametrize(("path", "said"), PATHS, ids=["home", "nul", "long"])
+    def test_load_and_save_say_so(self, form, path, said):
+        for action in (form.load, form.save):
+            with pytest.raises(ParameterError) as raised:
+                action(path)
+            assert str(raised.value) == said
+
+    @pytest.mark.parametrize("button", ["dl-load", "dl-save"])
+    @pytest.mark.parametrize(("path", "said"), PATHS, ids=["home", "nul", "long"])
+    def test_a_button_says_it_in_the_status_line(self, form, path, said, button):
+        find(form, "dl-toml-path").value = path
+        click(form, button)
+        assert said in status(form)
+
+    def test_a_loop_of_links(self, form, workspace):
+        (workspace / "loop.toml").symlink_to("loop.toml")
+        for action in (form.load, form.save):
+            with pytest.raises(ParameterError, match=r"loop\.toml"):
+                action("loop.toml")
+
+
 class TestStaticTwin:
     def test_the_bundle_holds_text_table_and_widget(self, form):
         bundle = form._repr_mimebundle_()
@@ -1014,6 +1094,12 @@ class TestStaticTwin:
         found = form_table(HOSTILE, Flood, FLOOD)
         assert set(re.findall(r"<(\w+)", found)) == {"div", "p", "b", "table", "tr", "th", "td"}
         assert not re.search(r'\s(id|class|on\w+)="', found)
+
+    def test_a_password_inside_of_a_value_is_hidden(self):
+        form = ParameterForm("m", one(str, "https://ana:hunter2@host/x"))
+        bundle = form._repr_mimebundle_()
+        assert "hunter2" not in bundle["text/plain"] + bundle["text/html"]
+        assert "https://***@host/x" in bundle["text/html"]
 
     def test_a_model_without_parameters(self):
         assert "This model declares no parameters." in form_table("m", create_model("Empty"), {})

@@ -555,6 +555,27 @@ def test_the_sample_forest_has_its_legend_when_loaded(tmp_path):
     assert set(cells.land) == set(forest_fire.LANDS) == set(cells.attrs["classes"]["land"])
 
 
+def test_the_output_of_a_fire_is_an_input_too(tmp_path):
+    folder = tmp_path / "fires"
+    folder.mkdir()
+    first = ExperimentRecord(source=ForestFire.default_source(folder), output_path=str(folder / "first.gpkg"))
+    execute_lifecycle(ForestFire(), first)
+    second = ExperimentRecord(source=DataSource(uri=first.output_path), output_path=str(folder / "second.gpkg"))
+    execute_lifecycle(ForestFire(), second)
+    assert second.metrics["burnt_area_ha"] == first.metrics["burnt_area_ha"]
+    one, other = (geopandas.read_file(record.output_path) for record in (first, second))
+    assert list(other.columns) == list(one.columns)
+    assert other.equals(one)
+
+
+def test_a_refused_input_is_said_in_whole_sentences(tmp_path):
+    (tmp_path / "t.gpkg").write_text("hello")
+    with pytest.raises(SourceError) as raised:
+        ForestFire().load(ExperimentRecord(source=DataSource(uri=str(tmp_path / "t.gpkg"))))
+    assert ".." not in str(raised.value)
+    assert str(raised.value).endswith(". Expected a GeoPackage.")
+
+
 def test_one_cell_is_a_forest():
     for ignition in ("edge", "centre", "lightning"):
         result, metrics = run(ForestFire, forest(1, 1), density=1, ignition=ignition)

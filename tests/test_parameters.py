@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, create_model, field_validator, model_validator
 
+from dissmodel_lab import run
 from dissmodel_lab.errors import ParameterError
 from dissmodel_lab.executor import Parameters
+from dissmodel_lab.executor.testing import SteppingExecutor
 from dissmodel_lab.parameters import (
     METADATA_KEYS,
     ModelSpec,
@@ -30,9 +32,11 @@ from dissmodel_lab.parameters import (
     problem_text,
     resolve_parameters,
     schema_of_values,
+    shown,
     unit,
     write_spec,
 )
+from dissmodel_lab.redaction import redact_text
 
 
 class Cover(enum.Enum):
@@ -236,9 +240,177 @@ def test_an_alias_and_the_name_are_both_known():
         end_time: int = Field(1, validation_alias="endTime")
 
     assert parameter_problems(OnlyAlias, {"endTime": 3}) == {}
-    assert parameter_problems(OnlyAlias, {"end_time": 3}) == {
-        ("end_time",): "no such parameter. Did you mean 'endTime'? Known: endTime."
+    assert parameter_problems(OnlyAlias, {"end_time": 3}) == {}
+    assert parameter_problems(OnlyAlias, {"end_time": 3, "endTime": 4}) == {
+        ("endTime",): "it is the same parameter as 'end_time'. Give one of the two."
     }
+    assert parameter_problems(OnlyAlias, {"end_tim": 3}) == {
+        ("end_tim",): "no such parameter. Did you mean 'end_time'? Known: end_time."
+    }
+
+
+class Rate(BaseModel):
+    a: int = Field(1, alias="rate", ge=0)
+
+
+@pytest.mark.parametrize("base", [BaseModel, Parameters])
+@pytest.mark.parametrize("called", ["a", "rate"])
+def test_an_alias_reaches_the_model_however_it_is_called(base, called):
+    class Aliased(base):
+        a: int = Field(1, alias="rate", ge=0)
+        inner: Rate = Rate()
+
+    class Model(SteppingExecutor, register=False):
+        name = "aliased"
+        Parameters = Aliased
+
+        def run(self, data, record):
+            record.metrics["used"] = [self.parameters(record).a, self.parameters(record).inner.a]
+            return data
+
+    record = run(Model, parameters={called: 5, "inner": {called: 7}})
+    assert record.metrics["used"] == [5, 7]
+    assert record.parameters == {"a": 5, "inner": {"a": 7}}
+    assert parameter_problems(Aliased, {called: -1}) == {(called,): "at least 0 is allowed, got -1."}
+    assert parameter_problems(Aliased, {called: True}) == {(called,): "a number is needed, got true."}
+
+
+def test_a_model_with_a_wrong_default_is_refused_before_it_runs():
+    class Wrong(BaseModel):
+        a: int = "abc"
+        b: float = Field(5, ge=10)
+        c: int = 1
+
+    own = "It is the model's own default: give a value, or correct the model."
+    assert parameter_problems(Wrong, {"c": "x"}) == {
+        ("a",): f"a whole number is needed, got 'abc'. {own}",
+        ("b",): f"at least 10 is allowed, got 5. {own}",
+        ("c",): "a whole number is needed, got 'x'.",
+    }
+    assert parameter_problems(Wrong, {"a": 1, "b": 10}) == {}
+    assert parameter_problems(Wrong, {"a": "abc", "b": 10}) == parameter_problems(
+        Wrong, {"b": 10}
+    )  # as the form asks
+
+
+def test_a_default_that_cannot_be_made():
+    class Broken(BaseModel):
+        a: int = Field(default_factory=lambda: 1 // 0)
+        b: int = 2
+
+    class Model(SteppingExecutor, register=False):
+        name = "broken"
+        Parameters = Broken
+
+    with pytest.raises(ParameterError) as raised:
+        resolve_parameters(Model, {})
+    assert str(raised.value) == (
+        "broken cannot run with these parameters. a: its default cannot be made (ZeroDivisionError: integer division "
+        "or modulo by zero). Give a value, or correct the model."
+    )
+    assert default_values(Broken) == {"b": 2}
+    assert resolve_parameters(Model, {"a": 3}) == {"a": 3, "b": 2}
+
+
+def test_a_default_that_is_made_from_other_values():
+    class Twice(BaseModel):
+        a: int = 1
+        b: int = Field(default_factory=lambda data: 2 * data["a"])
+
+    class Model(SteppingExecutor, register=False):
+        name = "twice"
+        Parameters = Twice
+
+    assert resolve_parameters(Model, {"a": 3}) == {"a": 3, "b": 6}
+
+
+@pytest.mark.parametrize(("required", "missing"), [("years", ["years"]), (None, []), (5, []), ([5, "a"], ["a"])])
+def test_required_parameters_may_be_written_oddly(required, missing):
+    class Model(SteppingExecutor, register=False):
+        name = "odd"
+        required_parameters = required
+
+    if not missing:
+        assert resolve_parameters(Model, {}) == {}
+        return
+    with pytest.raises(ParameterError) as raised:
+        resolve_parameters(Model, {})
+    assert str(raised.value) == f"odd cannot run with these parameters. {missing[0]}: a value is needed."
+
+
+def test_numbers_of_thousands_of_digits():
+    text = f"years = {'1' * 5000}"
+    said = "holds a whole number of more than 4,300 digits. Write it with an exponent."
+    with pytest.raises(ParameterError) as raised:
+        ModelSpec.from_text(text)
+    assert str(raised.value) == f"The TOML text {said}"
+    with pytest.raises(ParameterError) as raised:
+        parse_value("1" * 5000)
+    assert str(raised.value) == f"The value {'1' * 40}... {said}"
+    with pytest.raises(ParameterError, match=r"^The TOML text is not valid TOML: "):
+        write_spec("flood", {"years": 1}, onto=text)
+    with pytest.raises(ParameterError, match=r"^A whole number of 16,610 bits cannot be written as TOML\."):
+        write_spec("flood", {"years": 10**5000})
+    years = create_model("P", years=(int, Field(1, le=5)))
+    assert parameter_problems(years, {"years": 10**5000}) == {
+        ("years",): "at most 5 is allowed, got a value of type int that cannot be shown."
+    }
+
+
+def test_a_file_without_an_end():
+    with pytest.raises(ParameterError) as raised:
+        ModelSpec.from_path("/dev/zero")
+    assert str(raised.value) == "The TOML file '/dev/zero' is larger than 16 MiB. Name another."
+
+
+def test_a_value_that_is_nested_too_deeply():
+    with pytest.raises(ParameterError) as raised:
+        parse_value("[" * 5000)
+    assert str(raised.value) == (
+        f"The value {'[' * 40}... is nested too deeply to be read. Write shorter tables and lists."
+    )
+
+
+def test_any_value_can_be_shown():
+    class Rude:
+        def __repr__(self):
+            raise RuntimeError
+
+    endless: list = []
+    endless.append(endless)
+    assert [shown(value) for value in (Rude(), endless, float("nan"))] == [
+        "a value of type Rude that cannot be shown", "[[...]]", "nan",
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_with_a_secret_is_said_without_it():
+    class Login(Parameters):
+        token: int = 1
+        pin: SecretStr = SecretStr("")
+        api_key: str = ""
+
+        @field_validator("api_key")
+        @classmethod
+        def long(cls, value):
+            if value:
+                raise ValueError(f"{value} is too short")
+            return value
+
+    class Model(SteppingExecutor, register=False):
+        name = "login"
+        Parameters = Login
+
+    with pytest.raises(ParameterError) as raised:
+        resolve_parameters(
+            Model, {"token": "hunter2", "pin": ["hunter2"], "api_key": "hunter2", "password": "hunter2"}
+        )
+    text = str(raised.value)
+    assert text == (
+        "login cannot run with these parameters. password (a secret): no such parameter. Known: token, pin, api_key. "
+        "token (a secret): a whole number is needed, got ***. pin: a text is needed, got ***. "
+        "api_key (a secret): *** is too short."
+    )
+    assert redact_text(text) == text  # so that the record says it too
 
 
 def test_an_executor_that_declares_nothing_takes_everything():
@@ -333,7 +505,6 @@ VALUES = [
     ("#5", "#5"),
     ("1\nother = 2", "1\nother = 2"),
     ("\n[table]", "\n[table]"),
-    ("[" * 5000, "[" * 5000),
     ("é", "é"),
 ]
 

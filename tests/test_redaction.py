@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text, redact_uri
+from dissmodel_lab.redaction import HIDDEN, is_secret_key, is_secret_name, redact_text, redact_uri
 
 TEXTS = [
     ('password = "hunter2"', "password = ***"),
@@ -33,6 +33,18 @@ TEXTS = [
     ("run m --param 'password='\"'\"'a hunter2'\"'\"''", "run m --param 'password=***'"),
     ("read s3://key:hunter2@bucket/x.tif twice", "read s3://***@bucket/x.tif twice"),
     ("PG:host=x user=a password=hunter2", "PG:host=x user=a password=***"),
+    ("export DB_PASS=hunter2", "export DB_PASS=***"),
+    ('os.environ["DB_PASS"] = "hunter2"', 'os.environ["DB_PASS"] = ***'),
+    ("get(url, auth=('ana', 'hunter2'), n=1)", "get(url, auth=***, n=1)"),
+    ('basic_auth = "hunter2"', "basic_auth = ***"),
+    ("AccountName=a;AccountKey=hunter2==;EndpointSuffix=b", "AccountName=a;AccountKey=***;EndpointSuffix=b"),
+    ("SharedAccessSignature=sv=2020&sig=hunter2&se=1;x=1", "SharedAccessSignature=***;x=1"),
+    ("Cookie: session=hunter2; theme=hunter2", "Cookie: ***"),
+    ('headers={"Cookie": "session=hunter2; a=b"}', 'headers={"Cookie": ***}'),
+    ("sent Bearer abc.hunter2-x_y", "sent Bearer ***"),
+    ("curl -u ana:hunter2 https://host/x", "curl -u *** https://host/x"),
+    ("curl --user='ana:hunter2' x", "curl --user=*** x"),
+    ("{b'password': b'hunter2'}", "{b'password': ***}"),
 ]
 
 
@@ -49,6 +61,10 @@ def test_text_hides(text, shown):
         "12 cells flooded in 0.3 s",
         "a tokenised keyboard; no secrets here",
         "monkey=3 and passage: 4",
+        "author = Ana; compass: north; n_pass=3; pass: 4",
+        "docker run -u 1000:1000 image",
+        "python -u model.py",
+        "bearer authentication is not used",
         "--input https://host:8080/grid.tif?band=2&x=a,b+c",
         "git+https://github.com/LambdaGeo/coastal-dynamics@main",
         "C:\\data\\grid.tif",
@@ -104,19 +120,49 @@ def test_uri_without_secrets_stays_as_it_is_written(uri):
 @pytest.mark.parametrize(
     "name",
     ["password", "DB_PASSWORD", "minio_secret_key", "accessToken", "AWSAccessKeyId", "api-key", "credentials",
-     "X-Amz-Signature", "db.password", "passwords", "password2", "sig"],
+     "X-Amz-Signature", "db.password", "passwords", "password2", "sig", "DB_PASS", "dbPass", "pass", "auth",
+     "proxy_auth", "cookie", "session_cookies", "sas", "bearer", "AccountKey", "SharedAccessSignature"],
 )  # fmt: skip
 def test_secret_names(name):
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", ["steps", "sigma", "design", "monkey", "key", "secretary", "passage", "n_tokenised"])
+@pytest.mark.parametrize("name", ["steps", "sigma", "design", "monkey", "key", "secretary", "passage", "n_tokenised",
+                                  "author", "n_pass", "low_pass", "auth_method", "compass", "sassafras"])  # fmt: skip
 def test_names_that_only_look_secret(name):
     assert not is_secret_name(name)
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "a-", "token", "token ", "password=", "x://", "'", '"', "token=(", "--token ", "[=:"]
+    ("key", "hides"),
+    [("password", True), (b"password", True), (bytearray(b"api_key"), True), ({"$bytes": "cGFzc3dvcmQ="}, True),
+     (b"steps", False), ({"$bytes": 5}, False), ({"$bytes": "%"}, False), (3, False), (None, False)],
+)  # fmt: skip
+def test_keys_of_any_type(key, hides):
+    assert is_secret_key(key) is hides
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "a-",
+        "token",
+        "token ",
+        "password=",
+        "x://",
+        "'",
+        '"',
+        "token=(",
+        "--token ",
+        "[=:",
+        "auth=(",
+        "-u a:",
+        "bearer ",
+        "cookie: ",
+        "sas_",
+        "-u ",
+    ],
 )
 def test_long_texts_take_no_longer_than_their_length(unit):
     # A cell may hold a picture in base64; patterns that backtrack would take minutes.

@@ -12,11 +12,11 @@ import pytest
 from dissmodel.executor import ModelExecutor as TheirExecutor
 from dissmodel.executor.registry import ExecutorRegistry as TheirRegistry
 
-from dissmodel_lab.errors import ExecutorNotFoundError, ParameterError
+from dissmodel_lab.errors import ExecutorError, ExecutorNotFoundError, ParameterError
 from dissmodel_lab.executor import ExperimentRecord, ModelExecutor, execute_lifecycle
 from dissmodel_lab.executor.testing import SteppingExecutor
 from dissmodel_lab.parameters import ModelSpec
-from dissmodel_lab.resolve import import_path, known_models, resolve_model
+from dissmodel_lab.resolve import import_path, known_models, resolve_class, resolve_model
 from dissmodel_lab.upstream import is_raster_backend, registered_executors
 
 PHASES = """
@@ -192,6 +192,51 @@ def test_a_constructor_that_raises_is_the_modellers_own():
 
     with pytest.raises(KeyError):
         resolve_model(Failing)
+
+
+def test_a_constructor_that_ends_the_program_is_refused():
+    class Quitting(SteppingExecutor, register=False):
+        name = "quitting"
+
+        def __init__(self):
+            sys.exit("no licence")
+
+    with pytest.raises(ExecutorError) as raised:
+        resolve_model(Quitting)
+    assert str(raised.value) == (
+        "Quitting called sys.exit('no licence') in its __init__. Let it raise an exception that says what is wrong."
+    )
+
+
+def test_a_module_that_ends_the_program_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "quitting_module.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ExecutorError) as raised:
+        resolve_model("quitting_module:Model")
+    assert str(raised.value) == (
+        "The module 'quitting_module' called sys.exit(3) when it was imported. "
+        "Put what it runs under: if __name__ == '__main__'."
+    )
+
+
+def test_a_class_is_found_without_making_an_instance(workspace):
+    class Unmakeable(SteppingExecutor, register=False):
+        name = "unmakeable"
+
+        def __init__(self):
+            raise ZeroDivisionError
+
+    (workspace / "m.toml").write_text('[model]\nclass = "unmakeable"')
+    for model in ("unmakeable", "Unmakeable", "m.toml"):
+        assert resolve_class(model, namespace={"Unmakeable": Unmakeable}) is Unmakeable
+
+
+def test_a_class_of_the_notebook_goes_before_a_built_in_model_of_its_name():
+    class Life(SteppingExecutor, register=False):
+        name = "game_of_life"
+
+    assert resolve_class("game_of_life", namespace={"Life": Life}) is Life
+    assert known_models({"Life": Life})["game_of_life"] is Life  # as the list of models says
 
 
 def test_a_toml_with_a_class(workspace):

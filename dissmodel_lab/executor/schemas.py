@@ -33,7 +33,7 @@ from pydantic import (
 )
 
 from dissmodel_lab.executor.jsonvalue import decode, encode
-from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text, redact_uri
+from dissmodel_lab.redaction import HIDDEN, is_secret_key, redact_text, redact_uri
 
 SourceType = Literal["local", "s3", "http", "bdc_stac"]
 
@@ -77,9 +77,9 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _hidden(name: Any, item: Any) -> Any:
-    if not isinstance(name, str) or not is_secret_name(name) or item is None or item == "" or isinstance(item, bool):
+    if not is_secret_key(name) or item is None or item == "" or isinstance(item, bool):
         return _without_secrets(item)
-    if isinstance(item, int | float) and "pass" not in name.lower():  # token_count = 512 is no secret
+    if isinstance(item, int | float) and "pass" not in str(name).lower():  # token_count = 512 is no secret
         return item
     return HIDDEN
 

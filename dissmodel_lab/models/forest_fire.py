@@ -44,6 +44,8 @@ LANDS = {
     "clearing": ("clearing", "#efe6cf"),
     "water": ("water", "#1f4e8c"),
 }
+#: Columns that the run adds to the cells, in this order: the first column is what maps show.
+RESULTS = ("state_after", "state_before", "burnt_step")
 MAX_GRID_CELLS = 25_000_000
 
 
@@ -102,9 +104,12 @@ class ForestFire(ModelExecutor):
         try:
             cells = geopandas.read_file(record.source.uri)
         except RuntimeError as error:  # GDAL's own message, as pyogrio raises it
+            reason = str(error).rstrip(". ")
             raise SourceError(
-                f"{record.source.uri!r} cannot be read as vector data: {error} Expected a GeoPackage."
+                f"{record.source.uri!r} cannot be read as vector data: {reason}. Expected a GeoPackage."
             ) from error
+        # The output of an earlier run may be the input of this one.
+        cells = cells.drop(columns=[name for name in RESULTS if name in cells])
         cells.attrs["classes"] = {"land": LANDS}
         return cells
 
@@ -130,12 +135,7 @@ class ForestFire(ModelExecutor):
             "burnt_area_ha_by_step": burnt_area,
         }
         names = np.array(list(STATES))
-        # In this order: the first column is what maps show.
-        results = {
-            "state_after": names[state[cells]],
-            "state_before": names[before[cells]],
-            "burnt_step": fire_step[cells],
-        }
+        results = dict(zip(RESULTS, (names[state[cells]], names[before[cells]], fire_step[cells]), strict=True))
         result = data.assign(**results)[[*results, *data.columns]]
         result.attrs["classes"] = {"land": LANDS, "state_before": STATES, "state_after": STATES}
         return result

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
+
+from dissmodel_lab.views.markup import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +34,12 @@ def table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     True
     """
     if not rows:
-        return f"<div>{html.escape(empty)}</div>"
-    head = "".join(f'<th style="{_HEAD}">{html.escape(column)}</th>' for column in columns)
+        return f"<div>{escape(empty)}</div>"
+    head = "".join(f'<th style="{_HEAD}">{escape(column)}</th>' for column in columns)
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     return f'<table style="border-collapse:collapse;font-size:13px"><tr>{head}</tr>{body}</table>'
 
 
 def _cell(text: str) -> str:
     wrap = "white-space:nowrap" if len(text) <= _SHORT else "overflow-wrap:anywhere"
-    return f'<td style="{_CELL};{wrap}">{html.escape(text)}</td>'
+    return f'<td style="{_CELL};{wrap}">{escape(text)}</td>'

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from html import escape
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,6 +17,8 @@ import numpy as np
 from dissmodel_lab.errors import LabError, SourceError
 from dissmodel_lab.maps import open_layer, png
 from dissmodel_lab.maps.picture import Preview, draw
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.views.markup import escape, escape_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,8 @@ PNG_BUDGET = 40_000
 MAX_TRIES = 8
 #: Legends with more classes than this are cut, and say so [entries].
 MAX_ENTRIES = 24
+#: Longest label and longest note, as HTML [bytes].
+MAX_LABEL, MAX_NOTE = 240, 1_000
 #: Size of the interactive map [CSS pixels].
 MAP_WIDTH, MAP_HEIGHT = 600, 420
 #: Size of the world at zoom 0 of a web map [pixels].
@@ -209,14 +212,15 @@ def legend_html(legend: Legend) -> str:
     >>> "No data" in legend_html(preview(np.array([[np.nan]])).legend)
     True
     """
-    unit = f" [{escape(legend.unit)}]" if legend.unit else ""
-    title = f'<div style="{SMALL};font-weight:bold">{escape(legend.title)}{unit}</div>'
+    unit = f" [{escape_short(legend.unit, MAX_LABEL)}]" if legend.unit else ""
+    title = f'<div style="{SMALL};font-weight:bold">{escape_short(legend.title, MAX_LABEL)}{unit}</div>'
     if legend.kind == "empty":
         return f'{title}<div style="{SMALL}">No data</div>'
     if legend.kind == "continuous":
         return title + _scale_html(legend)
     items = "".join(
-        f'<span style="display:inline-block;margin:0 12px 2px 0">{_swatch(entry.colour)} {escape(entry.text)}</span> '
+        f'<span style="display:inline-block;margin:0 12px 2px 0">{_swatch(entry.colour)} '
+        f"{escape_short(entry.text, MAX_LABEL)}</span> "
         for entry in legend.entries[:MAX_ENTRIES]
     )
     more = len(legend.entries) - MAX_ENTRIES
@@ -233,7 +237,7 @@ def notes_html(notes: tuple[str, ...]) -> str:
     >>> notes_html(("1 < 2",))
     '<ul style="font-size:12px;margin:2px 0;padding-left:18px"><li>1 &lt; 2</li></ul>'
     """
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    items = "".join(f"<li>{escape_short(note, MAX_NOTE)}</li>" for note in notes)
     return f'<ul style="{SMALL};padding-left:18px">{items}</ul>' if notes else ""
 
 
@@ -422,7 +426,7 @@ class MapView:
                 callback(*arguments, **keywords)
             except Exception as error:  # noqa: BLE001 -- whatever it is, the person must see it
                 kind = "" if isinstance(error, LabError) else f"{type(error).__name__}: "
-                self.errors.append(f"{kind}{error}")
+                self.errors.append(redact_text(f"{kind}{error}"))
                 self.value.value = f'<div role="alert">&#9888; {escape(self.errors[-1])}</div>'
 
         return call
@@ -580,7 +584,7 @@ class MapView:
             try:
                 previews[name] = self.preview(name)
             except LabError as error:
-                problems.append(f"{name}: {error}")
+                problems.append(redact_text(f"{name}: {error}"))
         said, names = notes_html(tuple(problems)), list(previews)
         if len(names) == 2:  # noqa: PLR2004 -- a swipe has two sides
             before, after = previews.values()

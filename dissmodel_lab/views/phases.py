@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextvars
-import html
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from dissmodel_lab.progress import DONE, NOT_REACHED, RUNNING, WAITING, Progress, bytes_text, duration_text
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.views.markup import escape, escape_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,10 @@ _MARKS = {
     "failed": ("✗", "#c62828"),
     "cancelled": ("■", "#b26a00"),
 }
+_WORDS = 300
+"""Longest text of a model that stands in the panel, as HTML [bytes]."""
+_VALUES = 12
+"""How many values of a step are shown."""
 _CELL = "padding:2px 14px 2px 0;text-align:left;border:none"
 _NUMBER = "padding:2px 14px 2px 0;text-align:right;border:none"
 
@@ -60,7 +65,7 @@ def phases_html(progress: Progress) -> str:
         '<div style="font-size:13px;line-height:1.5">'
         f'<table style="border-collapse:collapse;margin:4px 0">{rows}'
         f'<tr><td style="{_CELL}"></td><td style="{_CELL}"><b>total</b></td>'
-        f'<td style="{_CELL}"><b>{html.escape(progress.status)}</b></td>'
+        f'<td style="{_CELL}"><b>{_shown(progress.status)}</b></td>'
         f'<td style="{_NUMBER}"><b>{total}</b></td>'
         f'<td style="{_NUMBER}">{_memory_text(progress)}</td></tr></table>'
         f"{_bar(progress)}{_last_log(progress)}</div>"
@@ -100,10 +105,12 @@ def _memory_text(progress: Progress) -> str:
 
 
 def _bar(progress: Progress) -> str:
-    text = html.escape(progress.step_text())
+    text = _shown(progress.step_text())
     if not text:
         return ""
-    values = ", ".join(f"{html.escape(name)} {value:.6g}" for name, value in progress.values.items())
+    values = ", ".join(
+        f"{_shown(str(name))} {_number(value)}" for name, value in list(progress.values.items())[:_VALUES]
+    )
     shown = f"{text}{': ' if values else ''}{values}"
     if not progress.n_steps:
         return f"<div>{shown}</div>"
@@ -118,7 +125,19 @@ def _last_log(progress: Progress) -> str:
     line = progress.last_log.strip().splitlines()
     if not line or progress.status == "failed":  # the error is said below, in full
         return ""
-    return f'<div style="opacity:0.8;overflow-wrap:anywhere">log: {html.escape(line[-1][:300])}</div>'
+    return f'<div style="opacity:0.8;overflow-wrap:anywhere">log: {_shown(line[-1])}</div>'
+
+
+def _shown(text: str) -> str:
+    """Return a model's own words as HTML: live texts have not passed through the record, which hides secrets."""
+    return escape_short(redact_text(text[: 4 * _WORDS]), _WORDS)
+
+
+def _number(value: Any) -> str:
+    try:
+        return escape_short(f"{value:.6g}", _WORDS)
+    except (TypeError, ValueError):  # a model may report anything
+        return _shown(str(value))
 
 
 class PhasePanel:
@@ -190,7 +209,7 @@ class PhasePanel:
 
     def _voice_html(self) -> str:
         # Off the screen, not hidden: screen readers pass over what is hidden.
-        text = html.escape(announcement(self._progress))
+        text = escape(announcement(self._progress))
         return (
             '<div role="status" aria-live="polite" '
             f'style="position:absolute;left:-9999px;width:1px;overflow:hidden">{text}</div>'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import os
 import re
@@ -15,13 +14,15 @@ from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.progress import Progress
-from dissmodel_lab.sources import local_path
-from dissmodel_lab.texts import record_text
-from dissmodel_lab.views.map_view import map_figure, png_of, share_bounds, swipe
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.sources import file_sha256, local_path
+from dissmodel_lab.texts import shareable, shared_record_text, short
+from dissmodel_lab.views.map_view import PNG_BUDGET, map_figure, png_of, share_bounds, swipe
+from dissmodel_lab.views.markup import escape, escape_short
 from dissmodel_lab.views.phases import phases_html
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
 
@@ -29,7 +30,15 @@ _MAP_SUFFIXES = (".tif", ".tiff", ".gpkg", ".shp", ".geojson", ".fgb", ".zip")
 _KEY = "padding:1px 14px 1px 0;text-align:left;vertical-align:top;border:none;white-space:nowrap;opacity:0.75"
 _VALUE = "padding:1px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere;max-width:640px"
 _MANY = 40
-"""Longest series or text of a metric that is shown in full [characters and entries]."""
+"""Longest series, or text in a series, that is shown in full [characters and entries]."""
+LIMIT = 300_000
+"""Longest HTML of one run, pictures included [bytes]."""
+_LEGENDS = 45_000
+"""What legends, places and notes of the maps may take of it [bytes]."""
+_LOG = 20_000
+"""How much of the log's end is shown [bytes]."""
+_MAX_COMPARED = 64 * 1024 * 1024
+"""Largest file whose SHA-256 is worked out to see whether it has changed [bytes]."""
 
 
 @dataclass
@@ -69,9 +78,59 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None) -> RunMa
     """
     maps = RunMaps(before=before)
     if before is None:
-        maps.before = _try_preview(local_path(record.source), "input", maps.notes)
-    maps.after = _try_preview(record.artifact_path(), "output", maps.notes, like=maps.before)
+        maps.before = _try_preview(source_path(record), "input", maps.notes)
+    if "output" in record.artifacts:  # else the path only says where the output should have come to lie
+        maps.after = _try_preview(record.artifact_path(), "output", maps.notes, like=maps.before)
     return maps
+
+
+def source_path(record: ExperimentRecord) -> Path | None:
+    """
+    Return where a run's input lies on this machine, as seen from the folder that the run worked in.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import DataSource, ExperimentRecord
+    >>> source_path(ExperimentRecord(source=DataSource(uri="s3://b/x.tif", type="s3"))) is None
+    True
+    """
+    path = local_path(record.source)
+    return None if path is None else record.resolve_path(path)
+
+
+def changes_since(record: ExperimentRecord) -> list[str]:
+    """
+    Say which of a run's files are no longer those that its record tells of.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        As it was read from the store. Files larger than 64 MiB and folders are not compared.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> changes_since(ExperimentRecord())
+    []
+    """
+    output = record.artifact_path() if "output" in record.artifacts else None
+    files = {
+        "input": (source_path(record), record.source.checksum),
+        "output": (output, record.output_sha256 or ""),
+    }
+    return [f"The {role} has changed since the run." for role, (path, said) in files.items() if _differs(path, said)]
+
+
+def _differs(path: Path | None, said: str) -> bool:
+    # Other programs write other checksums; only a SHA-256 can be compared.
+    if path is None or not re.fullmatch(r"[0-9a-fA-F]{64}", said):
+        return False
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_COMPARED:
+            return False
+        return file_sha256(path) != said.lower()
+    except (OSError, ValueError):  # it is gone, or cannot be read: the picture that is missing says so
+        return False
 
 
 def record_bundle(record: ExperimentRecord, maps: RunMaps | None = None) -> dict[str, str]:
@@ -86,7 +145,8 @@ def record_bundle(record: ExperimentRecord, maps: RunMaps | None = None) -> dict
         Pictures that are drawn already.
     """
     drawn = maps if maps is not None else maps_of(record)
-    bundle = {"text/plain": record_text(record), "text/html": record_html(record, drawn)}
+    shared = shareable(record)
+    bundle = {"text/plain": shared_record_text(shared), "text/html": _html(shared, drawn)}
     picture = drawn.after or drawn.before
     if picture is not None:
         bundle["image/png"] = base64.b64encode(png_of(picture)).decode("ascii")
@@ -104,24 +164,30 @@ def record_html(record: ExperimentRecord, maps: RunMaps) -> str:
     maps : RunMaps
         Its pictures.
     """
-    parts = [
-        _title(record),
-        phases_html(Progress.from_record(record)),
-        _error(record),
-        _maps_html(maps),
-        _facts(record),
-        _table("Parameters", record.parameters),
-        _table("Metrics", {k: v for k, v in record.metrics.items() if not k.startswith("time_")}),
-        _details(record),
-    ]
-    return f'<div style="font-size:13px;line-height:1.5">{"".join(parts)}</div>'
+    return _html(shareable(record), maps)
+
+
+def _html(record: ExperimentRecord, maps: RunMaps) -> str:
+    """Draw a record without secrets; whatever it holds, the HTML stays below :data:`LIMIT`."""
+    metrics = {name: value for name, value in record.metrics.items() if not _name_text(name).startswith("time_")}
+    above = _title(record) + phases_html(Progress.from_record(record)) + _error(record)
+    below = (
+        _facts(record)
+        + _table("Parameters", record.parameters, 24_000)
+        + _table("Metrics", metrics, 24_000)
+        + _details(record)
+    )
+    # What the texts leave is for the pictures: each stands there twice, in base64; the rest is their legends.
+    room = LIMIT - len(above.encode()) - len(below.encode()) - _LEGENDS
+    pictures = _maps_html(maps, min(PNG_BUDGET, room * 3 // 16))
+    return f'<div style="font-size:13px;line-height:1.5">{above}{pictures}{below}</div>'
 
 
 def _title(record: ExperimentRecord) -> str:
-    name, run_id = html.escape(record.model_name), html.escape(record.experiment_id[:8])
+    name, run_id = escape_short(record.model_name, 400), escape(record.experiment_id[:8])
     moment = record.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     return (
-        f'<div style="font-size:15px"><b>{name}</b> &middot; {html.escape(record.status)} '
+        f'<div style="font-size:15px"><b>{name}</b> &middot; {escape_short(record.status, 200)} '
         f'<span style="opacity:0.75">&middot; run {run_id} &middot; {moment}</span></div>'
     )
 
@@ -129,22 +195,25 @@ def _title(record: ExperimentRecord) -> str:
 def _error(record: ExperimentRecord) -> str:
     if not record.error:
         return ""
-    where = f" in phase {html.escape(record.failed_phase)}" if record.failed_phase else ""
+    where = f" in phase {escape_short(record.failed_phase, 200)}" if record.failed_phase else ""
+    said = escape_short(record.error, 8_000)
     return (
         '<div role="alert" style="border-left:4px solid #c62828;padding:2px 10px;margin:6px 0;'
-        f'overflow-wrap:anywhere"><b>{html.escape(record.status)}{where}</b><br>{html.escape(record.error)}</div>'
+        f'overflow-wrap:anywhere"><b>{escape_short(record.status, 200)}{where}</b><br>{said}</div>'
     )
 
 
-def _maps_html(maps: RunMaps) -> str:
+def _maps_html(maps: RunMaps, budget: int) -> str:
     drawn = [(picture, title) for picture, title in ((maps.before, "Input"), (maps.after, "Output")) if picture]
     # Beside each other where the page is wide enough, else one below the other.
     box = "display:inline-block;vertical-align:top;margin:6px 16px 0 0"
-    figures = "".join(f'<div style="{box}">{map_figure(picture, title)}</div>' for picture, title in drawn)
+    figures = "".join(
+        f'<div style="{box}">{map_figure(picture, title, budget=budget)}</div>' for picture, title in drawn
+    )
     both = ""
     if maps.before and maps.after and share_bounds(maps.before, maps.after):
-        both = swipe(maps.before, maps.after, ("input", "output"), with_legends=False)
-    notes = "".join(f'<div style="opacity:0.8">{html.escape(note)}</div>' for note in maps.notes)
+        both = swipe(maps.before, maps.after, ("input", "output"), budget=budget, with_legends=False)
+    notes = "".join(f'<div style="opacity:0.8">{escape_short(redact_text(note), 1_000)}</div>' for note in maps.notes)
     return figures + both + notes
 
 
@@ -159,7 +228,7 @@ def _facts(record: ExperimentRecord) -> str:
         for name, checksum in record.artifacts.items()
         if name != "output"
     }
-    return _table("", {name: text for name, text in {**facts, **others}.items() if text})
+    return _table("", {name: text for name, text in {**facts, **others}.items() if text}, 12_000, limit=2_000)
 
 
 def _with_hash(name: str, checksum: str) -> str:
@@ -169,16 +238,34 @@ def _with_hash(name: str, checksum: str) -> str:
 def _details(record: ExperimentRecord) -> str:
     parts = []
     if record.logs:
-        lines = html.escape(without_machine_paths("\n".join(record.logs)[-20_000:]))
-        parts.append(_fold("Log", f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere">{lines}</pre>'))
+        parts.append(_fold("Log", _pre(_last_lines(record.logs), "white-space:pre-wrap;overflow-wrap:anywhere")))
     if record.provenance is not None:
         facts = record.provenance.model_dump(mode="json", exclude_defaults=True)
         cell = facts.pop("cell_source", "")
-        source = f'<pre style="white-space:pre-wrap">{html.escape(cell)}</pre>' if cell else ""
+        source = _pre(escape_short(cell, 10_000), "white-space:pre-wrap") if cell else ""
         # The machine's own names belong to the record on disk, not into a notebook that is shared.
         shared = {k: v for k, v in facts.items() if k not in _OF_THE_MACHINE}
-        parts.append(_fold("Provenance", source + _table("", shared)))
+        parts.append(_fold("Provenance", source + _table("", shared, 8_000)))
     return "".join(parts)
+
+
+def _pre(text: str, style: str) -> str:
+    return f'<pre style="{style}">{text}</pre>'
+
+
+def _last_lines(logs: Sequence[str]) -> str:
+    """Return the end of a log as HTML, whole lines as far as they fit."""
+    kept: list[str] = []
+    room = _LOG
+    for line in reversed(logs):
+        shown = escape_short(without_machine_paths(line), _LOG // 2)
+        room -= len(shown.encode()) + 1
+        if room < 0:
+            break
+        kept.append(shown)
+    left_out = len(logs) - len(kept)
+    more = f"({left_out:,} earlier entries stand in the record)\n" if left_out else ""
+    return more + "\n".join(reversed(kept))
 
 
 def without_machine_paths(text: str) -> str:
@@ -212,16 +299,30 @@ def _fold(title: str, body: str) -> str:
     return f'<details style="margin:4px 0"><summary style="cursor:pointer">{title}</summary>{body}</details>'
 
 
-def _table(title: str, values: Mapping[Any, Any]) -> str:
+def _table(title: str, values: Mapping[Any, Any], budget: int, *, limit: int = 400) -> str:
+    """Draw names and values, as many as fit into so many bytes; one value has at most ``limit`` of them."""
     if not values:
         return ""
+    rows: list[str] = []
+    for name, value in values.items():
+        row = (
+            f'<tr><td style="{_KEY}">{escape_short(_name_text(name), 160)}</td>'
+            f'<td style="{_VALUE}">{escape_short(_value_text(value), limit)}</td></tr>'
+        )
+        budget -= len(row.encode())
+        if budget < 0:
+            break
+        rows.append(row)
+    left_out = len(values) - len(rows)
+    more = f"<div>and {left_out:,} more, which stand in the record</div>" if left_out else ""
     head = f"<b>{title}</b>" if title else ""
-    rows = "".join(
-        f'<tr><td style="{_KEY}">{html.escape(str(name))}</td>'
-        f'<td style="{_VALUE}">{html.escape(_value_text(value))}</td></tr>'
-        for name, value in values.items()
+    return (
+        f'<div style="margin:6px 0">{head}<table style="border-collapse:collapse">{"".join(rows)}</table>{more}</div>'
     )
-    return f'<div style="margin:6px 0">{head}<table style="border-collapse:collapse">{rows}</table></div>'
+
+
+def _name_text(name: Any) -> str:
+    return name if isinstance(name, str) else _value_text(name)
 
 
 def _value_text(value: Any) -> str:
@@ -231,19 +332,26 @@ def _value_text(value: Any) -> str:
         return value
     if isinstance(value, dict) and len(value) > _MANY // 4:
         pairs = list(value.items())
-        first, last = ", ".join(f"{k}: {_value_text(v)}" for k, v in pairs[:3]), pairs[-1]
-        return f"{first}, ... {last[0]}: {_value_text(last[1])} ({len(pairs)} entries)"
+        first, last = ", ".join(_pair_text(*pair) for pair in pairs[:3]), _pair_text(*pairs[-1])
+        return f"{first}, ... {last} ({len(pairs):,} entries)"
     if isinstance(value, list | tuple) and len(value) > _MANY:
-        return f"{', '.join(map(_value_text, value[:5]))}, ... ({len(value)} entries)"
-    text = json.dumps(encode(value), ensure_ascii=False, allow_nan=False)
-    return text if len(text) <= 400 else f"{text[:400]}... ({len(text)} characters)"  # noqa: PLR2004
+        return f"{', '.join(_brief(item) for item in value[:5])}, ... ({len(value):,} entries)"
+    return json.dumps(encode(value), ensure_ascii=False, allow_nan=False)
+
+
+def _pair_text(name: Any, value: Any) -> str:
+    return f"{_brief(name)}: {_brief(value)}"
+
+
+def _brief(value: Any) -> str:
+    return short(_value_text(value), _MANY)
 
 
 def _try_preview(path: Path | None, role: str, notes: list[str], *, like: Preview | None = None) -> Preview | None:
-    if path is None or not is_map_file(path) or not path.exists():
+    if path is None or not is_map_file(path):
         return None
     try:
-        return preview(path, like=like)
+        return preview(path, like=like) if path.exists() else None
     except LabError as error:
         notes.append(f"No map of the {role}: {error}")
     except Exception as error:  # noqa: BLE001 -- a file that no reader understands must not hide the run itself

@@ -15,11 +15,10 @@ from dissmodel_lab.executor.events import Phase, PhaseFinished
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.maps import preview
 from dissmodel_lab.progress import DONE, Progress
-from dissmodel_lab.sources import local_path
 from dissmodel_lab.views.map_view import MapView, map_figure
 from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
-from dissmodel_lab.views.record import RunMaps, is_map_file, maps_of, record_bundle
+from dissmodel_lab.views.record import RunMaps, changes_since, is_map_file, maps_of, record_bundle, source_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +56,8 @@ def run_in_cell(
     """
     live = _LiveRun()
     output = output or CellOutput()
+    if map_output is not None:  # it may still show the map of the run before
+        map_output.show_static({"text/plain": "", "text/html": ""})
     output.show_widget(live.panel.widget)
     live.panel.start()
     try:
@@ -79,6 +80,7 @@ def show_record(record: ExperimentRecord) -> None:
         As it was read from the store.
     """
     maps = maps_of(record)
+    maps.notes += changes_since(record)
     CellOutput().show_static(record_bundle(record, maps))
     offer_map(record, maps, CellOutput())
 
@@ -96,11 +98,11 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     output : Output
         Where to show it.
     """
-    layers = {}
+    layers: dict[str, Any] = {}
     if maps.after is not None:
         layers["output"] = record.artifact_path()
-    if maps.before is not None and local_path(record.source) is not None:
-        layers["input"] = local_path(record.source)
+    if maps.before is not None and (path := source_path(record)) is not None:
+        layers["input"] = path
     if record.status == RunStatus.COMPLETED and layers:
         view = MapView(layers)
         output.show_widget(view.widget, "The map to explore needs a running kernel; the pictures above do not.")
@@ -123,7 +125,7 @@ class _LiveRun:
 
     def _input_path(self) -> Any:
         record = self.progress.record
-        path = local_path(record.source) if record is not None else None
+        path = source_path(record) if record is not None else None
         return path if path is not None and is_map_file(path) else None
 
     def _draw_input(self) -> None:
@@ -147,7 +149,10 @@ class _LiveRun:
         if record is None:  # refused before there was a record: the message says it all
             output.show_static({"text/plain": "", "text/html": ""})
         else:
-            maps = maps_of(record, before=self._input)
+            try:
+                maps = maps_of(record, before=self._input)
+            except Exception as error:  # noqa: BLE001 -- a record that the model spoiled must not hide the model's error
+                maps = RunMaps(self._input, notes=[f"No map of the output: {type(error).__name__}: {error}"])
             output.show_static(record_bundle(record, maps))
         for widget in (*self.panel.widget.children, self.panel.widget):
             widget.close()

@@ -11,7 +11,6 @@ from chromium import SCREENSHOTS, find
 from lab import CHROMIUM_FLAGS, Notebook, Server
 from playwright.sync_api import sync_playwright
 
-
 # Two files of one name cannot both be collected for doctests; they hold none.
 collect_ignore = ["conftest.py"]
 

@@ -6,7 +6,6 @@ A control only holds what a person entered and shows what is wrong with it; it j
 from __future__ import annotations
 
 import datetime as dt
-import html
 import math
 import re
 from abc import ABC, abstractmethod
@@ -19,8 +18,9 @@ import ipywidgets as widgets
 from pydantic import TypeAdapter, ValidationError
 
 from dissmodel_lab.errors import ParameterError
-from dissmodel_lab.parameters import Location, parse_value
+from dissmodel_lab.parameters import Location, parse_value, shown
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, hint, number_text, plain, toml_value
+from dissmodel_lab.views.markup import escape
 
 Problems = Mapping[Location, str]
 Changed = Callable[[], None]
@@ -87,7 +87,7 @@ class Message:
     def show(self, problems: Problems) -> None:
         """Show these problems, each named by its place when it is deeper inside."""
         text = " ".join(_named(location, problem) for location, problem in problems.items())
-        self.widget.value = f'<span role="alert">{html.escape(text)}</span>' if text else ""
+        self.widget.value = f'<span role="alert">{escape(text)}</span>' if text else ""
         self.widget.layout.display = None if text else "none"
 
 
@@ -110,7 +110,7 @@ class Entry(Control):
         self.input.add_class("dl-field")
         self.input.add_class(class_name("field", where))
         self.input.observe(self._edited, "value")
-        note = widgets.HTML(html.escape(hint(facts)), layout=widgets.Layout(margin=_HINT_MARGIN))
+        note = widgets.HTML(escape(hint(facts)), layout=widgets.Layout(margin=_HINT_MARGIN))
         note.add_class("dl-hint")
         self.widget = widgets.VBox([self.row(where), note, self._message.widget])
         self.widget.add_class("dl-row")
@@ -194,14 +194,17 @@ class ValueEntry(TextEntry):
     """Lists, dicts, unions and unknown types, written as a TOML value."""
 
     def _parsed(self, text: str) -> Any:
-        return parse_value(text.strip())
+        try:
+            return parse_value(text.strip())
+        except ParameterError:  # too long or too deep: it stays text, for the schema to refuse
+            return text
 
     def _text(self, value: Any) -> str:
         try:
             text = toml_value(value)
         except ParameterError:  # None in a list, an object of the modeller's own: held, shown as it is
-            return repr(value)
-        return value if isinstance(value, str) and parse_value(value) == value else text
+            return shown(value)
+        return value if isinstance(value, str) and self._parsed(value) == value else text
 
 
 class NumberEntry(TextEntry):

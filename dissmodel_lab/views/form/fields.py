@@ -21,8 +21,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from dissmodel_lab.errors import ParameterError
-from dissmodel_lab.parameters import Bound, bounds, default_values, unit
+from dissmodel_lab.parameters import Bound, bounds, default_values, names_of, shown, unit
 from dissmodel_lab.redaction import HIDDEN, is_secret_name
+
+_MAX_BITS = 4096
+"""Longer whole numbers are not written: Python itself would refuse to read them."""
 
 
 class Kind(enum.StrEnum):
@@ -47,6 +50,8 @@ class FieldFacts:
 
     name: str
     """The key in the dict of values."""
+    names: tuple[str, ...] = ()
+    """All that it may be called where values are given: its name and its aliases."""
     title: str
     unit: str
     description: str
@@ -92,18 +97,21 @@ def describe(schema: type[BaseModel]) -> list[FieldFacts]:
     defaults = default_values(schema)
     by_alias = not (schema.model_config.get("populate_by_name") or schema.model_config.get("validate_by_name"))
     return [
-        _facts(info.alias if info.alias and by_alias else name, info, defaults.get(name, MISSING))
+        _facts(
+            info.alias if info.alias and by_alias else name, info, defaults.get(name, MISSING), names_of(name, info)
+        )
         for name, info in schema.model_fields.items()
     ]
 
 
-def _facts(name: str, info: FieldInfo, default: Any) -> FieldFacts:
+def _facts(name: str, info: FieldInfo, default: Any, names: list[str]) -> FieldFacts:
     inner, is_optional = _without_none(info)
     low, high = bounds(info)
     inner_low, inner_high = bounds(inner)
     kind, choices, model = _kind(inner.annotation, needs_choice=is_optional or default is MISSING)
     return FieldFacts(
         name=name,
+        names=tuple(names),
         title=one_line(info.title or name.replace("_", " ")),
         unit=one_line(unit(info)),
         description=one_line(info.description or ""),
@@ -303,6 +311,8 @@ def number_text(value: Any) -> str:
     >>> number_text(10.0), number_text(2.388e-7), number_text(6e12), number_text(0.1 + 0.2)
     ('10', '2.388e-7', '6e12', '0.30000000000000004')
     """
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return shown(value)
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
     if value.is_integer() and abs(value) < 1e7:  # noqa: PLR2004 -- longer ones read better with an exponent
@@ -344,10 +354,11 @@ def toml_value(value: Any) -> str:
         return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{toml_key(key)} = {toml_value(item)}' for key, item in value.items())}}}"
-    if isinstance(value, int):
+    if isinstance(value, int) and value.bit_length() <= _MAX_BITS:
         return str(value)
     raise ParameterError(
-        f"{value!r:.80} cannot be written as TOML. TOML takes numbers, texts, true or false, dates, lists and tables."
+        f"{shown(value)} cannot be written as TOML. "
+        "TOML takes numbers, texts, true or false, dates, lists and tables."
     )
 
 
@@ -389,5 +400,5 @@ def value_text(value: Any, *, limit: int = 80) -> str:
         try:
             text = toml_value(value)
         except ParameterError:
-            text = repr(value)
+            text = shown(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import ParameterError
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.store import write_atomic
+from dissmodel_lab.texts import short
 from dissmodel_lab.views.form.fields import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+
+def path_of(text: str | Path) -> Path:
+    """
+    Return a path as a person types it, with ``~`` for the home folder.
+
+    Raises
+    ------
+    ParameterError
+        When no file can be called so.
+
+    Examples
+    --------
+    >>> path_of("a.toml").name
+    'a.toml'
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()  # raises when the name is too long for this file system
+        os.fsencode(path)
+        if "\0" in str(path):
+            raise ValueError("it holds a NUL character")  # noqa: TRY301 -- one message for all of them
+    except OSError as error:
+        raise ParameterError(f"{short(str(text), 80)!r} is no path: {error.strerror or error}.") from error
+    except (ValueError, RuntimeError) as error:
+        raise ParameterError(f"{short(str(text), 80)!r} is no path: {str(error).rstrip('.')}.") from error
+    return path
 
 
 def text_to_keep(target: Path, model_name: str) -> str:
@@ -106,13 +135,14 @@ def write_whole(target: Path, text: str) -> None:
     >>> target.read_text(encoding="utf-8")
     'years = 5'
     """
-    real = target.resolve()
     try:
+        real = target.resolve()
         mode = real.stat().st_mode if real.exists() else None
         write_atomic(real, text.encode())
         if mode is not None:
             real.chmod(mode)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError in Python 3.11 and 3.12
+        reason = getattr(error, "strerror", None) or error
         raise ParameterError(
-            f"Not saved: {str(target)!r} cannot be written: {error.strerror or error}. Choose another place."
+            f"Not saved: {str(target)!r} cannot be written: {reason}. Choose another place."
         ) from error

@@ -6,10 +6,8 @@ loaded from and saved to TOML, and copied as the cell that does the same.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -19,7 +17,7 @@ from dissmodel_lab.parameters import Location, ModelSpec, parameter_problems, wr
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.form.controls import LABEL_WIDTH, Message
 from dissmodel_lab.views.form.fields import one_line, value_text
-from dissmodel_lab.views.form.file import text_to_keep, uploaded_spec, write_whole
+from dissmodel_lab.views.form.file import path_of, text_to_keep, uploaded_spec, write_whole
 from dissmodel_lab.views.form.groups import Table
 from dissmodel_lab.views.form.text import (
     cell_text,
@@ -29,9 +27,11 @@ from dissmodel_lab.views.form.text import (
     unwritable_nones,
     without_secrets,
 )
+from dissmodel_lab.views.markup import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -240,7 +240,7 @@ class ParameterForm:
         ParameterError
             When the file cannot be read, or is not TOML (with line and column).
         """
-        self._enter(ModelSpec.from_path(Path(path).expanduser()), str(path))
+        self._enter(ModelSpec.from_path(path_of(path)), str(path))
 
     def save(self, path: str | Path) -> None:
         """
@@ -258,7 +258,7 @@ class ParameterForm:
         """
         if problems := self.problems:
             raise ParameterError(f"Not saved: {_attention(problems)}.")
-        target = Path(path).expanduser()
+        target = path_of(path)
         values, secrets = without_secrets(self.schema, self.values)
         base = text_to_keep(target, self.model_name) or self._base
         write_whole(target, write_spec(self.model_name, values, onto=base))
@@ -295,7 +295,7 @@ class ParameterForm:
         values, _ = without_secrets(self.schema, self.values)
         listing = ", ".join(f"{name} = {value_text(value)}" for name, value in values.items())
         return bundle | {
-            "text/plain": f"Form of {self.model_name}: {listing or 'no parameters'}",
+            "text/plain": redact_text(f"Form of {self.model_name}: {listing or 'no parameters'}"),
             "text/html": form_table(self.model_name, self.schema, self.values),
         }
 
@@ -320,10 +320,10 @@ class ParameterForm:
         self._cell.observe(lambda _change: self._show_cell(), "value")
 
     def _layout(self, description: str) -> Any:
-        first_line = html.escape(next(iter(description.strip().splitlines()), ""))
+        first_line = escape(next(iter(description.strip().splitlines()), ""))
         heading = widgets.HTML(
             f'<div role="heading" aria-level="3" style="font-size:18px;font-weight:600">'
-            f"{html.escape(self.model_name)}</div><div>{first_line}</div>"
+            f"{escape(self.model_name)}</div><div>{first_line}</div>"
         )
         keys = widgets.HTML(_KEYS)
         keys.add_class("dl-hint")
@@ -379,7 +379,7 @@ class ParameterForm:
         self._say([self._failure, self._note, "" if self._is_running else state])
 
     def _say(self, sentences: list[str]) -> None:
-        text = "\n".join(html.escape(sentence) for sentence in sentences if sentence)
+        text = "\n".join(escape(sentence) for sentence in sentences if sentence)
         shown = f'<div role="status" aria-live="polite">{text}</div>'
         if self._status.value != shown:  # the same text again would be read aloud again
             self._status.value = shown
@@ -398,7 +398,7 @@ class ParameterForm:
         try:
             text = self.as_cell()
         except ParameterError as error:
-            text, self._note = "", f"No cell can say this. {error}"
+            text, self._note = "", redact_text(f"No cell can say this. {error}")
         self._cell.rows = min(max(text.count("\n") + 2, 4), 24)
         if self._cell.value != text:
             self._cell.value = text
@@ -423,7 +423,11 @@ class ParameterForm:
                 raise ParameterError(refusal)
             action()
         except LabError as error:
-            self._note = str(error)
+            self._note = redact_text(str(error))
+            self._refresh()
+        except (OSError, ValueError, RuntimeError) as error:  # of the file system: a widget would swallow it
+            self._keep(error)
+            self._note = redact_text(f"{type(error).__name__}: {error}")
             self._refresh()
 
     def _enter(self, spec: ModelSpec, origin: str) -> None:

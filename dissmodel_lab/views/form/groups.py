@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import ipywidgets as widgets
 
 from dissmodel_lab.views.form.controls import ENTRIES, Changed, Control, Message, Problems, class_name
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, describe, hint, plain
+from dissmodel_lab.views.markup import escape
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -75,9 +75,10 @@ class Table(Control):
         self._held: Any = MISSING  # what was given instead of a table
         self._extra: dict[str, Any] = {}  # values that the schema takes without declaring them
         self._message = Message(where)
-        self.controls = {
-            facts.name: control_for(facts, (*where, facts.name), self._edited) for facts in describe(schema)
-        }
+        described = describe(schema)
+        self.controls = {fact.name: control_for(fact, (*where, fact.name), self._edited) for fact in described}
+        # By alias too: a TOML file may use either.
+        self._named = {called: self.controls[fact.name] for fact in described for called in (fact.name, *fact.names)}
         rows = [control.widget for control in self.controls.values()]
         self.widget = widgets.VBox([*([_title(facts, where)] if facts else []), self._message.widget, *rows])
         if facts:
@@ -102,8 +103,8 @@ class Table(Control):
     def update(self, values: Mapping[str, Any]) -> None:
         """Set some of the values, and leave the others as they are."""
         for name, value in values.items():
-            if name in self.controls:
-                self.controls[name].set(value)
+            if name in self._named:
+                self._named[name].set(value)
             elif self._schema.model_config.get("extra") == "allow":
                 self._extra[name] = plain(value)
 
@@ -128,8 +129,8 @@ def _inside(step: str | int, problems: Problems) -> Problems:
 
 def _title(facts: FieldFacts, where: Location) -> Any:
     text = hint(facts)
-    note = f'<div class="dl-hint">{html.escape(text)}</div>' if text else ""
-    title = widgets.HTML(f"<b>{html.escape(facts.label)}</b>{note}")
+    note = f'<div class="dl-hint">{escape(text)}</div>' if text else ""
+    title = widgets.HTML(f"<b>{escape(facts.label)}</b>{note}")
     title.add_class(class_name("title", where))
     return title
 
@@ -228,7 +229,7 @@ class Tables(Control):
         name = f"{self._facts.title} {at + 1}"
         remove = _button(f"Remove {name}", "trash", class_name("remove", (*self._where, at)))
         remove.on_click(lambda _button: self._remove(at))
-        row = widgets.VBox([widgets.HTML(f"<b>{html.escape(name)}</b>"), item.widget, remove])
+        row = widgets.VBox([widgets.HTML(f"<b>{escape(name)}</b>"), item.widget, remove])
         row.add_class("dl-group")
         return row
 

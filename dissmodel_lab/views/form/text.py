@@ -5,7 +5,6 @@ A schema and plain values come in, text goes out; no widget is made here.
 
 from __future__ import annotations
 
-import html
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import ParameterError, did_you_mean
-from dissmodel_lab.redaction import HIDDEN, is_secret_name
+from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text
 from dissmodel_lab.views.form.fields import (
     FieldFacts,
     allowed,
@@ -24,6 +23,7 @@ from dissmodel_lab.views.form.fields import (
     toml_value,
     value_text,
 )
+from dissmodel_lab.views.markup import escape
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -53,12 +53,12 @@ def unknown_parameters(schema: type[BaseModel], values: Mapping[str, Any]) -> di
     >>> unknown_parameters(create_model("P", growth=(float, 1.0)), {"growht": 2})
     {('growht',): "Did you mean 'growth'? Known: growth."}
     """
-    facts = {fact.name: fact for fact in describe(schema)}
+    facts = {called: fact for fact in describe(schema) for called in (fact.name, *fact.names)}
     unknown: dict[Location, str] = {}
     for name, value in values.items():
         if name not in facts:
             if schema.model_config.get("extra") != "allow":
-                unknown[(name,)] = did_you_mean(name, facts)
+                unknown[(name,)] = did_you_mean(name, [fact.name for fact in describe(schema)])
             continue
         model = facts[name].model
         tables: dict[Location, Any] = {(name,): value} if isinstance(value, Mapping) else {}
@@ -123,7 +123,9 @@ def cell_text(
     # Alone, a parameter called "model" would read as the table [model] of a specification.
     under = ("model", "parameters") if "model" in values else ()
     lines = [f"[{'.'.join(under)}]"] if under else []
-    return "\n".join([" ".join(words), *lines, *_toml_lines(schema, values, under)])
+    lines += _toml_lines(schema, values, under)
+    # IPython refuses a %% line with nothing under it.
+    return "\n".join([" ".join(words), *(lines or ["# no parameters"])])
 
 
 def _toml_lines(schema: type[BaseModel], values: Mapping[str, Any], under: tuple[str, ...]) -> list[str]:
@@ -258,12 +260,12 @@ def form_table(model_name: str, schema: type[BaseModel], values: Mapping[str, An
     heads = ("Parameter", "Value", "Unit", "Allowed", "Description")
     head = "".join(f'<th scope="col" style="{_CELL}">{text}</th>' for text in heads)
     rows = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL}">{html.escape(text)}</td>' for text in row) + "</tr>"
+        "<tr>" + "".join(f'<td style="{_CELL}">{escape(text)}</td>' for text in row) + "</tr>"
         for row in _table_rows(schema, values, ())
     )
     empty = "" if rows else "<p>This model declares no parameters.</p>"
     table = f'<table style="border-collapse:collapse"><tr>{head}</tr>{rows}</table>' if rows else ""
-    return f'<div><p style="margin:0 0 4px 0"><b>{html.escape(model_name)}</b></p>{table}{empty}</div>'
+    return f'<div><p style="margin:0 0 4px 0"><b>{escape(model_name)}</b></p>{table}{empty}</div>'
 
 
 def _table_rows(
@@ -278,7 +280,7 @@ def _table_rows(
             for at, item in enumerate(value):
                 rows += _table_rows(fact.model, item, (*where, at))
         else:
-            shown = HIDDEN if fact.is_secret and value else value_text(value, limit=200)
+            shown = HIDDEN if fact.is_secret and value else redact_text(value_text(value, limit=200))
             listing = ", ".join(label for label, _ in fact.choices)
             rows.append((location_text(where), shown, fact.unit, listing or allowed(fact), fact.description))
     return rows

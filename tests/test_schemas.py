@@ -337,3 +337,15 @@ def test_a_request_hides_its_secrets():
     job = JobRequest(model_name="m", input_dataset=f"s3://k:{SECRET}@b/x", parameters={"token": SECRET})
     assert SECRET not in job.model_dump_json()
     assert SECRET in job.input_dataset
+
+
+def test_a_printed_record_shows_no_values():
+    record = ExperimentRecord(
+        experiment_id="ab12",
+        model_name="flood",
+        source=DataSource(type="http", uri="https://ana:pw@host/x.tif"),
+        parameters={"api_key": "s3cr3t"},
+    )
+    assert repr(record) == "ExperimentRecord(experiment_id='ab12', model_name='flood', status='pending')"
+    assert str(record) == "experiment_id='ab12' model_name='flood' status='pending'"
+    assert repr(record.source) == "DataSource(type='http', uri='https://***@host/x.tif', checksum='')"

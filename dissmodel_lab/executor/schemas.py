@@ -147,6 +147,9 @@ class DataSource(_Schema):
     checksum: Text = ""
     """SHA-256 of what was read; filled by ``load``, empty before."""
 
+    def __repr_args__(self) -> list[tuple[str, object]]:
+        return [("type", self.type), ("uri", redact_uri(str(self.uri))), ("checksum", self.checksum)]
+
     @classmethod
     def from_uri(cls, uri: str) -> DataSource:
         """
@@ -278,6 +281,10 @@ class ExperimentRecord(_Schema):
     provenance: Provenance | None = None
 
     _record_path: Path | None = PrivateAttr(default=None)
+
+    def __repr_args__(self) -> list[tuple[str, object]]:
+        # Not the values: a cell's output is shared, and they may hold secrets. The page of the record shows them safely.
+        return [(name, getattr(self, name, None)) for name in ("experiment_id", "model_name", "status")]
 
     @property
     def record_path(self) -> Path | None:

@@ -283,7 +283,7 @@ class ExperimentRecord(_Schema):
     _record_path: Path | None = PrivateAttr(default=None)
 
     def __repr_args__(self) -> list[tuple[str, object]]:
-        # Not the values: a cell's output is shared, and they may hold secrets. The page of the record shows them safely.
+        # Not the values, which may hold secrets: a cell's output is shared. The record's page shows them safely.
         return [(name, getattr(self, name, None)) for name in ("experiment_id", "model_name", "status")]
 
     @property

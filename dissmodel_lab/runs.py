@@ -363,7 +363,8 @@ class _Care:
     def _refuse_overwritten_input(self) -> None:
         said = self._record.output_path
         overwritten = self._seen is not None and fingerprint(cast("Path", self._input)) != self._seen
-        if overwritten or (said and self._input is not None and _same_file(Path(said), self._input)):
+        elsewhere = said is not None and self._folder.partial.absolute() not in Path(said).parents
+        if overwritten or (elsewhere and self._input is not None and _same_file(Path(str(said)), self._input)):
             source = self._record.source
             raise ExecutorError(
                 f"save() of {self._record.model_name} wrote over its input {source.uri!r}; what stands there now is "

@@ -85,6 +85,8 @@ def _hidden(name: Any, item: Any) -> Any:
 
 
 def _write_values(value: Any) -> Any:
+    if isinstance(value, dict) and not value:  # most are empty
+        return {}
     return _without_secrets(encode(value))
 
 
@@ -116,17 +118,21 @@ class _Schema(BaseModel):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
     __pydantic_extra__: dict[str, AnyValue] = Field(init=False)
 
+
+class _OpenSchema(_Schema):
+    """A schema into which executors put fields of their own: one with a secret's name is hidden when written."""
+
     @model_serializer(mode="wrap")
     def _hide_secret_extras(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         written = write(self)
-        if info.mode == "json":
-            for name in self.model_extra or ():
+        if self.model_extra and info.mode == "json":
+            for name in self.model_extra:
                 if name in written:
                     written[name] = _hidden(name, written[name])
         return written
 
 
-class DataSource(_Schema):
+class DataSource(_OpenSchema):
     """
     The input dataset of a run.
 
@@ -190,7 +196,7 @@ class GitState(_Schema):
     """True when tracked files differ from HEAD; None when git could not say."""
 
 
-class Provenance(_Schema):
+class Provenance(_OpenSchema):
     """Where a run came from, beyond the contract's own fields. Everything here is optional."""
 
     executor_class: str = ""
@@ -224,7 +230,7 @@ class Provenance(_Schema):
     """Start time of the process [s since 1970], which tells a dead process from a new one with its number."""
 
 
-class ExperimentRecord(_Schema):
+class ExperimentRecord(_OpenSchema):
     """
     One execution of one model: what went in, what happened, what came out.
 
@@ -435,7 +441,7 @@ def shown_value(value: Any) -> str:
         return type(value).__name__
 
 
-class JobRequest(_Schema):
+class JobRequest(_OpenSchema):
     """
     A request for a run, as the DisSModel platform takes it.
 

@@ -43,6 +43,8 @@ JOURNAL_NAME = "journal.jsonl"
 STORE_VARIABLE = "DISSMODEL_LAB_STORE"
 
 _ROOM_NAME, _ROOM = ".room", 16 * 1024
+_PLENTY = 1024**3
+"""With less than this on the disk when a run begins [bytes], room for its last record is kept."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 LOST = "lost"
@@ -137,8 +139,9 @@ class RunFolder:
         return over and bool(kept) and "output" not in record.artifacts
 
     def keep_room(self) -> None:
-        """Take a little of the disk, so that there is room for the last record when the disk is full."""
-        (self.folder / _ROOM_NAME).write_bytes(bytes(_ROOM))
+        """Where the disk is nearly full, take a little of it, so that there is room for the last record."""
+        if shutil.disk_usage(self.folder).free < _PLENTY:
+            (self.folder / _ROOM_NAME).write_bytes(bytes(_ROOM))
 
     def give_room(self) -> None:
         """Give back what :meth:`keep_room` took."""

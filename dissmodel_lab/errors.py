@@ -17,7 +17,6 @@ A modeller's own exception is never wrapped in one of these: it keeps its traceb
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     'Known: none.'
     """
     names = list(known)
+    import difflib  # noqa: PLC0415 -- only for those who mistype
+
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     listing = f"Known: {', '.join(names) or 'none'}."
     return f"Did you mean {near[0]!r}? {listing}" if near else listing

@@ -9,7 +9,6 @@ import datetime as dt
 import enum
 import math
 import sys
-import tomllib
 import types
 import typing
 import warnings
@@ -80,6 +79,8 @@ class ModelSpec:
         Traceback (most recent call last):
         dissmodel_lab.errors.ParameterError: The TOML text is not valid TOML: Invalid value (at end of document).
         """
+        import tomllib  # noqa: PLC0415 -- only for those who use TOML
+
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -163,6 +164,8 @@ def parse_value(text: str) -> Any:
     >>> parse_value("2.388e-7"), parse_value("true"), parse_value("[1, 2]"), parse_value('"007"'), parse_value("weng")
     (2.388e-07, True, [1, 2], '007', 'weng')
     """
+    import tomllib  # noqa: PLC0415 -- only for those who type values
+
     try:
         document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

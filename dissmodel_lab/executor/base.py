@@ -44,6 +44,7 @@ class Parameters(BaseModel):
         allow_inf_nan=False,
         validate_default=True,
         populate_by_name=True,
+        defer_build=True,  # built when first used, so that listing models does not build them all
     )
 
 

@@ -464,6 +464,8 @@ class JobRequest(_OpenSchema):
     ('flood', 's3://b/g.tif', 's3')
     """
 
+    model_config = ConfigDict(defer_build=True)
+
     model_name: str = Field(min_length=1, validation_alias=AliasChoices("model_name", "class"))
     package: str = ""
     source: DataSource = Field(default_factory=DataSource)

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.events import Phase, PhaseFinished
 from dissmodel_lab.executor.schemas import RunStatus
-from dissmodel_lab.maps import preview
 from dissmodel_lab.progress import DONE, Progress
-from dissmodel_lab.views.map_view import MapView, map_figure
 from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
-from dissmodel_lab.views.record import RunMaps, changes_since, is_map_file, maps_of, record_bundle, source_path
 
+# Maps and the record's page load numpy: they are imported where they are first needed, after the panel is seen.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.maps import Preview
     from dissmodel_lab.views.outputs import Output
+    from dissmodel_lab.views.record import RunMaps
 
 
 def run_in_cell(
@@ -79,6 +78,8 @@ def show_record(record: ExperimentRecord) -> None:
     record : ExperimentRecord
         As it was read from the store.
     """
+    from dissmodel_lab.views.record import changes_since, maps_of, record_bundle  # noqa: PLC0415 -- see above
+
     maps = maps_of(record)
     maps.notes += changes_since(record)
     CellOutput().show_static(record_bundle(record, maps))
@@ -98,6 +99,9 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     output : Output
         Where to show it.
     """
+    from dissmodel_lab.views.map_view import MapView  # noqa: PLC0415 -- see above
+    from dissmodel_lab.views.record import source_path  # noqa: PLC0415 -- see above
+
     layers: dict[str, Any] = {}
     if maps.after is not None:
         layers["output"] = record.artifact_path()
@@ -124,6 +128,8 @@ class _LiveRun:
             self._draw(event.value)
 
     def _input_path(self) -> Any:
+        from dissmodel_lab.views.record import is_map_file, source_path  # noqa: PLC0415 -- see above
+
         record = self.progress.record
         path = source_path(record) if record is not None else None
         return path if path is not None and is_map_file(path) else None
@@ -137,6 +143,9 @@ class _LiveRun:
         if self._tried:
             return
         self._tried = True
+        from dissmodel_lab.maps import preview  # noqa: PLC0415 -- see above
+        from dissmodel_lab.views.map_view import map_figure  # noqa: PLC0415 -- see above
+
         try:
             self._input = preview(source)
         except Exception:  # noqa: BLE001 -- said once, with its reason, in the static picture at the end
@@ -145,6 +154,8 @@ class _LiveRun:
 
     def show_static(self, output: Output) -> RunMaps:
         """Replace the panel by a picture of the run that needs no kernel; return its maps."""
+        from dissmodel_lab.views.record import RunMaps, maps_of, record_bundle  # noqa: PLC0415 -- see above
+
         record, maps = self.progress.record, RunMaps()
         if record is None:  # refused before there was a record: the message says it all
             output.show_static({"text/plain": "", "text/html": ""})

@@ -56,6 +56,18 @@ def with_suffix(path: Path, suffix: str) -> Path:
     return path.with_suffix(suffix) if has_suffix(path) else path.with_name(path.name + suffix)
 
 
+def is_map_file(path: Path) -> bool:
+    """
+    Tell whether a file's name promises something that can be drawn.
+
+    Examples
+    --------
+    >>> is_map_file(Path("a.TIF")), is_map_file(Path("report.md"))
+    (True, False)
+    """
+    return path.suffix.lower() in RASTER_SUFFIXES | VECTOR_SUFFIXES | {".zip"}
+
+
 def output_suffix(result: Any, executor_class: type[Any]) -> str:
     """
     Choose a file's ending by what ``run()`` returned; empty for a folder.

@@ -14,8 +14,6 @@ from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.markup import escape, escape_short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dissmodel_lab.executor.events import Phase
 
 INTERVAL = 0.25
@@ -144,20 +142,16 @@ class PhasePanel:
     """
     The table of phases, live.
 
-    The model keeps the main thread; a ticker thread only refreshes what is seen, and may draw more
-    through ``also``.
+    The model keeps the main thread; a ticker thread only refreshes what is seen.
 
     Parameters
     ----------
     progress : Progress
         What is drawn.
-    also : callable, optional
-        Called by the ticker after each refresh.
     """
 
-    def __init__(self, progress: Progress, also: Callable[[], None] | None = None) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._also = also
         self._table = widgets.HTML(phases_html(progress))
         self._table.add_class("dl-phases")
         self._voice = widgets.HTML(self._voice_html())
@@ -193,8 +187,6 @@ class PhasePanel:
         while not self._over.wait(wait):
             cost = self._refresh()
             wait = max(INTERVAL, _SHARE * cost)
-            if self._also is not None:
-                self._also()
 
     def _refresh(self) -> float:
         began = time.perf_counter()

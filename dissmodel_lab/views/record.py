@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.sources import file_sha256, local_path
+from dissmodel_lab.sources import file_sha256, source_path
 from dissmodel_lab.texts import shareable, shared_record_text, short
 from dissmodel_lab.views.map_view import PNG_BUDGET, map_figure, png_of, share_bounds, swipe
 from dissmodel_lab.views.markup import escape, escape_short
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
 
-_MAP_SUFFIXES = (".tif", ".tiff", ".gpkg", ".shp", ".geojson", ".fgb", ".zip")
 _KEY = "padding:1px 14px 1px 0;text-align:left;vertical-align:top;border:none;white-space:nowrap;opacity:0.75"
 _VALUE = "padding:1px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere;max-width:640px"
 _MANY = 40
@@ -50,19 +50,6 @@ class RunMaps:
     notes: list[str] = field(default_factory=list)
 
 
-def is_map_file(path: Path) -> bool:
-    """
-    Tell whether a file's name promises something that can be drawn.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> is_map_file(Path("a.TIF")), is_map_file(Path("report.md"))
-    (True, False)
-    """
-    return path.suffix.lower() in _MAP_SUFFIXES
-
-
 def maps_of(record: ExperimentRecord, *, before: Preview | None = None) -> RunMaps:
     """
     Draw a run's input and output from the files that its record names.
@@ -82,20 +69,6 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None) -> RunMa
     if "output" in record.artifacts:  # else the path only says where the output should have come to lie
         maps.after = _try_preview(record.artifact_path(), "output", maps.notes, like=maps.before)
     return maps
-
-
-def source_path(record: ExperimentRecord) -> Path | None:
-    """
-    Return where a run's input lies on this machine, as seen from the folder that the run worked in.
-
-    Examples
-    --------
-    >>> from dissmodel_lab.executor import DataSource, ExperimentRecord
-    >>> source_path(ExperimentRecord(source=DataSource(uri="s3://b/x.tif", type="s3"))) is None
-    True
-    """
-    path = local_path(record.source)
-    return None if path is None else record.resolve_path(path)
 
 
 def changes_since(record: ExperimentRecord) -> list[str]:

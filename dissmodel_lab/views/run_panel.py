@@ -6,14 +6,17 @@ in a saved notebook. The map to explore is an output of its own behind it.
 
 from __future__ import annotations
 
+import contextvars
 import signal
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.executor.events import Phase, PhaseFinished
 from dissmodel_lab.executor.schemas import RunStatus
-from dissmodel_lab.progress import DONE, Progress
+from dissmodel_lab.progress import Progress
+from dissmodel_lab.sources import source_path
 from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
 
@@ -100,7 +103,6 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
         Where to show it.
     """
     from dissmodel_lab.views.map_view import MapView  # noqa: PLC0415 -- see above
-    from dissmodel_lab.views.record import source_path  # noqa: PLC0415 -- see above
 
     layers: dict[str, Any] = {}
     if maps.after is not None:
@@ -117,32 +119,25 @@ class _LiveRun:
 
     def __init__(self) -> None:
         self.progress = Progress()
-        self.panel = PhasePanel(self.progress, also=self._draw_input)
+        self.panel = PhasePanel(self.progress)
         self._input: Preview | None = None
-        self._tried = False
+        self._drawing: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
         self.progress(event)
-        if isinstance(event, PhaseFinished) and event.phase is Phase.LOAD and self._input_path() is None:
-            # Data in memory are drawn here, on the model's own thread, before the model changes them.
-            self._draw(event.value)
-
-    def _input_path(self) -> Any:
-        from dissmodel_lab.views.record import is_map_file, source_path  # noqa: PLC0415 -- see above
-
+        if not isinstance(event, PhaseFinished) or event.phase is not Phase.LOAD:
+            return
         record = self.progress.record
         path = source_path(record) if record is not None else None
-        return path if path is not None and is_map_file(path) else None
-
-    def _draw_input(self) -> None:
-        path = self._input_path()
-        if path is not None and self.progress.phases[Phase.LOAD].state == DONE:
-            self._draw(path)
+        if path is not None and is_map_file(path):
+            # A thread of its own, so that neither the model nor the phases wait for the map.
+            context = contextvars.copy_context()
+            self._drawing = threading.Thread(target=context.run, args=(self._draw, path), daemon=True)
+            self._drawing.start()
+        else:
+            self._draw(event.value)  # data in memory: here, on the model's own thread, before the model changes them
 
     def _draw(self, source: Any) -> None:
-        if self._tried:
-            return
-        self._tried = True
         from dissmodel_lab.maps import preview  # noqa: PLC0415 -- see above
         from dissmodel_lab.views.map_view import map_figure  # noqa: PLC0415 -- see above
 
@@ -156,6 +151,8 @@ class _LiveRun:
         """Replace the panel by a picture of the run that needs no kernel; return its maps."""
         from dissmodel_lab.views.record import RunMaps, maps_of, record_bundle  # noqa: PLC0415 -- see above
 
+        if self._drawing is not None:
+            self._drawing.join(timeout=60)  # the picture is needed below
         record, maps = self.progress.record, RunMaps()
         if record is None:  # refused before there was a record: the message says it all
             output.show_static({"text/plain": "", "text/html": ""})

@@ -6,6 +6,7 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 =====================  ==========================================================================
 ``errors``             what can go wrong before a model's own code is to blame
 ``redaction``          keeps secrets out of everything that is written or shown
+``quiet``              silences a library's warning, in any number of threads
 ``executor``           the contract: record, executor, phases, events
 ``parameters``         declared, typed or read from TOML -> a checked dict
 ``upstream``           the only module that knows PyPI ``dissmodel``

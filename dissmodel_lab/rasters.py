@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.quiet import quiet_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ class Raster:
 @contextmanager
 def quiet_georeference() -> Iterator[None]:
     """
-    Silence rasterio's warning about files without georeference.
+    Silence rasterio's warning about files without georeference, in any number of threads.
 
     Here such a file is no mistake: a grid without a place on Earth is shown, and said to be one.
 
@@ -110,10 +110,9 @@ def quiet_georeference() -> Iterator[None]:
     >>> with quiet_georeference():
     ...     pass
     """
-    from rasterio.errors import NotGeoreferencedWarning  # noqa: PLC0415
+    from rasterio.errors import NotGeoreferencedWarning  # noqa: PLC0415 -- only for those who open files
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with quiet_about(NotGeoreferencedWarning):
         yield
 
 

@@ -777,3 +777,37 @@ def test_smaller_pictures_have_no_new_colours():
     with Image.open(io.BytesIO(picture.png_at(37, 29))) as image:
         assert image.size == (37, 29)
         assert set(np.unique(np.asarray(image))) == {1, 2, 3}
+
+
+def test_threads_that_are_quiet_together_leave_the_filters_as_they_were():
+    """One thread leaves while another is still inside: neither brings the warning back, nor silences it for good."""
+    import threading
+    import warnings
+
+    from rasterio.errors import NotGeoreferencedWarning
+
+    from dissmodel_lab.rasters import quiet_georeference
+
+    before = list(warnings.filters)
+    first_is_in, second_is_in, problems = threading.Event(), threading.Event(), []
+
+    def second():
+        first_is_in.wait(5)
+        with quiet_georeference():
+            second_is_in.set()
+            first_has_left.wait(5)
+            try:
+                warnings.warn("still inside", NotGeoreferencedWarning, stacklevel=1)
+            except NotGeoreferencedWarning as warning:
+                problems.append(warning)
+
+    first_has_left = threading.Event()
+    thread = threading.Thread(target=second)
+    thread.start()
+    with quiet_georeference():
+        first_is_in.set()
+        assert second_is_in.wait(5)
+    first_has_left.set()
+    thread.join()
+    assert problems == []
+    assert list(warnings.filters) == before

@@ -59,7 +59,7 @@ def test_completed_run(door, grid):
     outcome = door(Halving, {"factor": 0.25}, source="grid.tif")
     record = outcome.record
     assert outcome.message == ""
-    assert record.status == "completed"
+    assert record.status == "completed", record.logs
     assert record.parameters == {"factor": 0.25, "rounds": 1}
     assert record.source.checksum == sha256(grid)
     assert record.output_sha256 == sha256(record.output_path)
@@ -242,7 +242,7 @@ def test_forgotten_status_and_lost_record(door):
             record.status = "pending"
 
     record = door(Forgetful).record
-    assert record.status == "completed"
+    assert record.status == "completed", record.logs
     assert record.logs == [
         "save() returned None instead of the record; the record was kept.",
         "save() wrote no output file.",
@@ -353,7 +353,7 @@ def test_input_that_changes_during_the_run_is_noted(grid):
 def test_data_in_memory():
     raster = Raster(array=np.ones((1, 2, 2), "float32"))
     record = run(Halving, data=raster)
-    assert record.status == "completed"
+    assert record.status == "completed", record.logs
     assert record.logs == ["The input was given in memory; it has no path and no checksum."]
 
 
@@ -424,7 +424,7 @@ def test_executor_written_against_pypi_dissmodel(door, grid):
             return record
 
     record = door(GrowthExecutor, {"end_time": 3, "rate": 1.0}, source="grid.tif").record
-    assert record.status == "completed"
+    assert record.status == "completed", record.logs
     assert record.source.checksum == sha256(grid)
     assert record.output_sha256 == sha256(record.output_path)
     assert read_raster(record.output_path).array.max() == 11 * 2**3

@@ -5,7 +5,6 @@ Imported lazily: rasterio takes 0.2 s.
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from rasterio.enums import MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps.arrays import scaled
@@ -28,7 +27,7 @@ from dissmodel_lab.maps.grid import (
     usable,
 )
 from dissmodel_lab.maps.legend import MAX_CLASSES
-from dissmodel_lab.rasters import band_classes, band_names
+from dissmodel_lab.rasters import band_classes, band_names, quiet_georeference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,11 +139,9 @@ def open_raster(path: str, name: str, notes: tuple[str, ...] = ()) -> RasterFile
 
 @contextmanager
 def _opened(path: str, **options: str) -> Iterator[Any]:
-    with warnings.catch_warnings():
-        # said in the map's notes instead
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, **options) as dataset:
-            yield dataset
+    # A missing georeference is said in the map's notes instead.
+    with quiet_georeference(), rasterio.open(path, **options) as dataset:
+        yield dataset
 
 
 def _cache_bytes(dataset: Any) -> int:

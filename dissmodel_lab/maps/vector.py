@@ -7,7 +7,6 @@ Imported lazily: geopandas takes 0.5 s.
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from rasterio.features import rasterize
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps.grid import Grid, centres, check_band, decimated, decimation, usable
+from dissmodel_lab.quiet import quiet_about
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,9 +168,8 @@ def open_table(path: str, name: str, notes: tuple[str, ...] = ()) -> TableLayer:
     SourceError
         When it holds no geometries.
     """
-    with warnings.catch_warnings():
-        # a file is known by its content here, so its ending needs no warning
-        warnings.filterwarnings("ignore", ".*non conformant file extension", RuntimeWarning)
+    # A file is known by its content here, so its ending needs no warning.
+    with quiet_about(RuntimeWarning, ".*non conformant file extension"):
         return _read_table(path, name, notes)
 
 

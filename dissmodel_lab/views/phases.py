@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 INTERVAL = 0.25
 """Shortest time between two updates [s]: at most four a second."""
 _SHARE = 100
-"""The next update waits this many times the last one's cost: drawing takes at most 1 % of the time."""
+"""The next update waits this many times the last one's cost: drawing takes at most 1 % of the processor."""
+_LONGEST = 1.0
+"""Longest time between two updates [s]: a phase that begins is seen soon, whatever the last update cost."""
 
 # A sign, a colour of its dot and a word: the state never hangs on colour alone.
 _MARKS = {
@@ -186,18 +188,18 @@ class PhasePanel:
         wait = INTERVAL
         while not self._over.wait(wait):
             cost = self._refresh()
-            wait = max(INTERVAL, _SHARE * cost)
+            wait = min(max(INTERVAL, _SHARE * cost), _LONGEST)
 
     def _refresh(self) -> float:
-        began = time.perf_counter()
+        # The thread's own time decides: waiting for a model that holds the interpreter costs the model nothing.
+        began, busy = time.perf_counter(), time.thread_time()
         self._table.value = phases_html(self._progress)
         voice = self._voice_html()
         if self._voice.value != voice:
             self._voice.value = voice
-        cost = time.perf_counter() - began
         self.updates += 1
-        self.seconds += cost
-        return cost
+        self.seconds += time.perf_counter() - began
+        return time.thread_time() - busy
 
     def _voice_html(self) -> str:
         # Off the screen, not hidden: screen readers pass over what is hidden.

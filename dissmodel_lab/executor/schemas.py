@@ -35,8 +35,6 @@ from pydantic import (
 from dissmodel_lab.executor.jsonvalue import decode, encode
 from dissmodel_lab.redaction import HIDDEN, is_secret_key, redact_text, redact_uri
 
-SourceType = Literal["local", "s3", "http", "bdc_stac"]
-
 
 class RunStatus(StrEnum):
     """What became of a run. ``lost`` is never written: it is what a listing says of a dead ``running``."""

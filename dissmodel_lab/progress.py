@@ -73,6 +73,8 @@ class Progress:
     n_steps: int | None = None
     label: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    simulated_time: float | None = None
+    part: int = 1
     last_log: str = ""
     status: str = RUNNING
     error: BaseException | None = None
@@ -98,6 +100,7 @@ class Progress:
             case StepFinished():
                 self.step, self.n_steps = event.step, event.n_steps
                 self.label, self.values = event.label, event.values
+                self.simulated_time, self.part = event.time, event.part
             case LogLine():
                 self.last_log = event.text
             case RunFinished():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from dissmodel_lab.artifacts import KNOWN_SUFFIXES, content_sha256, has_suffix, output_suffix, publish, with_suffix
 from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError
-from dissmodel_lab.executor.events import Observer, Phase
+from dissmodel_lab.executor.events import Observer, Phase, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.parameters import ModelSpec, resolve_parameters
@@ -36,6 +36,7 @@ def run(
     toml: str | Path | ModelSpec | None = None,
     store: str | Path | RunStore | None = None,
     observers: Sequence[Observer] = (),
+    watchers: Sequence[Watcher] = (),
     namespace: Mapping[str, Any] | None = None,
     caller: Caller | None = None,
 ) -> ExperimentRecord:
@@ -61,6 +62,8 @@ def run(
         Where runs are kept; ``experiments`` in the working folder when not given.
     observers : sequence of callable
         Each is called with every event of the run.
+    watchers : sequence of callable
+        Each is called with every step of the model.
     namespace : mapping, optional
         A notebook's variables, in which ``model`` may name a class.
     caller : Caller, optional
@@ -100,6 +103,7 @@ def run(
                 data=data,
                 hooks=[care],
                 observers=[folder, *observers],
+                watchers=watchers,
                 around=interrupts.let_through,
             )
         except BaseException as error:

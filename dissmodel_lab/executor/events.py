@@ -71,6 +71,37 @@ class StepFinished:
     """The step's name, such as ``year 2030``."""
     values: Mapping[str, float] = field(default_factory=dict)
     """Numbers worth showing, by name."""
+    time: float | None = None
+    """Simulated time at the end of the step, in the model's own unit; None when the model tells none."""
+    part: int = 1
+    """Which simulation of the run this step belongs to: a run may hold several, one after another."""
+
+
+@dataclass(slots=True)
+class Step:
+    """
+    A step as the model tells it, of which nothing is worked out yet: a fast loop has a million of them.
+
+    Watchers get every one, on the model's own thread, while its data stand still.
+    """
+
+    step: int
+    n_steps: int | None = None
+    label: str | Callable[[], str] = ""
+    values: Mapping[str, float] | Callable[[], Mapping[str, float]] | None = None
+    time: float | None = None
+    part: int = 1
+    layers: Callable[[], Mapping[str, Any]] | None = None
+    """Returns the model's spatial data as they are now, by name: live objects, to be copied, never kept."""
+
+    def current_values(self) -> Mapping[str, float]:
+        """Return the numbers worth showing, worked out now."""
+        return (self.values() if callable(self.values) else self.values) or {}
+
+    def finished(self) -> StepFinished:
+        """Return the event that tells of this step."""
+        label = self.label if isinstance(self.label, str) else self.label()
+        return StepFinished(self.step, self.n_steps, label, self.current_values(), self.time, self.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +121,5 @@ class RunFinished:
 
 Event = RunStarted | PhaseStarted | PhaseFinished | PhaseFailed | StepFinished | LogLine | RunFinished
 Observer = Callable[[Event], None]
+Watcher = Callable[[Step], None]
+"""Is called at the end of every step, on the model's thread: it must bound its own cost."""

@@ -28,7 +28,9 @@ from dissmodel_lab.executor.events import (
     PhaseStarted,
     RunFinished,
     RunStarted,
+    Step,
     StepFinished,
+    Watcher,
 )
 from dissmodel_lab.executor.meter import PhaseMeter
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, Provenance, RunStatus, shown_value, utc_now
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.base import ModelExecutor
 
 T = TypeVar("T")
+
+_Values = Mapping[str, float] | Callable[[], Mapping[str, float]] | None
+_Layers = Callable[[], Mapping[str, Any]] | None
 
 #: Steps are told to observers at most this often [s]; the check in between costs under a microsecond.
 STEP_INTERVAL = 0.2
@@ -62,6 +67,7 @@ def execute_lifecycle(
     data: Any = NOT_GIVEN,
     hooks: Sequence[PhaseHook] = (),
     observers: Sequence[Observer] = (),
+    watchers: Sequence[Watcher] = (),
     around: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> tuple[ExperimentRecord, dict[str, float]]:
     """
@@ -84,6 +90,9 @@ def execute_lifecycle(
         Work around the phases.
     observers : sequence of callable
         Each is called with every :data:`~dissmodel_lab.executor.events.Event`.
+    watchers : sequence of callable
+        Each is called with every :class:`~dissmodel_lab.executor.events.Step`, also with those that are too
+        soon after another to be told to observers.
     around : callable
         Returns a context that is entered for the executor's own methods only, not for hooks and observers.
 
@@ -102,7 +111,7 @@ def execute_lifecycle(
     BaseException
         Whatever a phase raises, unchanged; KeyboardInterrupt means cancelled.
     """
-    runner = _Runner(executor, record, hooks, observers, around)
+    runner = _Runner(executor, record, hooks, observers, watchers, around=around)
     with _active(runner), _live_log(record, runner.tell):
         _begin(record)
         runner.tell(RunStarted(record))
@@ -127,7 +136,14 @@ def execute_lifecycle(
 
 
 def report_step(
-    step: int, n_steps: int | None = None, label: str = "", values: Mapping[str, float] | None = None
+    step: int,
+    n_steps: int | None = None,
+    label: str | Callable[[], str] = "",
+    values: _Values = None,
+    *,
+    time: float | None = None,
+    part: int = 1,
+    layers: _Layers = None,
 ) -> None:
     """
     Tell that a step of simulated time is complete; cheap enough for every step of a fast loop.
@@ -140,10 +156,16 @@ def report_step(
         From 1 to ``n_steps``.
     n_steps : int, optional
         How many there will be; None when that is not known.
-    label : str
-        The step's name, such as ``year 2030``.
-    values : mapping of str to float, optional
-        Numbers worth showing.
+    label : str or callable
+        The step's name, such as ``year 2030``, or what returns it.
+    values : mapping of str to float, or callable, optional
+        Numbers worth showing, drawn as lines; or what returns them, which is called a few times a second.
+    time : float, optional
+        Simulated time at the end of the step.
+    part : int
+        Which simulation of the run, from 1, when it holds several one after another.
+    layers : callable, optional
+        Returns the model's spatial data by name (rasters, arrays, GeoDataFrames), drawn as a live map.
 
     Examples
     --------
@@ -151,10 +173,17 @@ def report_step(
     """
     runner = _RUNNER.get()
     if runner is not None:
-        runner.step(step, n_steps, label, values)
+        runner.step(Step(step, n_steps, label, values, time, part, layers))
 
 
-def steps(items: Iterable[T], *, n_steps: int | None = None, label: Callable[[T], str] = str) -> Iterator[T]:
+def steps(
+    items: Iterable[T],
+    *,
+    n_steps: int | None = None,
+    label: Callable[[T], str] = str,
+    values: _Values = None,
+    layers: _Layers = None,
+) -> Iterator[T]:
     """
     Iterate, and report each step when its body is complete.
 
@@ -166,6 +195,8 @@ def steps(items: Iterable[T], *, n_steps: int | None = None, label: Callable[[T]
         How many; ``len(items)`` where there is one.
     label : callable
         Names a step from its item.
+    values, layers
+        As :func:`report_step` takes them.
 
     Examples
     --------
@@ -177,12 +208,10 @@ def steps(items: Iterable[T], *, n_steps: int | None = None, label: Callable[[T]
     for count, item in enumerate(items, start=1):
         yield item
         if runner is not None:
-            runner.step(count, total, functools.partial(label, item), None)
+            time = item if isinstance(item, int | float) else None
+            runner.step(Step(count, total, functools.partial(label, item), values, time, 1, layers))
     if runner is not None:
         runner.flush_step()
-
-
-_Label = str | Callable[[], str]
 
 
 class _Runner:
@@ -192,6 +221,8 @@ class _Runner:
         record: ExperimentRecord,
         hooks: Sequence[PhaseHook],
         observers: Sequence[Observer],
+        watchers: Sequence[Watcher],
+        *,
         around: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._executor = executor
@@ -201,8 +232,9 @@ class _Runner:
         self._record = record
         self._hooks = hooks
         self._observers = list(observers)
+        self._watchers = list(watchers)
         self._next_step = 0.0
-        self._untold_step: tuple[int, int | None, _Label, Mapping[str, float] | None] | None = None
+        self._untold_step: Step | None = None
         self._phase_now: Phase | None = None
 
     def all_phases(self, data: Any) -> None:
@@ -280,28 +312,32 @@ class _Runner:
             record.add_log(_traceback_text(error))
         self.tell(RunFinished(status.value, error))
 
-    def is_due(self, step: int, n_steps: int | None) -> bool:
-        return time.perf_counter() >= self._next_step or step == n_steps
-
-    def step(self, step: int, n_steps: int | None, label: _Label, values: Mapping[str, float] | None) -> None:
-        if not self.is_due(step, n_steps):
-            self._untold_step = (step, n_steps, label, values)
+    def step(self, step: Step) -> None:
+        for watcher in self._watchers:
+            self._watch(watcher, step)
+        if time.perf_counter() < self._next_step and step.step != step.n_steps:
+            self._untold_step = step
             return
         self._untold_step = None
         self._next_step = time.perf_counter() + STEP_INTERVAL
-        self.tell(StepFinished(step, n_steps, label if isinstance(label, str) else label(), values or {}))
+        self.tell(step.finished())
+
+    def _watch(self, watcher: Watcher, step: Step) -> None:
+        try:
+            watcher(step)
+        except Exception as error:  # noqa: BLE001 -- a broken view must not end a run; it is told and left out
+            self._watchers = [other for other in self._watchers if other is not watcher]
+            self._leave_out("A watcher", error)
 
     def flush_step(self) -> None:
         # The last step before a phase ends is always told, however soon it came after the one before.
         if self._untold_step is not None:
-            step, n_steps, label, values = self._untold_step
-            self._untold_step = None
-            if not isinstance(label, str):
-                try:
-                    label = label()
-                except Exception:  # noqa: BLE001 -- the phase may be failing already: its own error is the one to tell
-                    label = ""
-            self.tell(StepFinished(step, n_steps, label, values or {}))
+            step, self._untold_step = self._untold_step, None
+            try:
+                event = step.finished()
+            except Exception:  # noqa: BLE001 -- the phase may be failing already: its own error is the one to tell
+                event = StepFinished(step.step, step.n_steps, time=step.time, part=step.part)
+            self.tell(event)
 
     def tell(self, event: Event) -> None:
         for observer in list(self._observers):
@@ -311,9 +347,12 @@ class _Runner:
                 observer(event)
             except Exception as error:  # noqa: BLE001 -- a broken view must not end a run; it is told and left out
                 self._observers = [other for other in self._observers if other is not observer]
-                problem = f"An observer of the run failed and was left out: {error!r}"
-                self._record.logs.append(problem)
-                warnings.warn(problem, RuntimeWarning, stacklevel=2)
+                self._leave_out("An observer", error)
+
+    def _leave_out(self, who: str, error: Exception) -> None:
+        problem = f"{who} of the run failed and was left out: {error!r}"
+        self._record.logs.append(problem)
+        warnings.warn(problem, RuntimeWarning, stacklevel=3)
 
 
 _RUNNER: ContextVar[_Runner | None] = ContextVar("dissmodel_lab_runner", default=None)

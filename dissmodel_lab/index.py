@@ -60,20 +60,22 @@ class RunIndex:
         self._root = root
         self._path = root / INDEX_NAME
 
-    def add(self, record: Path, entry: RunEntry) -> None:
+    def add(self, folder: str, stat: os.stat_result, entry: RunEntry) -> None:
         """
-        Note a record that has just been written.
+        Note a record.
 
         Parameters
         ----------
-        record : Path
-            The record's file.
+        folder : str
+            Name of the run's folder.
+        stat : os.stat_result
+            Size and times of the record's file; a listing reads a file again that has others.
         entry : RunEntry
             What it says.
         """
         try:
             with self._connected() as connection:
-                connection.execute(_INSERT, _row(record, entry))
+                connection.execute(_INSERT, (folder, stat.st_mtime_ns, stat.st_size, *_fields(entry)))
         except (sqlite3.Error, OSError, ValueError):
             return  # the next listing finds the record by itself: the index is only a cache
 
@@ -197,10 +199,6 @@ def _try(read: Callable[[Path], RunEntry], path: Path) -> RunEntry | None:
 def _stamp(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
-
-
-def _row(record: Path, entry: RunEntry) -> tuple[object, ...]:
-    return (record.parent.name, *_stamp(record), *_fields(entry))
 
 
 def _fields(entry: RunEntry) -> tuple[object, ...]:

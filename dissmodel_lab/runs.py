@@ -18,12 +18,23 @@ from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, RunStat
 from dissmodel_lab.parameters import ModelSpec, resolve_parameters
 from dissmodel_lab.provenance import Caller, collect_provenance, versions
 from dissmodel_lab.resolve import ResolvedModel, import_path, resolve_model
-from dissmodel_lab.sources import Fingerprint, check_source, fingerprint, local_path, own_file_sha256, sha256
+from dissmodel_lab.sources import (
+    Fingerprint,
+    Hashing,
+    check_source,
+    fingerprint,
+    local_path,
+    own_file_sha256,
+    sha256,
+)
 from dissmodel_lab.store import RunFolder, RunStore, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
+
+_WORTH_A_THREAD = 8 * 1024 * 1024
+"""A smaller input [bytes] is hashed sooner than a thread gets the interpreter."""
 
 
 def run(
@@ -95,8 +106,8 @@ def run(
         check_parameters(resolved, record)
     with Interrupts() as interrupts:
         folder = keep.begin(record)
+        care = _Care(resolved, record, folder, keep, interrupts, in_memory=data is not NOT_GIVEN)
         try:
-            care = _Care(resolved, record, folder, keep, interrupts, in_memory=data is not NOT_GIVEN)
             execute_lifecycle(
                 resolved.executor,
                 record,
@@ -107,6 +118,7 @@ def run(
                 around=interrupts.let_through,
             )
         except BaseException as error:
+            care.give_up()
             _settle(record, error)
             if folder.partial.exists() and any(folder.partial.iterdir()):
                 record.add_log(f"What save() left is kept in {folder.partial}.")
@@ -273,7 +285,7 @@ class _Care:
         self._wanted = Path(record.output_path).expanduser() if record.output_path else None
         self._input: Path | None = None
         self._seen: Fingerprint | None = None
-        self._given_checksum = ""
+        self._hashing: Hashing | None = None
         self._staged = folder.partial
 
     def before(self, phase: Phase, value: Any) -> None:
@@ -284,9 +296,10 @@ class _Care:
                 self._record.add_log("The input was given in memory; it has no path and no checksum.")
             else:
                 check_input(self._resolved, self._record, self._store)
+                self._begin_hash()
             self._check_output()
             if _known_before(self._record) != written:
-                self._folder.write(self._record, durable=False)
+                self._folder.write(self._record)
         elif phase is Phase.LOAD:
             self._watch_input()
         elif phase is Phase.SAVE:
@@ -300,6 +313,11 @@ class _Care:
             self._folder.is_saved = True
             self._refuse_overwritten_input()
             self._put_away()
+
+    def give_up(self) -> None:
+        """Stop what is still at work beside a run that has failed."""
+        if self._hashing is not None:
+            self._hashing.give_up()
 
     def _check_output(self) -> None:
         if self._wanted is None:
@@ -332,10 +350,15 @@ class _Care:
             raise OutputError(f"The output {text + taken!r} exists and is never replaced. Choose another --output.")
         self._folder.reserve(with_suffix(wanted, ".record.json"), self._record)
 
+    def _begin_hash(self) -> None:
+        path = local_path(self._record.source)
+        seen = fingerprint(path) if path is not None else None
+        if path is not None and seen is not None and seen.size >= _WORTH_A_THREAD and path.is_file():
+            self._hashing = Hashing(path)
+
     def _watch_input(self) -> None:
         self._input = None if self._in_memory else local_path(self._record.source)
         self._seen = fingerprint(self._input) if self._input else None
-        self._given_checksum = self._record.source.checksum
 
     def _hash_source(self) -> None:
         """Fill the checksum of what was loaded; a checksum that somebody gave is checked, not believed."""
@@ -351,10 +374,18 @@ class _Care:
             self._notice_changed_input("while it was loaded; its checksum may not be that of what was read")
         said = record.source.checksum
         with self._interrupts.let_through():
-            record.source.checksum = sha256(path)
+            record.source.checksum = self._checksum(path)
         if said and said != record.source.checksum:
             record.add_log(f"The checksum given for the input was {said}; that of the file stands in this record.")
         self._input, self._seen = path, fingerprint(path)
+
+    def _checksum(self, path: Path) -> str:
+        hashing, self._hashing = self._hashing, None
+        if hashing is not None and path == self._input:
+            checksum = hashing.checksum()
+            if fingerprint(path) == hashing.seen:  # else it holds bytes of two files
+                return checksum
+        return sha256(path)
 
     def _notice_changed_input(self, when: str) -> None:
         if self._input is None or self._seen is None:

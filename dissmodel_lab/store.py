@@ -25,12 +25,13 @@ from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError
 from dissmodel_lab.executor.events import (
     Event,
     LogLine,
+    Phase,
     PhaseFailed,
     PhaseFinished,
     PhaseStarted,
     StepFinished,
 )
-from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, lasting_json
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, can_be_read, lasting_json, mend
 from dissmodel_lab.index import RunEntry, RunIndex
 from dissmodel_lab.provenance import process_started
 from dissmodel_lab.redaction import redact_text
@@ -69,34 +70,42 @@ class RunFolder:
         """True once the executor's own save() has ended: what it wrote is whole, and never removed."""
         self.process_id = os.getpid()
         """The process that runs it; a child that the model forks writes nothing here."""
-        self._journal: int | None = None
-
-    @property
-    def record_path(self) -> Path:
+        self.record_path = folder / RECORD_NAME
         """Path of the record."""
-        return self.folder / RECORD_NAME
+        self._has_room = False
+        self._journal: int | None = None
+        self._untold = ""
 
-    def write(self, record: ExperimentRecord, *, durable: bool = True) -> None:
-        """
-        Write the record, and the one beside the output, each in one step.
+    def write(self, record: ExperimentRecord) -> None:
+        """Write the record, and the one beside the output, each in one step; a kill they survive, not a power cut."""
+        self._write_both(record, record.model_dump_json(indent=2), durable=False)
 
-        Parameters
-        ----------
-        record : ExperimentRecord
-            As it is now.
-        durable : bool
-            For the last time: mended where an executor spoiled it, and waiting until the disk has it, so that it
-            survives a power cut. A kill it survives anyway.
+    def write_last(self, record: ExperimentRecord) -> os.stat_result:
         """
-        text = lasting_json(record).encode() if durable else record.model_dump_json(indent=2).encode()
-        write_atomic(self.record_path, text, durable=durable)
+        Write the closed record, mended where an executor spoiled it; it survives a power cut.
+
+        Returns
+        -------
+        os.stat_result
+            Size and times of the record's file.
+        """
+        text = lasting_json(record)
+        if not can_be_read(text):
+            mend(record)
+            text = record.model_dump_json(indent=2)
+        return self._write_both(record, text, durable=True)
+
+    def _write_both(self, record: ExperimentRecord, text: str, *, durable: bool) -> os.stat_result:
+        content = text.encode()
+        stat = write_atomic(self.record_path, content, durable=durable)
         if self.beside is None:
-            return
+            return stat
         try:
-            write_atomic(self.beside, text, durable=durable)
+            write_atomic(self.beside, content, durable=durable)
         except OSError as error:  # the store's own record tells it all; the second one is a convenience
             record.add_log(f"The record beside the output could not be written: {error.strerror or error}.")
-            write_atomic(self.record_path, record.model_dump_json(indent=2).encode(), durable=durable)
+            return write_atomic(self.record_path, record.model_dump_json(indent=2).encode(), durable=durable)
+        return stat
 
     def reserve(self, beside: Path, record: ExperimentRecord) -> None:
         """
@@ -141,11 +150,13 @@ class RunFolder:
     def keep_room(self) -> None:
         """Where the disk is nearly full, take a little of it, so that there is room for the last record."""
         if shutil.disk_usage(self.folder).free < _PLENTY:
+            self._has_room = True
             (self.folder / _ROOM_NAME).write_bytes(bytes(_ROOM))
 
     def give_room(self) -> None:
         """Give back what :meth:`keep_room` took."""
-        (self.folder / _ROOM_NAME).unlink(missing_ok=True)
+        if self._has_room:
+            (self.folder / _ROOM_NAME).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the journal and drop the empty folder of partial files."""
@@ -172,10 +183,14 @@ class RunFolder:
         line = _journal_line(event)
         if line is None or os.getpid() != self.process_id:
             return
+        line["at"] = datetime.now(UTC).isoformat()
+        self._untold += f"{json.dumps(line)}\n"
+        if isinstance(event, PhaseFinished) and event.phase is not Phase.SAVE:
+            return  # the next phase begins at once: both are told in one write
         if self._journal is None:
             self._journal = os.open(self.folder / JOURNAL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        line["at"] = datetime.now(UTC).isoformat()
-        _write_all(self._journal, f"{json.dumps(line)}\n".encode())
+        told, self._untold = self._untold, ""
+        _write_all(self._journal, told.encode())
 
 
 class RunStore:
@@ -222,7 +237,7 @@ class RunStore:
                 self.root.mkdir(parents=True, exist_ok=True)
             run.folder.mkdir()
             record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
-            run.write(record, durable=False)
+            run.write(record)
             run.keep_room()
         except OSError as error:
             raise OutputError(
@@ -240,28 +255,29 @@ class RunStore:
         OutputError
             When the record cannot be written; the one written before the run stays.
         """
-        run.close()
         try:
             run.give_room()
-            self._write_even_on_a_full_disk(run, record)
+            stat = self._write_even_on_a_full_disk(run, record)
         except OSError as error:
             advice = " Make room on the disk." if error.errno in _FULL else ""
             raise OutputError(
                 f"The record of run {record.experiment_id[:8]} could not be brought up to date in "
                 f"{str(run.folder)!r}: {error.strerror or error}. It ended as {record.status}.{advice}"
             ) from error
-        self._index.add(run.record_path, entry_of(record, run.folder))
+        finally:
+            run.close()
+        self._index.add(run.folder.name, stat, entry_of(record, run.folder))
 
     @staticmethod
-    def _write_even_on_a_full_disk(run: RunFolder, record: ExperimentRecord) -> None:
+    def _write_even_on_a_full_disk(run: RunFolder, record: ExperimentRecord) -> os.stat_result:
         try:
-            run.write(record)
+            return run.write_last(record)
         except OSError as error:
-            if error.errno not in _FULL or run.is_saved or not run.partial.exists():
+            if error.errno not in _FULL or run.is_saved or not _has_files(run.partial):
                 raise
             shutil.rmtree(run.partial)
             record.add_log("The disk was full: the incomplete output was removed to make room for this record.")
-            run.write(record)
+            return run.write_last(record)
 
     def entries(self) -> list[RunEntry]:
         """
@@ -382,7 +398,7 @@ def read_record(path: str | Path) -> ExperimentRecord:
     return record
 
 
-def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> os.stat_result:
     """
     Write a file so that a reader sees the old or the new content, never a part.
 
@@ -395,6 +411,11 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     durable : bool
         Wait until the disk has it (fsync).
 
+    Returns
+    -------
+    os.stat_result
+        Size and times of the new file.
+
     Raises
     ------
     OSError
@@ -404,7 +425,8 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
     --------
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp(), "a.txt")
-    >>> write_atomic(target, b"whole")
+    >>> write_atomic(target, b"whole").st_size
+    5
     >>> target.read_bytes()
     b'whole'
     """
@@ -416,13 +438,19 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> None:
             _write_all(file, content)
             if durable:
                 os.fsync(file)
+            stat = os.fstat(file)
         finally:
             os.close(file)
         os.replace(temporary, path)  # noqa: PTH105 -- as above
+        return stat  # noqa: TRY300 -- the value of the whole
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 -- as above
         raise
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _write_all(file: int, content: bytes) -> None:

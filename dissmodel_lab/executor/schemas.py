@@ -10,8 +10,10 @@ fields that are unknown on one side are kept or ignored, never refused.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -27,6 +29,7 @@ from pydantic import (
     PrivateAttr,
     SerializationInfo,
     SerializerFunctionWrapHandler,
+    ValidationError,
     computed_field,
     model_serializer,
     model_validator,
@@ -68,7 +71,7 @@ def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"$dict"}:  # pairs of key and value
             return {"$dict": [[_without_secrets(key), _hidden(key, item)] for key, item in value["$dict"]]}
-        return {redact_text(key): _hidden(key, item) for key, item in value.items()}
+        return {_write_name(key): _hidden(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
@@ -83,9 +86,21 @@ def _hidden(name: Any, item: Any) -> Any:
 
 
 def _write_values(value: Any) -> Any:
-    if isinstance(value, dict) and not value:  # most are empty
-        return {}
+    if isinstance(value, dict) and all(map(_is_plain, value.items())):  # most are empty, or numbers by name
+        return {_write_name(name): item for name, item in value.items()}
     return _without_secrets(encode(value))
+
+
+def _is_plain(pair: tuple[Any, Any]) -> bool:
+    name, item = pair
+    if type(name) is not str or not name.isidentifier() or is_secret_key(name):
+        return False
+    return item is None or type(item) is bool or (type(item) is float and isfinite(item))
+
+
+@functools.lru_cache(maxsize=1024)
+def _write_name(name: str) -> str:
+    return redact_text(name)
 
 
 def _write_text(value: Any) -> str:
@@ -365,22 +380,36 @@ class ExperimentRecord(_OpenSchema):
 
 def lasting_json(record: ExperimentRecord) -> str:
     """
-    Return a record's JSON that is sure to be read back; what does not fit in it is mended first.
+    Return a record's JSON; what cannot be written is mended first. :func:`can_be_read` tells the rest.
 
     Examples
     --------
     >>> record = ExperimentRecord(model_name="flood")
     >>> record.period = 5
-    >>> ExperimentRecord.model_validate_json(lasting_json(record)).period is None
-    True
+    >>> can_be_read(lasting_json(record)), record.period is None
+    (True, True)
     """
     try:
-        text = record.model_dump_json(indent=2, warnings="error")
-        ExperimentRecord.model_validate_json(text)
+        return record.model_dump_json(indent=2, warnings="error")
     except Exception:  # noqa: BLE001 -- whatever an executor left there may raise anything
         mend(record)
         return record.model_dump_json(indent=2)
-    return text
+
+
+def can_be_read(text: str) -> bool:
+    """
+    Tell whether a text will be read back as a record.
+
+    Examples
+    --------
+    >>> can_be_read('{"created_at": "yesterday"}')
+    False
+    """
+    try:
+        ExperimentRecord.model_validate_json(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def mend(record: ExperimentRecord) -> bool:
@@ -418,10 +447,10 @@ def mend(record: ExperimentRecord) -> bool:
 
 def _can_be_written(record: ExperimentRecord) -> bool:
     try:
-        ExperimentRecord.model_validate_json(record.model_dump_json(warnings="error"))
+        text = record.model_dump_json(warnings="error")
     except Exception:  # noqa: BLE001 -- whatever an executor left there may raise anything
         return False
-    return True
+    return can_be_read(text)
 
 
 def shown_value(value: Any) -> str:

@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS runs (
 """
 _INSERT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
+_NEWEST = """
+SELECT folder FROM runs WHERE model_name = ? AND status = 'completed' ORDER BY created_at DESC LIMIT ?
+"""
+
 
 @dataclass(frozen=True)
 class RunEntry:
@@ -78,6 +82,26 @@ class RunIndex:
                 connection.execute(_INSERT, (folder, stat.st_mtime_ns, stat.st_size, *_fields(entry)))
         except (sqlite3.Error, OSError, ValueError):
             return  # the next listing finds the record by itself: the index is only a cache
+
+    def newest_completed(self, model_name: str, limit: int) -> list[str]:
+        """
+        Return the folders of a model's newest completed runs, as far as the index knows them.
+
+        Parameters
+        ----------
+        model_name : str
+            As records have it.
+        limit : int
+            How many at most.
+        """
+        if not self._path.exists():
+            return []
+        try:
+            with self._connected() as connection:
+                rows = connection.execute(_NEWEST, (model_name, limit)).fetchall()
+        except (sqlite3.Error, OSError, ValueError):
+            return []  # a cache that cannot be asked knows nothing
+        return [str(folder) for (folder,) in rows]
 
     def refresh(self, records: Iterable[Path], read: Callable[[Path], RunEntry]) -> list[RunEntry]:
         """

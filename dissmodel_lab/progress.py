@@ -6,7 +6,9 @@ Numbers and texts only; how they look is decided by the views and the terminal.
 from __future__ import annotations
 
 import math
+import statistics
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from dissmodel_lab.executor.events import (
     RunStarted,
     StepFinished,
 )
+from dissmodel_lab.store import RunStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +83,9 @@ class Progress:
     error: BaseException | None = None
     loaded: Any = None
     """What ``load`` returned, until the run is over."""
+    _step_times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=50))
+    """When which step of the present part was told: the latest ones, because a model may slow down."""
+    _expected: dict[Phase, float] | None = None
 
     def __call__(self, event: Event) -> None:
         """
@@ -98,9 +104,7 @@ class Progress:
             case PhaseFinished() | PhaseFailed():
                 self._end_phase(event)
             case StepFinished():
-                self.step, self.n_steps = event.step, event.n_steps
-                self.label, self.values = event.label, event.values
-                self.simulated_time, self.part = event.time, event.part
+                self._note_step(event)
             case LogLine():
                 self.last_log = event.text
             case RunFinished():
@@ -143,6 +147,54 @@ class Progress:
         if isinstance(event, PhaseFinished) and event.phase is Phase.LOAD:
             self.loaded = event.value
 
+    def _note_step(self, event: StepFinished) -> None:
+        if event.part != self.part or event.step <= self.step:  # another simulation of the same run begins
+            self._step_times.clear()
+        self._step_times.append((time.perf_counter(), event.step))
+        self.step, self.n_steps = event.step, event.n_steps
+        self.label, self.values = event.label, event.values
+        self.simulated_time, self.part = event.time, event.part
+
+    def seconds_left(self) -> float | None:
+        """
+        Estimate how long the phase that is running will still take [s]; None rather than a guess.
+
+        From the pace of this run's latest steps; before there are any, from earlier completed runs of the same
+        model on the same input, with the same parameters where the phase depends on them.
+        """
+        phase = next((phase for phase in Phase if self.phases[phase].state == RUNNING), None)
+        if phase is None:
+            return None
+        if phase is Phase.RUN and len(self._step_times) > 1 and self.n_steps is not None:
+            (began, first), (now, last) = self._step_times[0], self._step_times[-1]
+            pace = (now - began) / (last - first)
+            return max(0.0, (self.n_steps - last) * pace - (time.perf_counter() - now))
+        expected = self._expectations().get(phase)
+        left = None if expected is None else expected - self.phases[phase].elapsed()
+        return left if left is not None and left >= 0 else None  # it takes longer than it ever did: who knows
+
+    def left_text(self) -> str:
+        """
+        Say how long the running phase will still take.
+
+        Examples
+        --------
+        >>> Progress().left_text()
+        ''
+        """
+        if all(phase.state != RUNNING for phase in self.phases.values()):
+            return ""
+        seconds = self.seconds_left()
+        return "time left unknown" if seconds is None else f"about {duration_text(max(1.0, seconds))} left"
+
+    def _expectations(self) -> dict[Phase, float]:
+        if self._expected is None:
+            self._expected = {}
+            if self.record is not None and self.record.record_path is not None:
+                store = RunStore(self.record.record_path.parent.parent)
+                self._expected = _usual_seconds(self.record, store.newest_completed(self.record.model_name))
+        return self._expected
+
     def total_seconds(self) -> float:
         """Return the time of all phases so far [s]."""
         return sum(phase.elapsed() for phase in self.phases.values())
@@ -166,6 +218,19 @@ class Progress:
             return ""
         total = f" of {self.n_steps}" if self.n_steps is not None else ""
         return f"step {self.step}{total}{f' ({self.label})' if self.label else ''}"
+
+
+def _usual_seconds(record: ExperimentRecord, earlier: list[ExperimentRecord]) -> dict[Phase, float]:
+    """Return the median time of each phase in earlier runs that did the same."""
+    same_input = [other for other in earlier if other.source.uri == record.source.uri]
+    same = [other for other in same_input if other.parameters == record.parameters]
+    usual = {}
+    for phase in Phase:
+        alike = same_input if phase is Phase.LOAD else same
+        seconds = [other.phases[phase.value].seconds for other in alike if phase.value in other.phases]
+        if seconds:
+            usual[phase] = statistics.median(seconds)
+    return usual
 
 
 def duration_text(seconds: float) -> str:

@@ -14,7 +14,7 @@ from dissmodel_lab.artifacts import KNOWN_SUFFIXES, content_sha256, has_suffix, 
 from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError
 from dissmodel_lab.executor.events import Observer, Phase, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
-from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, RunStatus, utc_now
+from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.parameters import ModelSpec, resolve_parameters
 from dissmodel_lab.provenance import Caller, collect_provenance, versions
 from dissmodel_lab.resolve import ResolvedModel, import_path, resolve_model
@@ -22,8 +22,10 @@ from dissmodel_lab.sources import (
     Fingerprint,
     Hashing,
     check_source,
+    file_sha256,
     fingerprint,
     local_path,
+    named_files,
     own_file_sha256,
     sha256,
 )
@@ -213,13 +215,18 @@ def _new_record(
     caller: Caller,
 ) -> ExperimentRecord:
     facts = collect_provenance(resolved.executor_class, caller)
+    from_toml = resolved.spec.parameters
     given = source.model_copy() if isinstance(source, DataSource) else DataSource.from_uri(str(source or ""))
     return ExperimentRecord(
         model_name=resolved.name,
         model_commit=(facts.executor_git.commit if facts.executor_git else "") or facts.executor_package,
         code_version=facts.executor_package.partition("==")[2],
         source=given,
-        parameters={**resolved.spec.parameters, **parameters},
+        parameters={**from_toml, **parameters},
+        parameter_origins={
+            **dict.fromkeys(map(str, from_toml), "toml"),
+            **dict.fromkeys(map(str, parameters), "given"),
+        },
         resolved_spec={"model": dict(resolved.spec.document.get("model", {}))},
         output_path=str(output) if output is not None else None,
         status=RunStatus.RUNNING.value,
@@ -239,12 +246,21 @@ def check_parameters(resolved: ResolvedModel, record: ExperimentRecord) -> None:
     """
     values = resolve_parameters(resolved.executor_class, record.parameters)
     record.parameters = values
-    model = record.resolved_spec.get("model", {})
-    overridden = {key: values[key] for key in values if key in model}
-    record.resolved_spec = {"model": {"class": record.model_name, **model, **overridden, "parameters": dict(values)}}
+    record.parameter_origins = {name: record.parameter_origins.get(str(name), "default") for name in values}
+    record.resolved_spec = _spec_with(values, record)
     seed = values.get("seed")
     if record.provenance is not None and isinstance(seed, int):
         record.provenance.seed = seed
+
+
+def _spec_with(values: Mapping[str, Any], record: ExperimentRecord) -> dict[str, Any]:
+    # Some older executors read a value from [model], some from [model.parameters]: it stands in both.
+    model = record.resolved_spec.get("model", {})
+    flat = {name: value for name, value in values.items() if name not in METADATA_KEYS}
+    types = model.get("land_use_types")
+    if isinstance(types, dict) and types.get("types") == flat.get("land_use_types"):
+        flat["land_use_types"] = types  # dissmodel's own configurations write the list as a table
+    return {"model": {"class": record.model_name, **model, **flat, "parameters": dict(values)}}
 
 
 def check_input(resolved: ResolvedModel, record: ExperimentRecord, store: RunStore) -> None:
@@ -309,6 +325,7 @@ class _Care:
     def after(self, phase: Phase, value: Any) -> None:  # noqa: ARG002 -- the protocol's signature
         if phase is Phase.LOAD:
             self._hash_source()
+            self._hash_named_files()
         elif phase is Phase.SAVE:
             self._folder.is_saved = True
             self._refuse_overwritten_input()
@@ -378,6 +395,16 @@ class _Care:
         if said and said != record.source.checksum:
             record.add_log(f"The checksum given for the input was {said}; that of the file stands in this record.")
         self._input, self._seen = path, fingerprint(path)
+
+    def _hash_named_files(self) -> None:
+        """Fill the checksums of the files that parameters name, such as a table of demand."""
+        record = self._record
+        for place, path in named_files({**record.defaults_taken, **record.parameters}):
+            try:
+                with self._interrupts.let_through():
+                    record.parameter_files[place] = file_sha256(path)
+            except OSError as error:
+                record.add_log(f"No checksum of {str(path)!r} (parameter {place}): {error.strerror or error}.")
 
     def _checksum(self, path: Path) -> str:
         hashing, self._hashing = self._hashing, None

@@ -288,6 +288,20 @@ class RunStore:
         found = [self._alive_or_lost(entry) for entry in self._index.refresh(self._record_files(), _read_entry)]
         return sorted(found, key=lambda entry: entry.created_at, reverse=True)
 
+    def newest_completed(self, model_name: str, limit: int = 5) -> list[ExperimentRecord]:
+        """
+        Return a model's newest completed records, as far as the index knows them; a listing makes it know all.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).newest_completed("coastal_flood")
+        []
+        """
+        folders = self._index.newest_completed(model_name, limit)
+        found = (_try_read(self.root / folder / RECORD_NAME) for folder in folders)
+        return [record for record in found if record is not None]
+
     def find(self, run_id: str) -> RunEntry:
         """
         Return the run whose id begins with ``run_id``; ``last`` is the newest.

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from dissmodel_lab.errors import ExecutorError
+from dissmodel_lab.errors import ExecutorError, did_you_mean
 from dissmodel_lab.executor.events import (
     Event,
     LogLine,
@@ -33,7 +33,16 @@ from dissmodel_lab.executor.events import (
     Watcher,
 )
 from dissmodel_lab.executor.meter import PhaseMeter
-from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, Provenance, RunStatus, shown_value, utc_now
+from dissmodel_lab.executor.reads import Reads, WatchedParameters, plain_spec, watched_spec
+from dissmodel_lab.executor.schemas import (
+    METADATA_KEYS,
+    DataSource,
+    ExperimentRecord,
+    Provenance,
+    RunStatus,
+    shown_value,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     from dissmodel_lab.executor.base import ModelExecutor
@@ -235,6 +244,8 @@ class _Runner:
         self._watchers = list(watchers)
         self._next_step = 0.0
         self._untold_step: Step | None = None
+        self._n_told = 0
+        self._reads = Reads()
         self._phase_now: Phase | None = None
 
     def all_phases(self, data: Any) -> None:
@@ -288,7 +299,7 @@ class _Runner:
     def _own_code(self, phase: Phase, work: Callable[[], T]) -> T:
         """Run one of the executor's own methods, and put straight what it must not change."""
         try:
-            with self._around(), self._folders.of_the_model():
+            with self._around(), self._folders.of_the_model(), self._watching():
                 result = work()
         finally:
             for problem in self._shape.restore(self._record, self.tell):
@@ -296,6 +307,37 @@ class _Runner:
         if phase is not Phase.SAVE:  # its own result is looked at in _save
             _refuse_unrun(self._executor, phase, result)
         return result
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Note what the executor's own method reads of its parameters."""
+        record, reads = self._record, self._reads
+        if not isinstance(record.parameters, WatchedParameters):
+            record.parameters = WatchedParameters(record.parameters, reads)
+            record.resolved_spec = watched_spec(record.resolved_spec, reads)
+        reads.is_watching = True
+        try:
+            yield
+        finally:
+            reads.is_watching = False
+
+    def _note_reads(self) -> None:
+        record, reads = self._record, self._reads
+        if isinstance(record.parameters, WatchedParameters):
+            record.parameters = record.parameters.plain()
+            record.resolved_spec = plain_spec(record.resolved_spec)
+        else:  # replaced by the executor: what was read of its own dict is not known
+            reads.is_whole = True
+        no_parameters = METADATA_KEYS | {"parameters"}
+        record.defaults_taken = {key: value for key, value in reads.defaults.items() if key not in no_parameters}
+        origins = dict.fromkeys(record.parameters, "given") | record.parameter_origins
+        record.parameter_origins = origins | dict.fromkeys(record.defaults_taken, "default taken")
+        if record.status == RunStatus.COMPLETED:
+            given = [name for name in record.parameters if origins[name] in ("given", "toml")]
+            record.unread_parameters = reads.unread(dict.fromkeys(given))
+        for name in record.unread_parameters:
+            advice = did_you_mean(name, sorted(reads.names - no_parameters))
+            record.add_log(f"The parameter {name!r} was given, but the model never read it. {advice}")
 
     def close(self, status: RunStatus, error: BaseException | None) -> None:
         record = self._record
@@ -310,9 +352,12 @@ class _Runner:
             record.error = error_text(error)
             record.add_log(f"{status.value} {where}: {record.error}")
             record.add_log(_traceback_text(error))
+        self._note_reads()
+        record.steps = self._n_told or None
         self.tell(RunFinished(status.value, error))
 
     def step(self, step: Step) -> None:
+        self._n_told += 1
         for watcher in self._watchers:
             self._watch(watcher, step)
         if time.perf_counter() < self._next_step and step.step != step.n_steps:
@@ -519,6 +564,7 @@ def _begin(record: ExperimentRecord) -> None:
     record.status = RunStatus.RUNNING.value
     record.started_at, record.ended_at = utc_now(), None
     record.failed_phase, record.error, record.phases = None, None, {}
+    record.steps, record.defaults_taken, record.unread_parameters = None, {}, []
     for key in _TIMINGS:
         record.metrics.pop(key, None)
 

@@ -38,6 +38,9 @@ from pydantic import (
 from dissmodel_lab.executor.jsonvalue import decode, encode
 from dissmodel_lab.redaction import HIDDEN, is_secret_key, redact_text, redact_uri
 
+#: Keys of a TOML's ``[model]`` that describe the model and are no parameters of it.
+METADATA_KEYS = frozenset({"class", "name", "description", "package", "executor_module", "dissmodel"})
+
 
 class RunStatus(StrEnum):
     """What became of a run. ``lost`` is never written: it is what a listing says of a dead ``running``."""
@@ -273,7 +276,15 @@ class ExperimentRecord(_OpenSchema):
     column_map: Values = {}
     band_map: Values = {}
     parameters: Values = {}
-    """Resolved parameters, defaults included."""
+    """Resolved parameters, declared defaults included."""
+    parameter_origins: dict[str, str] = {}
+    """Where each value comes from: ``given``, ``toml``, ``default`` (declared) or ``default taken``."""
+    defaults_taken: Values = {}
+    """Values that the executor chose by itself, because nothing was given (``.get("end_time", 88)``)."""
+    unread_parameters: list[Text] = []
+    """Names that were given, but that the executor never asked for."""
+    parameter_files: Texts = {}
+    """SHA-256 of each file that a parameter names, by the parameter's place (``demand_csv``, ``maps.0.path``)."""
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
 
@@ -286,6 +297,8 @@ class ExperimentRecord(_OpenSchema):
     """SHA-256 of each artifact's content, independent of file container and compression."""
 
     metrics: Values = {}
+    steps: int | None = None
+    """How many steps of simulated time were completed; None when the model tells none."""
     status: Text = RunStatus.PENDING.value
     logs: list[Text] = []
 

@@ -8,18 +8,24 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``redaction``          keeps secrets out of everything that is written or shown
 ``quiet``              silences a library's warning, in any number of threads
 ``executor``           the contract: record, executor, phases, events
-``parameters``         declared, typed or read from TOML -> a checked dict
-``upstream``           the only module that knows PyPI ``dissmodel``
+``inference``          an executor's source -> the parameters it reads, where none are declared
+``parameters``         declared, inferred, typed or read from TOML -> a checked dict
+``upstream``           the only package that knows PyPI ``dissmodel``: its registry, its clock, its rasters
+``discovery``          which executors there are: imported, in the notebook, in installed packages
 ``resolve``            a model's name -> an executor
 ``sources``            the input: is it there, what is its SHA-256
 ``rasters``            rasters in memory and their way from and to a file
 ``artifacts``          where an output goes, how it gets there whole, the hash of its content
+``class_tables``       an executor's own constants -> labels and colours of classes
 ``provenance``         cell, notebook, git, versions, host
 ``index``, ``store``   a folder a run, and a cache over the folders
+``preflight``          a look at the files before the run: what would go wrong, in words
 ``runs``               THE FRONT DOOR: :func:`run`
 ``models``             the built-in models: the examples to copy
+``cells``              a notebook cell as a model
 ``progress``           events -> what can be said of a run right now
 ``maps``               data -> pixels, bounds, legend
+``frames``             steps -> a few pictures and numbers that tell how the run went
 ``texts``, ``views``   what a person sees, in a terminal and in a notebook
 ``commands``           one command grammar for both
 ``magics``, ``cli``    its two doors

@@ -7,6 +7,7 @@ for, in one step that cannot replace an existing file.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -75,8 +76,9 @@ def output_suffix(result: Any, executor_class: type[Any]) -> str:
     Parameters
     ----------
     result : object
-        A GeoDataFrame becomes ``.gpkg``; a raster, an array or a tuple of them ``.tif``; a dict a folder;
-        text ``.txt``; bytes ``.bin``. Anything else gets the executor's ``output_suffix``, or a folder.
+        A GeoDataFrame becomes ``.gpkg``; a raster, an array or a tuple of them ``.tif``; text ``.txt``; bytes
+        ``.bin``; a dict a folder, or ``.tif`` when it holds one of ``dissmodel``'s rasters and the executor's
+        ``save`` makes no folder. Anything else gets the executor's ``output_suffix``, or a folder.
     executor_class : type
         May declare ``output_suffix``.
 
@@ -91,12 +93,21 @@ def output_suffix(result: Any, executor_class: type[Any]) -> str:
     if kinds & {"Raster", "ndarray", "tuple"} or is_raster_backend(result):
         return ".tif"
     if isinstance(result, dict):
-        return ""
+        holds_raster = any(is_raster_backend(value) for value in result.values())
+        return ".tif" if holds_raster and not _makes_folders(executor_class) else ""
     if isinstance(result, str):
         return ".txt"
     if isinstance(result, bytes):
         return ".bin"
     return str(getattr(executor_class, "output_suffix", "") or "")
+
+
+def _makes_folders(executor_class: type[Any]) -> bool:
+    try:
+        source = inspect.getsource(executor_class.save)
+    except (OSError, TypeError, AttributeError):  # no source to read, or no such method
+        return False
+    return "mkdir" in source or "makedirs" in source
 
 
 def publish(staged: Path, target: Path) -> None:
@@ -231,7 +242,15 @@ def _header(**facts: Any) -> bytes:
     return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _crs_text(crs: Any) -> str | None:
+def crs_text(crs: Any) -> str | None:
+    """
+    Return a CRS as ``AUTHORITY:CODE``, or as WKT2:2019 where there is none; None for no CRS.
+
+    Examples
+    --------
+    >>> crs_text("epsg:31983"), crs_text(None)
+    ('EPSG:31983', None)
+    """
     if not crs:
         return None
     from pyproj import CRS  # noqa: PLC0415 -- loaded with the file's own library already
@@ -266,7 +285,7 @@ def _raster_parts(path: Path) -> Iterator[bytes]:
             kind="raster",
             shape=[dataset.count, dataset.height, dataset.width],
             bands=list(band_names(dataset)),
-            crs=_crs_text(dataset.crs.to_wkt() if dataset.crs else None),
+            crs=crs_text(dataset.crs.to_wkt() if dataset.crs else None),
             transform=list(dataset.transform)[:6],
             nodata=None if nodata is None else repr(float(nodata)),
         )
@@ -290,7 +309,7 @@ def _vector_parts(path: Path) -> Iterator[bytes]:
             layer=layer if len(layers) > 1 else None,
             rows=len(frame),
             columns=[str(name) for name in names],
-            crs=_crs_text(geometry.crs.to_wkt() if geometry is not None and geometry.crs else None),
+            crs=crs_text(geometry.crs.to_wkt() if geometry is not None and geometry.crs else None),
         )
         for shape in shapely.to_wkb(geometry.array, byte_order=1, flavor="iso") if geometry is not None else ():
             yield b"\0" * 8 if shape is None else len(shape).to_bytes(8, "little") + shape

@@ -16,6 +16,7 @@ from dissmodel_lab import __version__, commands
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
 from dissmodel_lab.executor.schemas import RunStatus
+from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
@@ -160,13 +161,15 @@ class _Terminal:
         if command.as_json:
             print(record.model_dump_json(indent=2))
         else:
+            for warning in record.warnings:
+                print(f"Warning: {redact_text(warning)}")
             print(f"{record.model_name} can run.")
             for name, value in record.parameters.items():
                 print(f"  {name} = {value!r}")
         return EXIT_OK
 
     def _run(self, command: commands.Command, words: list[str]) -> int:
-        bar = TerminalBar(sys.stderr)
+        bar, keeper = TerminalBar(sys.stderr), FrameKeeper()
         caller = Caller(command=f"{self._grammar.prog} {shlex.join(words)}")
         # With --json the record stands alone on stdout: what the model prints goes to stderr.
         aside = _stdout_to_stderr() if command.as_json else contextlib.nullcontext()
@@ -174,9 +177,10 @@ class _Terminal:
             with _terminable(), aside:
                 record = run(
                     self._model(command),
-                    output=command.output,
-                    observers=[bar],
+                    observers=[bar, keeper],
+                    watchers=[keeper.watch],
                     caller=caller,
+                    preflight=command.preflight,
                     **_arguments(command),
                 )
             code = EXIT_OK if record.status == RunStatus.COMPLETED else EXIT_FAILED
@@ -245,7 +249,7 @@ class TerminalBar:
                 state = "done" if event.usage.status == "completed" else event.usage.status
                 self._line(f"  {event.phase.value:<9} {state:<10}{duration_text(event.usage.seconds):>10}{peak}")
             case StepFinished() if self._rewrites:
-                self._rewrite(f"  run       {self.progress.step_text()}")
+                self._rewrite(f"  run       {self.progress.step_text()}, {self.progress.left_text()}")
             case _:
                 pass
 
@@ -259,7 +263,12 @@ class TerminalBar:
 
 
 def _arguments(command: commands.Command) -> dict[str, Any]:
-    return {"source": command.input, "parameters": command.parameters, "toml": command.toml}
+    return {
+        "source": command.input,
+        "parameters": command.parameters,
+        "output": command.output,
+        "toml": command.toml,
+    }
 
 
 @contextlib.contextmanager

@@ -13,32 +13,35 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dissmodel_lab.errors import CommandError, did_you_mean
-from dissmodel_lab.parameters import ModelSpec, declared_parameters, parse_assignment
-from dissmodel_lab.resolve import known_models, resolve_class
+from dissmodel_lab.parameters import ModelSpec, parameter_schema, parse_assignment
+from dissmodel_lab.resolve import model_names, resolve_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dissmodel_lab.store import RunStore
 
-MODELS, RUN, FORM, VALIDATE, SHOW, RUNS, HELP = "models", "run", "form", "validate", "show", "runs", "help"
+MODELS, RUN, RECORD, FORM, VALIDATE = "models", "run", "record", "form", "validate"
+SHOW, RUNS, HELP = "show", "runs", "help"
 
 _SUMMARIES = {
-    MODELS: "list the models that can be run",
+    MODELS: "list the models that can be run, those of installed packages included",
     FORM: "show a form for a model's parameters (in a notebook)",
     RUN: "run a model and keep its record",
+    RECORD: "run the code of this cell as a model and keep its record (in a notebook)",
     VALIDATE: "check model, parameters and input without running",
     SHOW: "show one run: phases, maps, parameters, provenance",
     RUNS: "list the runs that were kept, newest first",
     HELP: "explain a command",
 }
 _PARAM = ("--param", "-p")
-_VALUED = ("--input", "--output", "--toml", "--as", "--limit")
+_VALUED = ("--input", "--output", "--toml", "--as", "--limit", "--name")
 """Options that are followed by a value."""
 _TAKEN = ("In", "Out", "get_ipython", "exit", "quit")
 """Names of a notebook's own, which must not be lost."""
 _EXAMPLES = {
     RUN: "run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif",
+    RECORD: "record --input grid --output grid",
     FORM: "form coastal_flood",
     VALIDATE: "validate coastal_flood --param years=20",
     SHOW: "show last",
@@ -63,6 +66,9 @@ class Command:
     run_id: str = ""
     limit: int = 20
     as_json: bool = False
+    preflight: bool = True
+    cell_name: str = "cell"
+    """What the model of a recorded cell is called (``--name``)."""
     text: str = ""
     """For ``help``: the text to show."""
 
@@ -221,9 +227,20 @@ class Grammar:
                 "--param", "-p", action="append", metavar="NAME=VALUE", help="a TOML value; a bare word is a text"
             )
             parser.add_argument("--toml", metavar="FILE", help="a TOML file with parameters")
-        if name in (RUN, FORM):
+        if name == RUN:
+            parser.add_argument(
+                "--no-preflight",
+                dest="preflight",
+                action="store_false",
+                help="do not look at the files first",
+            )
+        if name in (RUN, FORM, VALIDATE):
             parser.add_argument("--output", metavar="PATH", help="the output; in the run's own folder when left out")
-        if name == RUN and self._in_notebook:
+        if name == RECORD:
+            parser.add_argument("--input", metavar="NAME", help="the variable that is the input, or a file's path")
+            parser.add_argument("--output", metavar="NAME", help="the variable that holds the result")
+            parser.add_argument("--name", dest="cell_name", default="cell", metavar="NAME", help="the model's name")
+        if name in (RUN, RECORD) and self._in_notebook:
             parser.add_argument(
                 "--as", dest="variable", type=_variable, metavar="NAME", help="the variable that gets the record"
             )
@@ -310,7 +327,7 @@ def complete(
     if command == HELP:
         return _fitting(fragment, grammar.commands)
     if command in (RUN, FORM, VALIDATE) and len(done) == 1:
-        return _fitting(fragment, list(known_models(namespace)))
+        return _fitting(fragment, [name for name in model_names(namespace) if shlex.quote(name) == name])
     if command == SHOW and len(done) == 1 and store is not None:
         return _fitting(fragment, ["last", *(entry.experiment_id[:8] for entry in store.entries())])
     return _fitting(fragment, grammar.options(command))
@@ -324,7 +341,7 @@ def _parameter_names(done: Sequence[str], namespace: Mapping[str, Any] | None) -
     words = [word for before, word in itertools.pairwise(done) if before not in (*_PARAM, *_VALUED)]
     model = next((word for word in words if not word.startswith("-")), "")
     try:
-        schema = declared_parameters(resolve_class(model, namespace=namespace))
+        schema = parameter_schema(resolve_class(model, namespace=namespace, search=False))
     except Exception:  # noqa: BLE001 -- an unfinished name has nothing to offer, nor has a module that cannot be imported
         return []
-    return list(schema.model_fields) if schema is not None else []
+    return list(schema.model_fields)

@@ -6,6 +6,7 @@
     ├── ParameterError         a parameter is unknown, missing, of a wrong type or out of bounds (ValueError)
     ├── ExecutorNotFoundError  no executor has that name, class or import path (LookupError)
     ├── ExecutorError          an executor broke its contract: sys.exit(), no result, ...
+    ├── PreflightError         a look before the run found what would make it fail (ValueError)
     ├── SourceError            an input cannot be read, is empty, or is not what its name says (ValueError)
     ├── OutputError            an output would destroy something, or cannot be written (OSError)
     ├── RunNotFoundError       no run in the store has that id (LookupError)
@@ -37,6 +38,10 @@ class ExecutorNotFoundError(LabError, LookupError):
 
 class ExecutorError(LabError):
     """An executor broke its contract."""
+
+
+class PreflightError(LabError, ValueError):
+    """A look before the run found what would make it fail."""
 
 
 class SourceError(LabError, ValueError):

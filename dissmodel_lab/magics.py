@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from dissmodel_lab.executor.events import Observer
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.parameters import ModelSpec
+    from dissmodel_lab.views.run_panel import Listeners
 
 _GRAMMAR = commands.Grammar("%dissmodel")
 _LINE = re.compile(r"%%?dissmodel\s+(.*)$", re.DOTALL)
@@ -55,6 +56,8 @@ class DissmodelMagics(Magics):
         """
         try:
             command = _GRAMMAR.parse_line(line)
+            if command.name == commands.RECORD:
+                return self._record(command, line, cell)
             spec = self._spec(command, cell)
             record: ExperimentRecord | None = self._doors[command.name](self, command, spec)
         except LabError as error:
@@ -87,21 +90,55 @@ class DissmodelMagics(Magics):
         return commands.cell_spec(cell)
 
     def _run(self, command: commands.Command, spec: ModelSpec | str | None) -> ExperimentRecord | None:
-        from dissmodel_lab.views.run_panel import run_in_cell  # noqa: PLC0415 -- widgets, only when something is shown
-
         caller = self._caller()
 
-        def call(observers: Sequence[Observer]) -> ExperimentRecord:
+        def call(listeners: Listeners) -> ExperimentRecord:
             return run(
                 command.model,
                 source=command.input,
                 parameters=command.parameters,
                 output=command.output,
                 toml=spec,
-                observers=observers,
                 namespace=self._namespace,
                 caller=caller,
+                observers=listeners,
+                watchers=listeners.watchers,
+                preflight=command.preflight,
             )
+
+        return self._shown_run(call, command, caller)
+
+    def _record(self, command: commands.Command, line: str, cell: str | None) -> ExperimentRecord | None:
+        from dissmodel_lab.cells import cell_model  # noqa: PLC0415 -- only for those who record cells
+
+        if cell is None or not cell.strip():
+            raise CommandError(
+                "%dissmodel record needs code to record. Begin the cell with %%dissmodel record, and write it below."
+            )
+        shell, caller, given = self._shell, self._caller(), command.input or ""
+        if not caller.cell_source:  # IPython's terminal tells nothing of its cells
+            caller = replace(caller, cell_source=f"%%dissmodel {line}\n{cell}")
+        is_variable = given in self._namespace
+        code = shell.transform_cell(cell)
+        model = cell_model(command.cell_name)(
+            code,
+            self._namespace,
+            command.output or "",
+            variable=given if is_variable else "",
+            filename=shell.compile.cache(code, shell.execution_count, raw_code=cell),
+            show=display,
+        )
+        source: dict[str, Any] = {"data": self._namespace[given]} if is_variable else {"source": given or None}
+
+        def call(listeners: Listeners) -> ExperimentRecord:
+            return run(model, caller=caller, observers=listeners, watchers=listeners.watchers, **source)
+
+        return self._shown_run(call, command, caller)
+
+    def _shown_run(
+        self, call: Callable[[Listeners], ExperimentRecord], command: commands.Command, caller: Caller
+    ) -> ExperimentRecord | None:
+        from dissmodel_lab.views.run_panel import run_in_cell  # noqa: PLC0415 -- widgets, only when something is shown
 
         try:
             record = run_in_cell(call)
@@ -110,7 +147,7 @@ class DissmodelMagics(Magics):
         if command.variable:
             self._namespace[command.variable] = record
             return None
-        return None if _stands_alone(caller.cell_source, "run") else record
+        return None if _stands_alone(caller.cell_source, command.name) else record
 
     def _form(self, command: commands.Command, spec: ModelSpec | str | None) -> None:
         from dissmodel_lab.views.form_panel import show_form  # noqa: PLC0415
@@ -130,9 +167,12 @@ class DissmodelMagics(Magics):
             command.model,
             source=command.input,
             parameters=command.parameters,
+            output=command.output,
             toml=spec,
             namespace=self._namespace,
         )
+        for warning in record.warnings:
+            print(f"Warning: {redact_text(warning)}")  # noqa: T201 -- the cell's output
         print(f"{record.model_name} can run with these parameters and this input.")  # noqa: T201 -- the cell's output
         return None if _stands_alone(self._caller().cell_source, "validate") else record
 

@@ -1,4 +1,4 @@
-"""What a model can be told: declared parameters, values typed by a person, and TOML files.
+"""What a model can be told: declared or inferred parameters, values typed by a person, and TOML files.
 
 First room of the flow: text and dicts come in, a checked dict of parameters goes out. Nothing is run.
 """
@@ -12,28 +12,45 @@ import sys
 import types
 import typing
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr, ValidationError, create_model
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
 
 from dissmodel_lab.errors import ParameterError, did_you_mean
 from dissmodel_lab.executor.base import validated
+from dissmodel_lab.executor.events import Phase
+from dissmodel_lab.executor.schemas import METADATA_KEYS
+from dissmodel_lab.inference import NO_DEFAULT, inferred_parameters
 from dissmodel_lab.redaction import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-#: Keys of ``[model]`` that describe the model and are no parameters of it.
-METADATA_KEYS = frozenset({"class", "name", "description", "package", "executor_module", "dissmodel"})
+    from dissmodel_lab.inference import InferredParameter
 
 _MAX_FILE = 16 * 1024 * 1024
 """Largest TOML file that is read [bytes]."""
 _MAX_BITS = 4096
 """Longer whole numbers are not written: Python itself would refuse to read them."""
+
+_MAX_LEAVES = 250
+"""Tables with more values than these are one value to a form."""
 
 Location = tuple[str | int, ...]
 
@@ -214,24 +231,165 @@ def declared_parameters(executor_class: type[Any]) -> type[BaseModel] | None:
     return declared if isinstance(declared, type) and issubclass(declared, BaseModel) else None
 
 
-def schema_of_values(values: Mapping[str, Any]) -> type[BaseModel]:
+class OpenTable(BaseModel):
     """
-    Make a schema for an executor that declares nothing, from values it is known to take.
-
-    Parameters
-    ----------
-    values : mapping
-        Each becomes the default of a field of its own type; a table becomes any table.
+    Parameters, or a table among them, whose names nobody declared: other names are taken too.
 
     Examples
     --------
-    >>> schema_of_values({"years": 5, "name": "a"}).model_fields["years"].annotation
-    <class 'int'>
+    >>> OpenTable(rate=0.5).rate
+    0.5
     """
-    fields: dict[str, Any] = {name: (Any if value is None else type(value), value) for name, value in values.items()}
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+class AsTyped:
+    """Marks a number that is whole when it was written whole, and has a fraction when it was written with one."""
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise PydanticCustomError("float_type", "Input should be a valid number")
+
+
+Number = Annotated[float, PlainValidator(_number), AsTyped()]
+
+
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+
+
+def parameter_schema(executor_class: type[Any], given: Mapping[str, Any] = _NOTHING) -> type[BaseModel]:
+    """
+    Return what an executor can be told, whether it declares that or not.
+
+    Parameters
+    ----------
+    executor_class : type
+        Its declared ``Parameters`` are returned as they are. Otherwise its source is read, not run.
+    given : mapping
+        Values from a TOML file or a person: names that the source does not spell out are taken from here,
+        and so are the shapes of tables.
+
+    Returns
+    -------
+    type
+        A pydantic model. One that was inferred takes other names too; each of its fields carries in
+        ``json_schema_extra`` where it was ``found``, and the ``expression`` of a default that is not
+        known before the run. Such a field has the default ``NO_DEFAULT``.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> schema = parameter_schema(SteppingExecutor, {"rates": {"forest": 0.5}})
+    >>> list(schema.model_fields), inferred_facts(schema.model_fields["n_steps"])["found"]
+    (['n_steps', 'rates'], 'dissmodel_lab/executor/testing.py:...')
+    """
+    declared = declared_parameters(executor_class)
+    if declared is not None:
+        return declared
+    inferred = inferred_parameters(executor_class)
+    needed_first = sorted(inferred, key=lambda name: not inferred[name].required)
+    names = [*needed_first, *(str(name) for name in given if name not in inferred)]
+    return _open_table({name: _inferred_field(inferred.get(name), given.get(name, NO_DEFAULT)) for name in names})
+
+
+def inferred_facts(info: FieldInfo) -> dict[str, Any] | None:
+    """
+    Return what is known of a parameter that was inferred; None when it is declared.
+
+    Examples
+    --------
+    >>> inferred_facts(parameter_schema(object, {"a": 1}).model_fields["a"])
+    {'found': '', 'expression': '', 'conflicts': []}
+    >>> inferred_facts(create_model("P", a=(int, 1)).model_fields["a"]) is None
+    True
+    """
+    extra = info.json_schema_extra
+    return extra if isinstance(extra, dict) and "found" in extra else None
+
+
+def _open_table(fields: Mapping[str, tuple[Any, Any, dict[str, Any]]]) -> type[OpenTable]:
+    """Make a table of fields: name -> (type, default, what is known of it)."""
+    made: dict[str, Any] = {}
+    for at, (name, (annotation, default, extra)) in enumerate(fields.items()):
+        # pydantic keeps these names for itself
+        is_kept = name.startswith("_") or (name.startswith("model_") and hasattr(BaseModel, name))
+        info = Field(default, json_schema_extra=extra, alias=name if is_kept else None)
+        made[f"field_{at}" if is_kept else name] = (annotation, info)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a parameter may be called copy or json
-        return create_model("Parameters", __config__={"extra": "allow", "protected_namespaces": ()}, **fields)
+        return create_model("Parameters", __base__=OpenTable, **made)
+
+
+def _inferred_field(parameter: InferredParameter | None, value: Any) -> tuple[Any, Any, dict[str, Any]]:
+    extra: dict[str, Any] = {
+        "found": parameter.found_in if parameter else "",
+        "expression": parameter.expression if parameter else "",
+        "conflicts": list(parameter.conflicts) if parameter else [],
+    }
+    default = parameter.default if parameter else NO_DEFAULT
+    is_required = parameter is not None and parameter.required
+    annotation = _shape(value) if parameter is None else _inferred_type(parameter, value)
+    return annotation, ... if is_required else default, extra
+
+
+def _inferred_type(parameter: InferredParameter, value: Any) -> Any:
+    """Return what a parameter takes: what its executor makes of it, unless what was given is something else."""
+    kind: Any = parameter.kind
+    is_whole = isinstance(value, int) or not parameter.is_cast
+    # Without a cast, a model whose default is whole takes a fraction too.
+    taken = {int: int if parameter.is_cast else Number, float: float, bool: bool, str: str, dict: OpenTable}
+    if value is NO_DEFAULT:
+        return taken.get(kind, list if kind in (list, tuple, set, frozenset) else Any)
+    fits = {int: _is_number(value) and is_whole, float: _is_number(value)}
+    return taken[kind] if fits.get(kind, kind in (bool, str) and isinstance(value, kind)) else _shape(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shape(value: Any) -> Any:
+    """Return the type of values like this one; tables may hold other names too."""
+    if isinstance(value, bool | str):
+        return type(value)
+    if _is_number(value):
+        return Number
+    is_small = _n_leaves(value) <= _MAX_LEAVES
+    if isinstance(value, Mapping) and is_small:
+        return _shape_of_tables([value])
+    if isinstance(value, list) and value and is_small and all(isinstance(item, Mapping) for item in value):
+        return list[_shape_of_tables(value)]  # type: ignore[misc]  # made at run time
+    return type(value) if isinstance(value, list | dict) else Any
+
+
+def _n_leaves(value: Any) -> int:
+    n_leaves, left = 0, [value]
+    while left:
+        item = left.pop()
+        left += item.values() if isinstance(item, Mapping) else item if isinstance(item, list) else []
+        n_leaves += not isinstance(item, Mapping | list)
+    return n_leaves
+
+
+def _shape_of_tables(tables: Sequence[Mapping[str, Any]]) -> type[OpenTable]:
+    """Return a table with all names of several."""
+    fields: dict[str, tuple[Any, Any, dict[str, Any]]] = {}
+    for name in dict.fromkeys(str(key) for table in tables for key in table):
+        values = [table[name] for table in tables if name in table]
+        shape: Any
+        if all(isinstance(value, Mapping) for value in values):
+            shape = _shape_of_tables(values)
+        elif all(_is_tables(value) for value in values):
+            shape = list[_shape_of_tables([row for value in values for row in value])]  # type: ignore[misc]
+        else:
+            shapes = [_shape(value) for value in values]
+            shape = shapes[0] if all(other == shapes[0] for other in shapes) else Any
+        extra: dict[str, Any] = {"found": "", "expression": "", "conflicts": []}
+        fields[name] = shape, NO_DEFAULT, extra
+    return _open_table(fields)
 
 
 def default_values(schema: type[BaseModel]) -> dict[str, Any]:
@@ -251,7 +409,7 @@ def _defaults(schema: type[BaseModel]) -> dict[str, tuple[Any, Exception | None]
     """Make each default; what a factory raises is kept beside it."""
     made: dict[str, tuple[Any, Exception | None]] = {}
     for name, info in schema.model_fields.items():
-        if info.is_required():
+        if info.is_required() or info.default is NO_DEFAULT:
             continue
         try:
             made[name] = info.get_default(call_default_factory=True, validated_data={}), None
@@ -290,7 +448,8 @@ def parameter_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> di
     absent = {
         name: default
         for name, default in defaults.items()
-        if not set(names_of(name, schema.model_fields[name])) & set(values)
+        if inferred_facts(schema.model_fields[name]) is None  # those are the executor's own affair
+        and not set(names_of(name, schema.model_fields[name])) & set(values)
         and not schema.model_fields[name].default_factory_takes_validated_data
     }
     broken = {name: error for name, (_, error) in absent.items() if error is not None}
@@ -346,12 +505,24 @@ def _field_called(called: str | int, schema: type[BaseModel]) -> tuple[str, Fiel
     return next(((name, info) for name, info in schema.model_fields.items() if called in names_of(name, info)), None)
 
 
-def resolve_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_parameters(
+    executor_class: type[Any], given: Mapping[str, Any], *, is_in_memory: bool = False
+) -> dict[str, Any]:
     """
     Check what was given against what the executor declares, and fill in the defaults.
 
-    An executor that declares nothing takes everything, but what its ``required_parameters`` names must
-    be there.
+    An executor that declares nothing takes everything, and takes its own defaults itself; but what it
+    cannot run without must be there.
+
+    Parameters
+    ----------
+    executor_class : type
+        Whose parameters they are.
+    given : mapping
+        Name -> value.
+    is_in_memory : bool
+        Whether the phase ``load`` is left out, because the input is in memory; what it alone needs is
+        not needed then.
 
     Raises
     ------
@@ -366,8 +537,8 @@ def resolve_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> d
     """
     schema = declared_parameters(executor_class)
     if schema is None:
-        required = _required(executor_class)
-        problems: dict[Location, str] = {(name,): "a value is needed." for name in required if name not in given}
+        needed = [p.name for p in inferred_parameters(executor_class).values() if _is_needed(p, is_in_memory)]
+        problems: dict[Location, str] = {(name,): "a value is needed." for name in needed if name not in given}
     else:
         problems = parameter_problems(schema, given)
     if problems:
@@ -375,11 +546,8 @@ def resolve_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> d
     return dict(given) if schema is None else validated(schema, given).model_dump()
 
 
-def _required(executor_class: type[Any]) -> list[str]:
-    said = getattr(executor_class, "required_parameters", None)
-    if isinstance(said, str):
-        return [said]
-    return [name for name in said if isinstance(name, str)] if isinstance(said, Iterable) else []
+def _is_needed(parameter: InferredParameter, is_in_memory: bool) -> bool:  # noqa: FBT001 -- a fact of the run
+    return parameter.required and not (is_in_memory and set(parameter.needed_in) == {Phase.LOAD.value})
 
 
 def problem_text(executor_class: type[Any], problems: Mapping[Location, str]) -> str:
@@ -529,11 +697,28 @@ def _put(table: Any, name: str, value: Any) -> None:
     old = table.get(name)
     if isinstance(old, MutableMapping) and isinstance(value, dict):
         _put_all(old, value)
-    elif _is_tables(old) and _is_tables(value) and len(old) == len(value):
-        for table_at, item in zip(old, value, strict=True):
-            _put_all(table_at, item)
+    elif _is_tables(old) and _is_tables(value):
+        _put_rows(old, value)
     elif old is None or not _same(old, value):
         table[name] = value
+
+
+def _put_rows(rows: Any, values: list[Any]) -> None:
+    """Change a list of tables; those that stay keep their comments, wherever others come and go."""
+    import difflib  # noqa: PLC0415 -- only for those who save
+
+    before = [repr(row.unwrap() if hasattr(row, "unwrap") else row) for row in rows]
+    changes = difflib.SequenceMatcher(None, before, [repr(value) for value in values], autojunk=False).get_opcodes()
+    for kind, start, end, new_start, new_end in reversed(changes):
+        if kind == "equal":
+            continue
+        n_both = min(end - start, new_end - new_start)
+        for at in range(n_both):
+            _put_all(rows[start + at], values[new_start + at])
+        for _ in range(start + n_both, end):
+            del rows[start + n_both]
+        for at in range(n_both, new_end - new_start):
+            rows.insert(start + at, values[new_start + at])
 
 
 def _put_all(table: Any, values: Mapping[str, Any]) -> None:
@@ -640,6 +825,9 @@ def _without_branches(location: Location, schema: type[BaseModel]) -> Location:
         plain = _plain_type(found[1].annotation)
         if isinstance(plain, type) and issubclass(plain, BaseModel):
             return (location[0], *_without_branches(location[1:], plain))
+        row = next(iter(typing.get_args(plain)), None) if typing.get_origin(plain) is list else None
+        if isinstance(row, type) and issubclass(row, BaseModel):
+            return (*location[:2], *_without_branches(location[2:], row))
         if typing.get_origin(plain) in (typing.Union, types.UnionType):
             return location[:1]
     return location

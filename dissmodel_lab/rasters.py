@@ -225,6 +225,66 @@ def write_raster(raster: Raster, path: str | Path, **tags: str) -> None:
         dataset.update_tags(**tags)
 
 
+def lost_georeference(georeference: tuple[Any, Any, tuple[int, int]] | None, path: str | Path) -> bool:
+    """
+    Tell whether a saved raster has lost the georeference that the model's raster in memory has.
+
+    Parameters
+    ----------
+    georeference : (crs, transform, (height, width)) or None
+        Of the raster in memory.
+    path : str or Path
+        The raster file that was saved.
+
+    Returns
+    -------
+    bool
+        True when the file lies at 0, 0 of its pixels or has no CRS, and what is in memory fits its size (and
+        its transform, when it has one). False for anything that is no raster file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from affine import Affine
+    >>> path = f"{tempfile.mkdtemp()}/saved.tif"
+    >>> write_raster(Raster(array=np.zeros((1, 2, 3))), path)
+    >>> lost_georeference(("EPSG:31983", Affine(30, 0, 300_000, 0, -30, 7_400_000), (2, 3)), path)
+    True
+    """
+    import rasterio  # noqa: PLC0415 -- 0.2 s, needed only by those who read rasters
+    from rasterio.errors import RasterioError  # noqa: PLC0415
+
+    if georeference is None:
+        return False
+    crs, transform, shape = georeference
+    if not crs or transform is None or is_pixel_transform(transform, shape):
+        return False
+    try:
+        with quiet_georeference(), rasterio.open(path) as dataset:
+            if (dataset.height, dataset.width) != tuple(shape):
+                return False
+            if is_pixel_transform(dataset.transform, dataset.shape):
+                return True
+            is_same = dataset.transform.almost_equals(transform, precision=1e-6 * abs(dataset.transform.a))
+            return is_same and not dataset.crs
+    except RasterioError:
+        return False
+
+
+def is_pixel_transform(transform: Affine, shape: tuple[int, int]) -> bool:
+    """
+    Tell whether a transform only counts pixels, from either corner: such a raster has no place on Earth.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> is_pixel_transform(Affine(1, 0, 0, 0, -1, 20), (20, 30)), is_pixel_transform(Affine.identity(), (20, 30))
+    (True, True)
+    """
+    a, b, c, d, e, f = (float(x) for x in transform[:6])
+    return (a, b, c, d) == (1.0, 0.0, 0.0, 0.0) and (e, f) in {(1.0, 0.0), (-1.0, 0.0), (-1.0, float(shape[0]))}
+
+
 #: Width times height is taken as a cell's area where the projection keeps areas this well.
 PLANAR_TOLERANCE = 0.01
 

@@ -7,21 +7,36 @@ string ``package.module:Class``, or a TOML file.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.discovery import (
+    FoundExecutor,
+    executors_at_hand,
+    executors_called,
+    import_path,
+    is_executor,
+    own_name,
+    public_names,
+)
 from dissmodel_lab.errors import ExecutorError, ExecutorNotFoundError, ParameterError, did_you_mean
-from dissmodel_lab.executor.base import ExecutorRegistry
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.parameters import ModelSpec
-from dissmodel_lab.upstream import registered_executors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "ResolvedModel",
+    "import_path",
+    "known_models",
+    "listed_models",
+    "model_names",
+    "resolve_class",
+    "resolve_model",
+]
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,8 @@ class ResolvedModel:
     @property
     def name(self) -> str:
         """The model's name; the class's when it has none."""
-        return _own_name(self.executor_class) or self.executor_class.__name__
+        given = getattr(self.executor_class, "name", "")
+        return given if isinstance(given, str) and given else self.executor_class.__name__
 
 
 def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> ResolvedModel:
@@ -57,7 +73,8 @@ def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> 
     Raises
     ------
     ExecutorNotFoundError
-        When nothing fits; the message says what is known.
+        When nothing fits; the message says what is known. When two executors have the name; the message says
+        how to name each of them.
     ParameterError
         When a TOML file is malformed or names no model.
     ExecutorError
@@ -80,7 +97,7 @@ def resolve_model(model: Any, *, namespace: Mapping[str, Any] | None = None) -> 
     return ResolvedModel(_instance(model))
 
 
-def resolve_class(model: str, *, namespace: Mapping[str, Any] | None = None) -> type[Any]:
+def resolve_class(model: str, *, namespace: Mapping[str, Any] | None = None, search: bool = True) -> type[Any]:
     """
     Find the class that :func:`resolve_model` would make an instance of; none of its code is run.
 
@@ -90,6 +107,8 @@ def resolve_class(model: str, *, namespace: Mapping[str, Any] | None = None) -> 
         A name, an import string or the path of a TOML file.
     namespace : mapping, optional
         The notebook's variables.
+    search : bool, optional
+        Whether installed packages are looked into for a name that is not at hand; Tab does not.
 
     Raises
     ------
@@ -104,86 +123,186 @@ def resolve_class(model: str, *, namespace: Mapping[str, Any] | None = None) -> 
     'CoastalFlood'
     """
     if model.lower().endswith(".toml"):
-        return _class_of_spec(ModelSpec.from_path(model), namespace)
-    return _class_by_name(model, namespace or {})
+        return _class_of_spec(ModelSpec.from_path(model), namespace, search=search)
+    return _class_by_name(model, namespace or {}, search=search)
 
 
 def known_models(namespace: Mapping[str, Any] | None = None) -> dict[str, type[Any]]:
     """
-    Return every model that can be named without an import string, sorted by name.
+    Return every model at hand that its bare name means, sorted by name; nothing is imported to find more.
 
     Parameters
     ----------
     namespace : mapping, optional
         The notebook's variables; executor classes among them count by their model's name.
 
+    Returns
+    -------
+    dict of str to type
+        Names that two executors share are left out.
+
     Examples
     --------
     >>> set(known_models()) >= {"coastal_flood", "forest_fire", "game_of_life"}
     True
     """
-    import dissmodel_lab.models  # noqa: F401, PLC0415 -- registers the built-in models, at first use
-
-    own = {name: ExecutorRegistry.get(name) for name in ExecutorRegistry.list()}
-    in_notebook = {
-        _own_name(value) or key: value
-        for key, value in (namespace or {}).items()
-        if isinstance(value, type) and _is_executor(value) and not key.startswith("_")
+    found = _at_hand(namespace)
+    meant = {one.name: executors_called(one.name, found) for one in found}
+    return {
+        name: called[0].executor_class
+        for name, called in meant.items()
+        if len(called) == 1 and called[0].executor_class is not None
     }
-    upstream = {name: value for name, value in registered_executors().items() if isinstance(name, str)}
-    return dict(sorted({**upstream, **own, **in_notebook}.items()))
 
 
-def _own_name(executor_class: type[Any]) -> str:
-    name = getattr(executor_class, "name", "")
-    return name if isinstance(name, str) else ""  # a property, for example, is no name
-
-
-def import_path(executor_class: type[Any]) -> str:
+def model_names(namespace: Mapping[str, Any] | None = None) -> list[str]:
     """
-    Return ``package.module:Class``.
+    Return the names that can be offered at once: models at hand, and those that installed packages declare.
+
+    Parameters
+    ----------
+    namespace : mapping, optional
+        The notebook's variables.
 
     Examples
     --------
-    >>> import_path(dict)
-    'builtins:dict'
+    >>> "coastal_flood" in model_names()
+    True
     """
-    return f"{executor_class.__module__}:{executor_class.__qualname__}"
+    from dissmodel_lab.discovery.distributions import declared_names  # noqa: PLC0415 -- not needed for a run
+
+    return sorted({*known_models(namespace), *declared_names()})
 
 
-def _class_of_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None) -> type[Any]:
-    if not spec.model:
+def listed_models(namespace: Mapping[str, Any] | None = None) -> list[FoundExecutor]:
+    """
+    Return every executor that can be found, installed packages included, each with what is the matter with it.
+
+    Parameters
+    ----------
+    namespace : mapping, optional
+        The notebook's variables.
+
+    Examples
+    --------
+    >>> {found.package for found in listed_models() if found.name == "coastal_flood"}
+    {'dissmodel_lab'}
+    """
+    from dissmodel_lab.discovery.listing import list_executors  # noqa: PLC0415 -- not needed for a run
+
+    _register_built_in()
+    return list_executors(namespace)
+
+
+def _at_hand(namespace: Mapping[str, Any] | None) -> list[FoundExecutor]:
+    _register_built_in()
+    return executors_at_hand(namespace)
+
+
+def _register_built_in() -> None:
+    import dissmodel_lab.models  # noqa: F401, PLC0415 -- registers the built-in models, at first use
+
+
+def _class_of_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None, *, search: bool = True) -> type[Any]:
+    if not spec.model and not spec.executor_module:
         raise ParameterError('The TOML names no model. Add for example: [model] class = "coastal_flood".')
-    if spec.executor_module:
-        module = _import(spec.executor_module, spec.executor_module)
-        if spec.model not in known_models(namespace):
-            with _undisturbed():
-                for name in getattr(module, "__all__", ()):  # some packages import an executor at its first use
-                    getattr(module, name, None)
-    return _class_by_name(spec.model, namespace or {})
+    found = _class_of_module(spec) if spec.executor_module else None
+    return found if found is not None else _class_by_name(spec.model, namespace or {}, search=search)
 
 
-def _class_by_name(name: str, namespace: Mapping[str, Any]) -> type[Any]:
+def _class_of_module(spec: ModelSpec) -> type[Any] | None:
+    """Return the executor that the TOML's module offers; None when it offers none of the model's name."""
+    offered, missing = _offered_by(spec.executor_module)
+    called = [one for one in offered if not spec.model or spec.model in (own_name(one), one.__name__)]
+    if len(called) == 1:
+        return called[0]
+    if missing and not called:
+        raise missing[0]  # very likely of the one that is wanted: its own traceback says it best
+    if spec.model and not called:
+        return None
+    what = f"executors called {spec.model!r}" if spec.model else "executors with a name"
+    example = import_path(called[0]) if called else "package.module:Class"
+    raise ExecutorNotFoundError(
+        f"The module {spec.executor_module!r} has {len(called)} {what}: "
+        f"{', '.join(map(import_path, called)) or 'none'}. "
+        f'Write in the TOML which one is meant, for example [model] class = "{example}".'
+    )
+
+
+def _offered_by(module_name: str) -> tuple[list[type[Any]], list[ImportError]]:
+    """Return the named executors that a module defines, hands out or has registered, and what it cannot hand out."""
+    from dissmodel_lab.discovery.undisturbed import undisturbed  # noqa: PLC0415 -- not needed for a built-in model
+
+    module = _import(module_name, module_name)
+    offered = list(vars(module).values())
+    missing: list[ImportError] = []
+    with undisturbed(sys.stderr):
+        for name in public_names(module):  # some packages import an executor at its first use
+            try:
+                offered.append(getattr(module, name, None))
+            except ImportError as error:  # what another one of its executors needs may not be installed
+                missing.append(error)
+    home = f"{module_name}."
+    offered += [
+        one.executor_class
+        for one in executors_at_hand()
+        if one.executor_class is not None and f"{one.executor_class.__module__}.".startswith(home)
+    ]
+    classes = dict.fromkeys(one for one in offered if isinstance(one, type))
+    return [one for one in classes if is_executor(one) and own_name(one)], missing
+
+
+def _class_by_name(name: str, namespace: Mapping[str, Any], *, search: bool = True) -> type[Any]:
     if ":" in name:
         return _class_by_path(name)
     if name in namespace and isinstance(namespace[name], type):
         return _checked(namespace[name])
-    known = known_models(namespace)
-    if name not in known:
-        raise ExecutorNotFoundError(
-            f"No model is called {name!r}. {did_you_mean(name, known)} "
-            "A model outside this list is named by its import path, package.module:Class, or by a .toml file."
-        )
-    return known[name]
+    called = executors_called(name, _at_hand(namespace))
+    listed: list[FoundExecutor] = []
+    if search and not called:
+        listed = listed_models(namespace)
+        called = executors_called(name, listed)
+    if not called:
+        raise ExecutorNotFoundError(_not_found(name, namespace, listed))
+    if len(called) > 1:
+        raise ExecutorNotFoundError(_ambiguous(name, namespace))
+    assert called[0].executor_class is not None  # for the type checker: only usable ones are called
+    return called[0].executor_class
+
+
+def _not_found(name: str, namespace: Mapping[str, Any], listed: Sequence[FoundExecutor]) -> str:
+    for one in listed:
+        if one.name == name:
+            return f"The model {name!r} of {one.origin} cannot be used. {one.problem} Repair or update the package."
+    broken = {one.origin: f"{one.path}: {one.problem}" for one in listed if one.executor_class is None}
+    return " ".join(
+        [
+            f"No model is called {name!r}. {did_you_mean(name, known_models(namespace))}",
+            "A model outside this list is named by its import path, package.module:Class, or by a .toml file.",
+            *(f"Not all of {origin} could be searched: {problem}" for origin, problem in broken.items()),
+        ]
+    )
+
+
+def _ambiguous(name: str, namespace: Mapping[str, Any]) -> str:
+    from dissmodel_lab.discovery.listing import list_executors  # noqa: PLC0415 -- not needed for a run
+
+    called = executors_called(name, list_executors(namespace, search=False))
+    ways = [f"{one.way} ({one.origin})" if one.origin else one.way for one in called]
+    return f"{len(called)} models are called {name!r}. Write which one is meant: {' or '.join(ways)}."
 
 
 def _class_by_path(path: str) -> type[Any]:
+    from dissmodel_lab.discovery.undisturbed import undisturbed  # noqa: PLC0415 -- not needed for a built-in model
+
     module_name, _, class_name = path.partition(":")
     found: Any = _import(module_name, path)
     for part in class_name.split("."):
-        if not hasattr(found, part):
+        with undisturbed(sys.stderr):  # some packages import an executor at its first use
+            is_there = hasattr(found, part)
+        if not is_there:
             around = getattr(found, "__dict__", {})
-            classes = [key for key, value in around.items() if isinstance(value, type) and _is_executor(value)]
+            classes = [key for key, value in around.items() if isinstance(value, type) and is_executor(value)]
             raise ExecutorNotFoundError(
                 f"The module {module_name!r} has no {class_name!r}. {did_you_mean(class_name, classes)}"
             )
@@ -196,8 +315,10 @@ def _import(module_name: str, wanted: str) -> Any:
         raise ExecutorNotFoundError(
             f"{wanted!r} is no import path. Write package.module:Class, or give a .toml file."
         )
+    from dissmodel_lab.discovery.undisturbed import undisturbed  # noqa: PLC0415 -- not needed for a built-in model
+
     try:
-        with _undisturbed():
+        with undisturbed(sys.stderr):  # what it prints must not stand in a result
             return importlib.import_module(module_name)
     except SystemExit as error:
         raise ExecutorError(
@@ -213,34 +334,8 @@ def _import(module_name: str, wanted: str) -> Any:
         ) from error
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    # Some executors' packages switch matplotlib to Agg when imported, which ends inline plots in the notebook.
-    folder = os.getcwd()  # noqa: PTH109 -- compared and restored as the system has it
-    usual = _backend() if "matplotlib" in sys.modules else os.environ.get("MPLBACKEND")
-    try:
-        yield
-    finally:
-        os.chdir(folder)
-        if usual and _backend() not in (None, usual):
-            sys.modules["matplotlib"].use(usual)
-
-
-def _backend() -> str | None:
-    matplotlib = sys.modules.get("matplotlib")
-    if matplotlib is None:
-        return None
-    chosen: str | None = matplotlib.rcParams._get_backend_or_none()  # noqa: SLF001 -- public access would choose one
-    return chosen
-
-
-def _is_executor(candidate: Any) -> bool:
-    phases = (getattr(candidate, phase, None) for phase in Phase)
-    return all(callable(method) and not getattr(method, "__isabstractmethod__", False) for method in phases)
-
-
 def _checked(candidate: Any) -> type[Any]:
-    if isinstance(candidate, type) and _is_executor(candidate):
+    if isinstance(candidate, type) and is_executor(candidate):
         return candidate
     missing = [
         phase.value
@@ -257,7 +352,7 @@ def _checked(candidate: Any) -> type[Any]:
 
 def _instance(model: Any) -> Any:
     if not isinstance(model, type):
-        if _is_executor(model):
+        if is_executor(model):
             return model
         raise ExecutorNotFoundError(
             f"{model!r:.80} is no model. Give a name, a class, an import path 'package.module:Class' or a .toml file."

@@ -10,8 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from dissmodel_lab.artifacts import KNOWN_SUFFIXES, content_sha256, has_suffix, output_suffix, publish, with_suffix
-from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError
+from dissmodel_lab.artifacts import (
+    KNOWN_SUFFIXES,
+    RASTER_SUFFIXES,
+    content_sha256,
+    crs_text,
+    has_suffix,
+    output_suffix,
+    publish,
+    with_suffix,
+)
+from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError, PreflightError
 from dissmodel_lab.executor.events import Observer, Phase, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
@@ -22,18 +31,21 @@ from dissmodel_lab.sources import (
     Fingerprint,
     Hashing,
     check_source,
+    existing_files,
     file_sha256,
     fingerprint,
     local_path,
-    named_files,
     own_file_sha256,
     sha256,
 )
 from dissmodel_lab.store import RunFolder, RunStore, safe_name
+from dissmodel_lab.upstream import georeference_of, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
+
+    from dissmodel_lab.upstream.state import Georeference
 
 _WORTH_A_THREAD = 8 * 1024 * 1024
 """A smaller input [bytes] is hashed sooner than a thread gets the interpreter."""
@@ -52,6 +64,7 @@ def run(
     watchers: Sequence[Watcher] = (),
     namespace: Mapping[str, Any] | None = None,
     caller: Caller | None = None,
+    preflight: bool = True,
 ) -> ExperimentRecord:
     """
     Run a model and keep its record, whatever happens.
@@ -81,6 +94,9 @@ def run(
         A notebook's variables, in which ``model`` may name a class.
     caller : Caller, optional
         What the door knows of the cell or command behind this run.
+    preflight : bool
+        Look at the input and at the files that parameters name before anything runs, see
+        :mod:`dissmodel_lab.preflight`; what would make the run fail ends it, the rest is a warning.
 
     Returns
     -------
@@ -105,20 +121,23 @@ def run(
     keep = store if isinstance(store, RunStore) else RunStore(store)
     record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
     with suppress(Exception):  # so that the first record tells them; the phase validate says what is wrong with them
-        check_parameters(resolved, record)
+        check_parameters(resolved, record, is_in_memory=data is not NOT_GIVEN)
     with Interrupts() as interrupts:
         folder = keep.begin(record)
-        care = _Care(resolved, record, folder, keep, interrupts, in_memory=data is not NOT_GIVEN)
+        care = _Care(
+            resolved, record, folder, keep, interrupts, in_memory=data is not NOT_GIVEN, looks_ahead=preflight
+        )
         try:
-            execute_lifecycle(
-                resolved.executor,
-                record,
-                data=data,
-                hooks=[care],
-                observers=[folder, *observers],
-                watchers=watchers,
-                around=interrupts.let_through,
-            )
+            with watched(waiting=record.add_log):
+                execute_lifecycle(
+                    resolved.executor,
+                    record,
+                    data=data,
+                    hooks=[care],
+                    observers=[folder, *observers],
+                    watchers=watchers,
+                    around=interrupts.let_through,
+                )
         except BaseException as error:
             care.give_up()
             _settle(record, error)
@@ -150,22 +169,24 @@ def validate(
     *,
     source: str | Path | DataSource | None = None,
     parameters: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
     toml: str | Path | ModelSpec | None = None,
     store: str | Path | RunStore | None = None,
     namespace: Mapping[str, Any] | None = None,
 ) -> ExperimentRecord:
     """
-    Check model, parameters and input as the phase ``validate`` of a run would; nothing is run or kept.
+    Check model, parameters, input and output as the phase ``validate`` of a run would; nothing is run or kept.
 
     Parameters
     ----------
-    model, source, parameters, toml, store, namespace
+    model, source, parameters, output, toml, store, namespace
         As :func:`run` takes them.
 
     Returns
     -------
     ExperimentRecord
-        In memory, with the parameters resolved; its status is ``pending``.
+        In memory, with the parameters resolved; its status is ``pending``. What a person should know before
+        the run is in ``warnings``.
 
     Raises
     ------
@@ -187,6 +208,7 @@ def validate(
     record.status, record.started_at = RunStatus.PENDING.value, None
     check_parameters(resolved, record)
     check_input(resolved, record, keep)
+    look_ahead(resolved, record, keep, output)
     resolved.executor.validate(record)
     return record
 
@@ -235,7 +257,7 @@ def _new_record(
     )
 
 
-def check_parameters(resolved: ResolvedModel, record: ExperimentRecord) -> None:
+def check_parameters(resolved: ResolvedModel, record: ExperimentRecord, *, is_in_memory: bool = False) -> None:
     """
     Resolve a record's parameters, in ``parameters`` and, for older executors, in ``resolved_spec`` too.
 
@@ -244,7 +266,7 @@ def check_parameters(resolved: ResolvedModel, record: ExperimentRecord) -> None:
     ParameterError
         With every problem.
     """
-    values = resolve_parameters(resolved.executor_class, record.parameters)
+    values = resolve_parameters(resolved.executor_class, record.parameters, is_in_memory=is_in_memory)
     record.parameters = values
     record.parameter_origins = {name: record.parameter_origins.get(str(name), "default") for name in values}
     record.resolved_spec = _spec_with(values, record)
@@ -279,6 +301,28 @@ def check_input(resolved: ResolvedModel, record: ExperimentRecord, store: RunSto
     check_source(record.source)
 
 
+def look_ahead(
+    resolved: ResolvedModel, record: ExperimentRecord, store: RunStore, output: str | Path | None = None
+) -> None:
+    """
+    Look at what a run is about to use, from headers alone; what is doubtful becomes a warning of the record.
+
+    Raises
+    ------
+    PreflightError
+        With everything that would make the run fail.
+    """
+    from dissmodel_lab.preflight import preflight  # noqa: PLC0415 -- loads numpy
+
+    findings = preflight(resolved.executor_class, record, store_folder=store.root, output=output)
+    errors = [f"{finding.what} {finding.do}" for finding in findings if finding.level == "error"]
+    for finding in findings:
+        if finding.level != "error":
+            record.add_warning(f"{finding.what} {finding.do}")
+    if errors:
+        raise PreflightError(" ".join(errors))
+
+
 class _Care:
     """What the lab does around the phases, a PhaseHook: check before, hash and put away after."""
 
@@ -291,6 +335,7 @@ class _Care:
         interrupts: Interrupts,
         *,
         in_memory: bool,
+        looks_ahead: bool,
     ) -> None:
         self._resolved = resolved
         self._record = record
@@ -298,34 +343,39 @@ class _Care:
         self._store = store
         self._interrupts = interrupts
         self._in_memory = in_memory
+        self._looks_ahead = looks_ahead
         self._wanted = Path(record.output_path).expanduser() if record.output_path else None
         self._input: Path | None = None
         self._seen: Fingerprint | None = None
         self._hashing: Hashing | None = None
         self._staged = folder.partial
+        self._georeference: Georeference | None = None
 
     def before(self, phase: Phase, value: Any) -> None:
         if phase is Phase.VALIDATE:
             written = _known_before(self._record)
-            check_parameters(self._resolved, self._record)
+            check_parameters(self._resolved, self._record, is_in_memory=self._in_memory)
             if self._in_memory:
                 self._record.add_log("The input was given in memory; it has no path and no checksum.")
             else:
                 check_input(self._resolved, self._record, self._store)
                 self._begin_hash()
             self._check_output()
+            if self._looks_ahead:
+                look_ahead(self._resolved, self._record, self._store)
             if _known_before(self._record) != written:
                 self._folder.write(self._record)
         elif phase is Phase.LOAD:
             self._watch_input()
         elif phase is Phase.SAVE:
             self._notice_changed_input("after it was read; its checksum is that of what was read")
+            self._georeference = georeference_of(value)
             self._stage(value)
 
     def after(self, phase: Phase, value: Any) -> None:  # noqa: ARG002 -- the protocol's signature
         if phase is Phase.LOAD:
             self._hash_source()
-            self._hash_named_files()
+            self._hash_existing_files()
         elif phase is Phase.SAVE:
             self._folder.is_saved = True
             self._refuse_overwritten_input()
@@ -396,10 +446,10 @@ class _Care:
             record.add_log(f"The checksum given for the input was {said}; that of the file stands in this record.")
         self._input, self._seen = path, fingerprint(path)
 
-    def _hash_named_files(self) -> None:
+    def _hash_existing_files(self) -> None:
         """Fill the checksums of the files that parameters name, such as a table of demand."""
         record = self._record
-        for place, path in named_files({**record.defaults_taken, **record.parameters}):
+        for place, path in existing_files({**record.defaults_taken, **record.parameters}):
             try:
                 with self._interrupts.let_through():
                     record.parameter_files[place] = file_sha256(path)
@@ -440,7 +490,7 @@ class _Care:
         name = self._wanted.name if self._wanted is not None else f"output{suffix}"
         self._staged = self._folder.partial / name
         self._folder.partial.mkdir()
-        if isinstance(result, dict):
+        if isinstance(result, dict) and not has_suffix(self._staged):
             self._staged.mkdir()
         self._record.output_path = str(self._staged.absolute())  # the model may be in another folder
 
@@ -452,6 +502,8 @@ class _Care:
                 name = "output"
                 wanted = self._wanted
                 target = with_suffix(wanted, staged.suffix) if wanted else folder.folder / staged.name
+                if staged.is_dir() and target.suffix in KNOWN_SUFFIXES:  # a folder after all
+                    target = target.with_suffix("")
             else:
                 name = _free_name(staged.stem, record.artifacts)
                 target = _free_path(folder.folder / staged.name)
@@ -501,6 +553,8 @@ class _Care:
         record.artifact_paths[name] = (
             target.relative_to(self._folder.folder).as_posix() if inside else _as_asked(target)
         )
+        if name == "output":
+            self._keep_lost_georeference(at)
         try:
             content = content_sha256(at)
         except Exception as error:  # noqa: BLE001 -- any reader's complaint about a file that only this hash needs
@@ -508,6 +562,24 @@ class _Care:
             return
         if content is not None:
             record.content_sha256[name] = content
+
+    def _keep_lost_georeference(self, saved: Path) -> None:
+        """Note where the output lies when save() left it out of the file, although the model's raster knows it."""
+        if self._georeference is None or saved.suffix.lower() not in RASTER_SUFFIXES:
+            return
+        from dissmodel_lab.rasters import lost_georeference  # noqa: PLC0415 -- needs numpy
+
+        if lost_georeference(self._georeference, saved):
+            crs, transform, (height, width) = self._georeference
+            self._record.output_georeference = {
+                "crs": crs_text(crs),
+                "transform": [float(number) for number in transform[:6]],
+                "shape": [height, width],
+            }
+            self._record.add_log(
+                f"save() left the georeference out of {saved.name}; this record keeps that of the model's raster in "
+                "memory, and the map uses it."
+            )
 
 
 def _known_before(record: ExperimentRecord) -> tuple[object, ...]:

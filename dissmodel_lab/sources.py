@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -113,7 +113,7 @@ def check_source(source: DataSource) -> None:
         raise SourceError(f"The input {source.uri!r} is no path: {error}.") from error
 
 
-def named_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
+def existing_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
     """
     Find the files that parameters name, in tables and lists of any depth.
 
@@ -127,7 +127,7 @@ def named_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
     Yields
     ------
     place : str
-        Such as ``demand_csv`` or ``maps.0.path``.
+        Such as ``demand_csv`` or ``maps[0].path``.
     path : Path
         The file.
 
@@ -135,20 +135,17 @@ def named_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
     --------
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-    ...     [place for place, _ in named_files({"maps": [{"path": file.name}], "name": "a"})]
-    ['maps.0.path']
+    ...     [place for place, _ in existing_files({"maps": [{"path": file.name}], "name": "a"})]
+    ['maps[0].path']
     """
     if isinstance(values, Mapping):
-        pairs: Iterable[tuple[Any, Any]] = values.items()
+        for name, item in values.items():
+            yield from existing_files(item, f"{place}.{name}" if place else str(name))
     elif isinstance(values, list | tuple):
-        pairs = enumerate(values)
-    else:
-        path = _as_file(values)
-        if path is not None:
-            yield place, path
-        return
-    for name, item in pairs:
-        yield from named_files(item, f"{place}.{name}" if place else str(name))
+        for index, item in enumerate(values):
+            yield from existing_files(item, f"{place}[{index}]")
+    elif (path := _as_file(values)) is not None:
+        yield place, path
 
 
 def _as_file(value: Any) -> Path | None:

@@ -6,38 +6,57 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import ExperimentRecord
-from dissmodel_lab.parameters import declared_parameters
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.resolve import import_path, known_models
+from dissmodel_lab.resolve import listed_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dissmodel_lab.index import RunEntry
 
-MODEL_COLUMNS = ["model", "executor", "parameters", "what it does"]
+MODEL_COLUMNS = ["model", "package", "input", "output", "what it does", "executor", "problem"]
 _LONGEST = 2_000
 """Longest text of a record that is shown in plain text [characters]; all of it stands in the record."""
 # Overrides and isolates of the writing direction: a file name could pretend to be another one with them.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# What a terminal obeys instead of showing it: C0, C1 and DEL.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f]")
+_LONGEST_CELL = 400
+"""Longest text in the list of models [characters]."""
 RUN_COLUMNS = ["run", "model", "status", "when (UTC)", "seconds", "what happened"]
 
 
 def model_rows(namespace: Mapping[str, Any] | None = None) -> list[list[str]]:
     """
-    Return name, import path, parameters and summary of each known model.
+    Return each model that can be found as a row of texts under :data:`MODEL_COLUMNS`.
+
+    Installed packages that may hold models are imported, once in a process. A package that cannot be searched
+    has a row too: without a name, with its problem.
+
+    Parameters
+    ----------
+    namespace : mapping, optional
+        The notebook's variables; models that are defined there are listed too.
 
     Examples
     --------
-    >>> any(row[0] == "coastal_flood" for row in model_rows())
-    True
+    >>> [row[2:4] for row in model_rows() if row[0] == "coastal_flood"]
+    [['raster', 'raster']]
     """
+    from dissmodel_lab.discovery.kinds import UNKNOWN, kinds_of  # noqa: PLC0415 -- only for this list
+
     rows = []
-    for name, executor_class in known_models(namespace).items():
-        schema = declared_parameters(executor_class)
-        parameters = ", ".join(schema.model_fields) if schema is not None else "not declared"
-        rows.append([name, import_path(executor_class), parameters, summary_of(executor_class)])
+    for found in listed_models(namespace):
+        taken, made = (UNKNOWN, UNKNOWN) if found.executor_class is None else kinds_of(found.executor_class)
+        summary = "" if found.executor_class is None else summary_of(found.executor_class)
+        cells = [found.name or "-", found.origin, taken, made, summary, found.path, found.problem]
+        rows.append([_in_a_cell(cell) for cell in cells])
     return rows
+
+
+def _in_a_cell(text: str) -> str:
+    """Put a text that others wrote on one line, without the signs that steer a terminal."""
+    return short(_STEERING.sub("", " ".join(text.split())), _LONGEST_CELL)
 
 
 def summary_of(executor_class: type[Any]) -> str:
@@ -49,7 +68,8 @@ def summary_of(executor_class: type[Any]) -> str:
     >>> summary_of(int)[:7]
     'int([x]'
     """
-    lines = (vars(executor_class).get("__doc__") or "").strip().splitlines()
+    text = vars(executor_class).get("__doc__")
+    lines = text.strip().splitlines() if isinstance(text, str) else []
     return lines[0].strip() if lines else ""
 
 
@@ -158,6 +178,7 @@ def shared_record_text(record: ExperimentRecord) -> str:
     lines = [f"{short(record.model_name, 200)}: {short(record.status, 200)} (run {record.experiment_id[:8]})"]
     if record.error:
         lines.append(f"  {short(record.failed_phase or 'error', 200)}: {short(record.error, _LONGEST)}")
+    lines += [f"  warning {short(warning, _LONGEST)}" for warning in record.warnings]
     if record.source.checksum:
         lines.append(f"  input   {short(record.source.uri, _LONGEST)}  sha256 {short(record.source.checksum, 200)}")
     if record.output_sha256:

@@ -14,6 +14,8 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
+from dissmodel_lab.views.player import with_players
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -70,12 +72,12 @@ def demonstrate(path: Path, folder: Path) -> None:
 
 
 def html_report(notebook: nbformat.NotebookNode) -> str:
-    """Return a notebook as HTML that asks nothing of the network."""
+    """Return a notebook as HTML that asks nothing of the network; strips of steps become players in it."""
     offline = Config(
         {"HTMLExporter": {"mathjax_url": "", "jquery_url": "", "require_js_url": "", "mermaid_js_url": ""}}
     )
     body, _ = HTMLExporter(config=offline).from_notebook_node(notebook)
-    return body
+    return with_players(body)
 
 
 def refresh(path: Path) -> None:

@@ -16,7 +16,7 @@ from dissmodel_lab.store import RunStore
 
 GRAMMAR = Grammar("%dissmodel")
 TERMINAL = Grammar("dissmodel-lab")
-COMMANDS = ["models", "form", "run", "validate", "show", "runs", "help"]
+COMMANDS = ["models", "form", "run", "record", "validate", "show", "runs", "help"]
 
 
 def flood(**facts):
@@ -57,22 +57,22 @@ def test_line(line, command):
 REFUSED = [
     (
         "rnu flood",
-        "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: models, form, run, validate, show, runs, help.",
+        "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: " + ", ".join(COMMANDS) + ".",
     ),
-    ("zzz", "%dissmodel has no command 'zzz'. Known: models, form, run, validate, show, runs, help."),
+    ("zzz", "%dissmodel has no command 'zzz'. Known: models, form, run, record, validate, show, runs, help."),
     ("help rnu", "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: " + ", ".join(COMMANDS) + "."),
     (
         "run flood --outptu x.tif",
         (
             "%dissmodel run has no option '--outptu'. Did you mean '--output'? "
-            "Known: --help, --input, --param, --toml, --output, --as."
+            "Known: --help, --input, --param, --toml, --no-preflight, --output, --as."
         ),
     ),
     (
         "run flood --par years=5",
         (
             "%dissmodel run has no option '--par'. Did you mean '--param'? "
-            "Known: --help, --input, --param, --toml, --output, --as."
+            "Known: --help, --input, --param, --toml, --no-preflight, --output, --as."
         ),
     ),
     ("show ab --limit=3", "%dissmodel show has no option '--limit'. Known: --help."),
@@ -133,7 +133,7 @@ def test_each_door_offers_what_it_can_do():
     assert [name for name in COMMANDS if "--json" in TERMINAL.options(name)] == [
         "models", "run", "validate", "show", "runs",
     ]  # fmt: skip
-    assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run"]
+    assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run", "record"]
     with pytest.raises(CommandError, match=r"^dissmodel-lab run has no option '--as'\. "):
         TERMINAL.parse_line("run flood --as rec")
     with pytest.raises(CommandError, match=r"^%dissmodel runs has no option '--json'\. "):
@@ -221,12 +221,12 @@ def test_a_cells_body():
     assert str(raised.value) == "The cell's body is not valid TOML: Invalid value (at line 2, column 8)."
 
 
-OPTIONS = ["--help", "--input", "--param", "--toml", "--output", "--as"]
+OPTIONS = ["--help", "--input", "--param", "--toml", "--no-preflight", "--output", "--as"]
 LIFE = ["coastal_flood", "forest_fire", "game_of_life"]
 
 TABS = [
     ("", "", COMMANDS),
-    ("r", "r", ["run", "runs"]),
+    ("r", "r", ["run", "record", "runs"]),
     ("  ru", "ru", ["run", "runs"]),
     ("zz", "zz", []),
     ("run coas", "coas", ["coastal_flood"]),
@@ -244,7 +244,7 @@ TABS = [
     ("run --as rec game_of_life --param gen", "gen", ["generations="]),
     ("run no_such_model --param ", "", []),
     ("run --param ", "", []),
-    ("help r", "r", ["run", "runs"]),
+    ("help r", "r", ["run", "record", "runs"]),
     ("runs --l", "--l", ["--limit"]),
     ("rnu coas", "coas", []),
     ("models ", "", ["--help"]),

@@ -10,6 +10,7 @@ KINDS = {
     errors.ParameterError: ValueError,
     errors.ExecutorNotFoundError: LookupError,
     errors.ExecutorError: Exception,
+    errors.PreflightError: ValueError,
     errors.SourceError: ValueError,
     errors.OutputError: OSError,
     errors.RunNotFoundError: LookupError,

@@ -9,21 +9,25 @@ import re
 import shlex
 import stat
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import ipywidgets as widgets
 import pytest
+from disslucc.executors import LuccContinuousExecutor, LuccDiscreteExecutor, LuccSaturationExecutor
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model, field_validator, model_validator
 
 from dissmodel_lab.errors import ParameterError
-from dissmodel_lab.parameters import ModelSpec
+from dissmodel_lab.inference import unknown_parameters
+from dissmodel_lab.parameters import ModelSpec, parameter_schema
 from dissmodel_lab.views.form import ParameterForm, RunRequest
 from dissmodel_lab.views.form.controls import parse_number, slider_scale
 from dissmodel_lab.views.form.fields import describe, hint, number_text, toml_value
 from dissmodel_lab.views.form.text import form_table
+from dissmodel_lab.views.markup import escape
 
 
 class Rule(enum.Enum):
@@ -1103,3 +1107,421 @@ class TestStaticTwin:
 
     def test_a_model_without_parameters(self):
         assert "This model declares no parameters." in form_table("m", create_model("Empty"), {})
+
+
+# As examples/dissmodel-configs of disslucc are written: names under [model], tables indented, comments.
+LUCC = """# A cellular space of 5 km.
+[model]
+executor_module = "disslucc.executors"
+name            = "lucc_continuous"
+class           = "lucc_continuous"
+description     = "CLUE-like"
+package         = "disslucc"
+dissmodel       = ">=0.6.0,<0.7.0"
+
+land_use_types   = ["forest", "farm", "other"]
+land_use_no_data = "other"
+complementar_lu  = "forest"
+cell_area        = 25.0
+resolution       = 5000  # metres
+
+[model.static]
+forest = -1
+farm   = -1
+other  = 1   # never changes
+
+[model.parameters]
+n_steps    = 7
+demand_csv = "demand.csv"
+
+[[model.potential_data]]
+lu    = "forest"
+const = 0.75
+  [model.potential_data.betas]
+  settlements = -0.22
+  reserves    =  0.175
+  dist_river  =  2.388e-7  # per metre
+
+# The drivers of farms.
+[[model.potential_data]]
+lu     = "farm"
+const  = 0.25
+is_log = false
+betas  = {roads = -9.9e-7, settlements = 0.23}
+
+[[model.potential_data]]
+lu    = "other"
+const = 0
+
+[[model.allocation_data]]
+lu         = "forest"
+static     = -1
+min_value  = 0
+max_value  = 1
+
+[[model.allocation_data]]
+lu         = "farm"
+static     = -1
+max_change = 0.5
+
+[[model.allocation_data]]
+lu         = "other"
+static     = 1
+"""
+
+DISCRETE = """
+[model]
+class = "lucc_discrete"
+land_use_types = ["forest", "farm"]
+transition_matrix = [[[1, 1], [0, 1]]]
+cell_area = 1.0
+[[model.potential_data]]
+const = 0.1
+elasticity = 0.5
+betas = {dist = 2.388e-7}
+[[model.potential_data]]
+const = -0.1
+[model.parameters]
+demand_csv = "demand.csv"
+factor_iteration = 1e-4
+"""
+
+SATURATION = """
+[model]
+class = "lucc_continuous_saturation"
+land_use_types = {types = ["forest", "farm"]}
+complementar_lu = "forest"
+[[model.potential_data]]
+lu = "forest"
+region = 1
+const = 0.1
+ro = 0.9
+min_reg = 0.0
+betas = {dist = 2.388e-7, "a name" = 1}
+[[model.potential_data]]
+lu = "farm"
+const = 0.2
+ro = 0.8
+[[model.allocation_data]]
+lu = "forest"
+static = -1
+change_limiar_value = 0.5
+[[model.allocation_data]]
+lu = "farm"
+[model.parameters]
+demand_csv = "demand.csv"
+save_steps = [1, 3]
+"""
+
+
+def undeclared(executor_class, text="", **options):
+    spec = ModelSpec.from_text(text)
+    schema = parameter_schema(executor_class, spec.parameters)
+    options.setdefault("adapt", partial(parameter_schema, executor_class))
+    return ParameterForm(executor_class.name, schema, values=spec.parameters, on_run=lambda request: None, **options)
+
+
+class TestUndeclared:
+    @pytest.mark.parametrize(
+        ("executor_class", "text"),
+        [
+            (LuccContinuousExecutor, LUCC),
+            (LuccDiscreteExecutor, DISCRETE),
+            (LuccSaturationExecutor, SATURATION),
+        ],
+        ids=["continuous", "discrete", "saturation"],
+    )
+    def test_a_toml_comes_out_whole(self, executor_class, text):
+        form = undeclared(executor_class, text)
+        wanted = ModelSpec.from_text(text).parameters
+        assert form.values == wanted
+        assert repr(sorted(form.values.items())) == repr(sorted(wanted.items()))  # 7 is not 7.0, nor is true 1
+        assert form.problems == {}
+        assert status(form) == "Ready to run."
+        assert ModelSpec.from_text(form.as_cell().partition("\n")[2]).parameters == wanted
+
+    def test_every_leaf_can_be_edited(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        entry(form, "potential_data-0-betas-dist_river").value = "3e-7"
+        entry(form, "potential_data-1-is_log").value = "true"
+        entry(form, "potential_data-2-const").value = "0.5"
+        entry(form, "static-farm").value = "0"
+        entry(form, "land_use_types").value = '["forest", "farm"]'
+        wanted = ModelSpec.from_text(LUCC).parameters
+        wanted["potential_data"][0]["betas"]["dist_river"] = 3e-7
+        wanted["potential_data"][1]["is_log"] = True
+        wanted["potential_data"][2]["const"] = 0.5
+        wanted["static"]["farm"] = 0
+        wanted["land_use_types"] = ["forest", "farm"]
+        assert repr(sorted(form.values.items())) == repr(sorted(wanted.items()))
+
+    def test_wrong_leaves_are_said_where_they_stand(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        entry(form, "potential_data-0-betas-dist_river").value = "far"
+        entry(form, "static-farm").value = "x"
+        assert form.problems == {
+            ("potential_data", 0, "betas", "dist_river"): "a number is needed, got 'far'.",
+            ("static", "farm"): "a number is needed, got 'x'.",
+        }
+        assert error(form, "potential_data-0-betas") == "dist_river: a number is needed, got 'far'."
+        assert "dl-invalid" in entry(form, "static-farm")._dom_classes
+        assert status(form) == "2 values need attention: potential_data.1.betas.dist_river, static.farm."
+        entry(form, "static-farm").value = "1"
+        assert error(form, "static") == ""
+        assert "dl-invalid" not in entry(form, "static-farm")._dom_classes
+
+    def test_rows_are_added_and_removed(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        before = form.values["potential_data"]
+        click(form, "dl-remove-potential_data-1")
+        assert form.values["potential_data"] == [before[0], before[2]]
+        click(form, "dl-add-potential_data")  # with the names of the last one, all of them empty
+        assert form.values["potential_data"] == [before[0], before[2], {}]
+        entry(form, "potential_data-2-lu").value = "5"
+        entry(form, "potential_data-2-const").value = "5"
+        click(form, "dl-add-potential_data")
+        assert form.values["potential_data"][2:] == [{"lu": "5", "const": 5}, {}]
+        entry(form, "potential_data-3-const").value = "1"
+        click(form, "dl-remove-potential_data-0")
+        assert form.values["potential_data"] == [before[2], {"lu": "5", "const": 5}, {"const": 1}]
+        for _ in range(3):
+            click(form, "dl-remove-potential_data-0")
+        assert form.values["potential_data"] == []
+        click(form, "dl-add-potential_data")  # with all names that the file held
+        entry(form, "potential_data-0-betas-roads").value = "0.5"
+        assert form.values["potential_data"] == [{"betas": {"roads": 0.5}}]
+
+    def test_names_are_added_and_left_out(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        find(form, "dl-name-static").value = "water body"
+        click(form, "dl-add-static")
+        entry(form, "static-water_body").value = "1"
+        entry(form, "static-other").value = ""
+        assert form.values["static"] == {"forest": -1, "farm": -1, "water body": 1}
+        names = find(form, "dl-name-potential_data-2")
+        assert names.options == ("betas", "is_log")  # what other rows have
+        names.value = "betas"
+        click(form, "dl-add-potential_data-2")
+        assert "betas" not in form.values["potential_data"][2]
+        find(form, "dl-name-potential_data-2-betas").value = "roads"
+        click(form, "dl-add-potential_data-2-betas")
+        entry(form, "potential_data-2-betas-roads").value = "-1e-3"
+        assert form.values["potential_data"][2]["betas"] == {"roads": -1e-3}
+        click(form, "dl-remove-potential_data-2-betas")
+        assert form.values["potential_data"][2] == {"lu": "other", "const": 0}
+
+    def test_a_parameter_that_nobody_knows_can_be_added(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        find(form, "dl-name-others").value = "seed"
+        click(form, "dl-add-others")
+        assert "seed" not in form.values
+        entry(form, "seed").value = '[1, 2.0, "x"]'
+        assert form.values["seed"] == [1, 2.0, "x"]
+        form.set_values({"seed": {"a": 1}, "another": True})
+        assert (form.values["seed"], form.values["another"]) == ({"a": 1}, True)
+
+    def test_what_is_left_empty_is_not_given(self):
+        form = undeclared(LuccSaturationExecutor, SATURATION)
+        assert entry(form, "n_steps").placeholder == "len(annual_demand)"
+        assert entry(form, "n_steps").value == ""
+        assert entry(form, "max_difference").placeholder == "1643"
+        assert "n_steps" not in form.values
+        entry(form, "n_steps").value = "9"
+        assert form.values["n_steps"] == 9
+        entry(form, "n_steps").value = " "
+        assert "n_steps" not in form.values
+        entry(form, "demand_csv").value = ""
+        assert form.problems == {("demand_csv",): "a value is needed."}
+
+    def test_a_line_tells_where_it_was_found(self):
+        hints = {fact.name: hint(fact) for fact in describe(parameter_schema(LuccSaturationExecutor))}
+        where = "disslucc/executors/saturation.py"
+        assert hints["n_steps"] == (
+            f"a whole number; left empty, the model takes len(annual_demand); read at {where}:104"
+        )
+        assert hints["demand_csv"] == f"needed; read at {where}:103 and in 2 more"
+        assert hints["saturation_indicator"] == f"left empty, the model takes saturationLimiar; read at {where}:124"
+        shown = [w.value for w in below(undeclared(LuccSaturationExecutor).widget) if isinstance(w, widgets.HTML)]
+        assert escape(hints["n_steps"]) in shown
+
+    def test_choices_and_two_defaults(self):
+        form = undeclared(Wild)
+        assert form.values == {}
+        assert entry(form, "deep").value == "left to the model"
+        entry(form, "deep").value = "false"
+        entry(form, "years").value = "7.0"
+        assert repr(form.values) == "{'years': 7.0, 'deep': False}"
+        entry(form, "years").value = "7"
+        assert repr(form.values) == "{'years': 7, 'deep': False}"
+        facts = {fact.name: fact for fact in describe(form.schema)}
+        assert re.sub(r":\d+", ":N", hint(facts["years"])) == (
+            "left empty, the model takes 20; elsewhere 30 at test_form.py:N; read at test_form.py:N, test_form.py:N"
+        )
+
+    def test_reset_goes_back_to_the_beginning(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        before = form.values
+        entry(form, "static-farm").value = "0"
+        click(form, "dl-remove-potential_data-0")
+        entry(form, "max_difference").value = "5"
+        click(form, "dl-reset")
+        assert form.values == before
+        assert status(form) == "All parameters are as they were.\nReady to run."
+
+    def test_saving_keeps_the_file_but_for_what_changed(self, tmp_path):
+        path = tmp_path / "lucc.toml"
+        path.write_text(LUCC)
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        form.save(path)
+        assert path.read_text() == LUCC
+        entry(form, "static-farm").value = "0"
+        entry(form, "potential_data-0-betas-dist_river").value = "3e-7"
+        entry(form, "n_steps").value = ""
+        click(form, "dl-remove-potential_data-2")
+        form.save(path)
+        wanted = LUCC
+        for old, new in (
+            ("farm   = -1", "farm   = 0"),
+            ("2.388e-7 ", "3e-07 "),
+            ("n_steps    = 7\n", ""),
+            ('[[model.potential_data]]\nlu    = "other"\nconst = 0\n\n', ""),
+        ):
+            assert wanted.count(old) == 1
+            wanted = wanted.replace(old, new)
+        assert path.read_text() == wanted
+        assert ModelSpec.from_path(path).parameters == form.values
+
+    def test_loading_a_toml_shows_its_tables(self, tmp_path):
+        (tmp_path / "lucc.toml").write_text(LUCC)
+        form = undeclared(LuccContinuousExecutor)
+        assert list(form.problems.values()) == ["a value is needed."] * 6
+        form.load(tmp_path / "lucc.toml")
+        assert form.values == ModelSpec.from_text(LUCC).parameters
+        assert entry(form, "potential_data-1-betas-roads").value == "-9.9e-7"
+        entry(form, "potential_data-1-betas-roads").value = "1"
+        click(form, "dl-reset")
+        assert form.values == ModelSpec.from_text(LUCC).parameters
+
+    def test_a_large_table_is_one_value(self):
+        rows = [{f"k{at}": float(at) for at in range(26)} for _ in range(10)]
+        form = ParameterForm("m", parameter_schema(object, {"rows": rows}), values={"rows": rows})
+        assert form.values == {"rows": rows}
+        entry(form, "rows").value = "[{a = 1}]"
+        assert form.values == {"rows": [{"a": 1}]}
+
+    def test_advice_does_not_stand_in_the_way(self):
+        form = undeclared(LuccContinuousExecutor, LUCC, advise=partial(unknown_parameters, LuccContinuousExecutor))
+        form.set_values({"max_diference": 5})
+        known = "Did you mean 'max_difference'? Known: "
+        assert status(form).startswith(f"max_diference: The model never reads it. {known}")
+        assert status(form).endswith("\nReady to run.")
+        assert form.problems == {}
+
+    def test_a_wrong_kind_of_value_is_kept_for_the_person(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        form.set_values({"static": 5, "potential_data": [1]})
+        assert form.values["static"] == 5
+        assert form.values["potential_data"] == [1]
+        assert form.problems == {
+            ("potential_data", 0): "a table is needed, got 1.",
+            ("static",): "a table is needed, got 5.",
+        }
+
+    def test_the_static_twin_tells_all(self):
+        form = undeclared(LuccContinuousExecutor, LUCC)
+        form.set_values({"extra <b>": 1})
+        table = html.unescape(re.sub(r"<[^>]+>", "|", form_table("m", form.schema, form.values)))
+        for text in ("potential_data.1.betas.dist_river||2.388e-7", "static.other||1", "extra <b>||1"):
+            assert text in table
+        assert "max_difference||left to the model: 1643||||||read at disslucc/executors/continuous.py:99" in table
+        assert "<b>|" not in form_table("m", form.schema, form.values)
+
+    def test_a_form_of_nothing(self):
+        form = ParameterForm("m", parameter_schema(object))
+        assert form.values == {}
+        assert form.problems == {}
+
+    def test_the_form_of_show_form(self, shell):
+        from dissmodel_lab.provenance import Caller
+        from dissmodel_lab.views.form_panel import show_form
+
+        Path("lucc.toml").write_text(LUCC)
+        form = show_form(
+            "disslucc.executors.continuous:LuccContinuousExecutor",
+            source="a.tif", output="", parameters={"n_step": 3}, toml="lucc.toml", namespace={}, caller=Caller(),
+        )  # fmt: skip
+        assert form.values == {**ModelSpec.from_text(LUCC).parameters, "n_step": 3}
+        assert status(form).startswith("n_step: The model never reads it. Did you mean 'n_steps'? Known: ")
+
+    def test_a_source_that_cannot_be_read_is_said(self, shell):
+        from dissmodel_lab.provenance import Caller
+        from dissmodel_lab.views.form_panel import show_form
+
+        names = {"__name__": "__main__"}
+        phases = "\n".join(f"    def {phase}(self, *a): pass" for phase in ("validate", "load", "run", "save"))
+        exec(f"class Hidden:\n{phases}", names)
+        form = show_form(
+            "Hidden", source="", output="", parameters={"years": 5}, toml=None,
+            namespace={"Hidden": names["Hidden"]}, caller=Caller(),
+        )  # fmt: skip
+        assert form.values == {"years": 5}
+        assert status(form) == (
+            "parameters: What Hidden.validate, Hidden.load, Hidden.run and Hidden.save read is not known: it was "
+            "made by exec(), or in an interpreter that keeps no source, or its .py file is missing.\nReady to run."
+        )
+
+    def test_what_was_emptied_is_not_brought_back_by_the_toml(self, shell):
+        from dissmodel_lab.executor import ModelExecutor
+        from dissmodel_lab.provenance import Caller
+        from dissmodel_lab.store import RunStore
+        from dissmodel_lab.views.form_panel import show_form
+
+        class Asking(ModelExecutor, register=False):
+            name = "asking"
+
+            def load(self, record):
+                return record.parameters.get("rate", 0.5)
+
+            def run(self, data, record):
+                record.metrics["answer"] = [
+                    data, int(record.parameters.get("years", 20)), record.resolved_spec["model"].get("rate", "own")
+                ]  # fmt: skip
+
+            def save(self, result, record):
+                record.status = "completed"
+                return record
+
+        Path("asking.toml").write_text('[model]\nclass = "Asking"\nrate = 0.1\n[model.parameters]\nyears = 3\n')
+        form = show_form(
+            "asking.toml", source="", output="", parameters={}, toml=None,
+            namespace={"Asking": Asking}, caller=Caller(),
+        )  # fmt: skip
+        answers = []
+        for change in ({}, {"years": 7}, {"rate": ""}):
+            for name, text in change.items():
+                entry(form, name).value = str(text)
+            form.run()
+            assert form.errors == []
+            latest = RunStore().read("last")
+            answers.append((latest.metrics["answer"], latest.parameter_origins))
+        assert answers == [
+            ([0.1, 3, 0.1], {"rate": "toml", "years": "toml"}),
+            ([0.1, 7, 0.1], {"rate": "toml", "years": "given"}),
+            ([0.5, 7, "own"], {"years": "given", "rate": "default taken"}),
+        ]
+
+
+class Wild:
+    name = "wild"
+
+    def validate(self, record):
+        record.parameters.get("years", 20)
+
+    def load(self, record):
+        pass
+
+    def run(self, data, record):
+        return record.parameters.get("deep", True), record.parameters.get("years", 30)
+
+    def save(self, result, record):
+        return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from dissmodel_lab import run
 from dissmodel_lab.errors import ParameterError
 from dissmodel_lab.executor import Parameters
 from dissmodel_lab.executor.testing import SteppingExecutor
+from dissmodel_lab.inference import unknown_parameters
 from dissmodel_lab.parameters import (
     METADATA_KEYS,
     ModelSpec,
@@ -26,12 +28,13 @@ from dissmodel_lab.parameters import (
     bounds,
     declared_parameters,
     default_values,
+    inferred_facts,
     parameter_problems,
+    parameter_schema,
     parse_assignment,
     parse_value,
     problem_text,
     resolve_parameters,
-    schema_of_values,
     shown,
     unit,
     write_spec,
@@ -461,11 +464,136 @@ def test_bounds_and_units():
     assert unit(Flood.model_fields["label"]) == ""
 
 
-def test_a_schema_of_values():
-    schema = schema_of_values({"years": 5, "json": "a", "model_x": 1.5, "nothing": None, "a b": [1]})
-    assert default_values(schema) == {"years": 5, "json": "a", "model_x": 1.5, "nothing": None, "a b": [1]}
-    assert parameter_problems(schema, {"years": 6, "nothing": 3, "new": 1}) == {}
-    assert parameter_problems(schema, {"years": "x"}) == {("years",): "a whole number is needed, got 'x'."}
+class Wild:
+    """An executor of someone else's: it declares nothing."""
+
+    name = "wild"
+    required_parameters = ("region",)
+
+    def validate(self, record):
+        record.parameters.get("years", 20)
+
+    def load(self, record):
+        return record.parameters["grid"]
+
+    def run(self, data, record):
+        p = record.parameters
+        steps = int(p.get("steps", 5))
+        p.get("rate", 0.5), p.get("deep", False), p.get("tail", len(data)), p.get("years", 30), p.get("table", {})
+        if "cap" in p:
+            steps += p["cap"]
+        return steps
+
+    def save(self, result, record):
+        return record
+
+
+class TestInferred:
+    def test_a_declaration_comes_first(self):
+        assert parameter_schema(Model, {"x": 1}) is Flood
+
+    def test_what_the_source_tells(self):
+        schema = parameter_schema(Wild)
+        assert list(schema.model_fields) == [
+            "grid", "region", "years", "steps", "rate", "deep", "tail", "table", "cap",
+        ]  # fmt: skip
+        assert default_values(schema) == {"years": 20, "steps": 5, "rate": 0.5, "deep": False, "table": {}}
+        facts = inferred_facts(schema.model_fields["years"])
+        assert re.sub(r":\d+", ":N", repr(facts)) == (
+            "{'found': 'test_parameters.py:N, test_parameters.py:N', 'expression': '', "
+            "'conflicts': ['30 at test_parameters.py:N']}"
+        )
+        assert inferred_facts(schema.model_fields["tail"])["expression"] == "len(data)"
+        assert [name for name, info in schema.model_fields.items() if info.is_required()] == ["grid", "region"]
+
+    @pytest.mark.parametrize(
+        ("given", "problems"),
+        [
+            ({}, {}),
+            ({"new": 1, "cap": "any"}, {}),
+            ({"years": 2.5, "rate": 1}, {}),
+            ({"years": "x"}, {("years",): "a number is needed, got 'x'."}),
+            ({"years": True}, {("years",): "a number is needed, got true."}),
+            ({"steps": 2.5}, {("steps",): "a whole number is needed, got 2.5."}),
+            ({"deep": "maybe"}, {("deep",): "true or false is needed, got 'maybe'."}),
+            ({"table": 5}, {("table",): "a table is needed, got 5."}),
+            ({"region": None}, {}),
+        ],
+    )
+    def test_problems(self, given, problems):
+        schema = parameter_schema(Wild)
+        assert parameter_problems(schema, {"grid": "a.tif", "region": "north", **given}) == problems
+
+    def test_what_must_be_given(self):
+        assert parameter_problems(parameter_schema(Wild), {}) == {
+            ("grid",): "a value is needed.",
+            ("region",): "a value is needed.",
+        }
+
+    def test_the_shapes_of_given_tables(self):
+        given = {
+            "rows": [{"lu": "f", "const": 1, "betas": {"dist": 2.388e-7}}, {"lu": "d", "betas": {"road": 1.0}}],
+            "static": {"f": -1},
+            "matrix": [[1, 0], [0, 1]],
+            "mixed": [{"a": 1}, {"a": "x", "inner": [{"b": True}]}],
+            "years": "many",
+        }
+        schema = parameter_schema(type("Open", (Wild,), {"required_parameters": ()}), {"grid": 1, **given})
+        assert parameter_problems(schema, {"grid": 1, **given}) == {}
+        wrong = {
+            "grid": 1,
+            "rows": [{"const": "x", "new": 5}, {"lu": 5, "betas": {"road": "far", "other": 1}}],
+            "static": {"f": True},
+            "mixed": [{"a": []}, {"inner": [{"b": "perhaps"}]}],
+            "matrix": 5,
+        }
+        assert parameter_problems(schema, wrong) == {
+            ("rows", 0, "const"): "a number is needed, got 'x'.",
+            ("rows", 1, "lu"): "a text is needed, got 5.",
+            ("rows", 1, "betas", "road"): "a number is needed, got 'far'.",
+            ("static", "f"): "a number is needed, got true.",
+            ("mixed", 1, "inner", 0, "b"): "true or false is needed, got 'perhaps'.",
+            ("matrix",): "a list is needed, got 5.",
+        }
+
+    def test_names_that_pydantic_keeps_for_itself(self):
+        given = {"json": "a", "model_fields": 1.5, "_hidden": 2, "a b": [1], "": 3, "__base__": 4, "nothing": None}
+        schema = parameter_schema(object, given)
+        assert parameter_problems(schema, given) == {}
+        assert parameter_problems(schema, {**given, "model_fields": "x", "_hidden": "y"}) == {
+            ("model_fields",): "a number is needed, got 'x'.",
+            ("_hidden",): "a number is needed, got 'y'.",
+        }
+
+    def test_the_executor_takes_its_own_defaults(self):
+        given = {"grid": "a.tif", "region": "north", "anything": [1]}
+        assert resolve_parameters(Wild, given) == given
+
+    def test_what_it_cannot_run_without(self):
+        with pytest.raises(ParameterError) as raised:
+            resolve_parameters(Wild, {"anything": 1})
+        assert str(raised.value) == (
+            "wild cannot run with these parameters. grid: a value is needed. region: a value is needed."
+        )
+
+    def test_what_only_load_needs_is_not_needed_in_memory(self):
+        assert resolve_parameters(Wild, {"region": "north"}, is_in_memory=True) == {"region": "north"}
+        with pytest.raises(ParameterError, match=r"region: a value is needed\.$"):
+            resolve_parameters(Wild, {}, is_in_memory=True)
+
+    def test_unknown_names(self):
+        assert unknown_parameters(Wild, {"year": 1, "grid": 2, "zzz": 3}) == {
+            "year": "The model never reads it. Did you mean 'years'? "
+            "Known: years, grid, steps, rate, deep, tail, table, cap, region.",
+            "zzz": "The model never reads it. Known: years, grid, steps, rate, deep, tail, table, cap, region.",
+        }
+        assert unknown_parameters(Model, {"yeers": 1}) == {}  # declared: parameter_problems() says it
+
+        class Dynamic(Wild):
+            def save(self, result, record):
+                return record.parameters[result]
+
+        assert unknown_parameters(Dynamic, {"year": 1}) == {}
 
 
 VALUES = [

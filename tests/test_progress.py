@@ -6,10 +6,13 @@ import time
 
 import pytest
 
+from dissmodel_lab import run
 from dissmodel_lab.executor import ExperimentRecord, Phase, execute_lifecycle
+from dissmodel_lab.executor.events import PhaseStarted, StepFinished
 from dissmodel_lab.executor.schemas import PhaseUsage, utc_now
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
+from dissmodel_lab.store import RunStore
 
 
 def states(progress):
@@ -141,3 +144,60 @@ def test_duration_text(seconds, text):
 )  # fmt: skip
 def test_bytes_text(size, text):
     assert bytes_text(size) == text
+
+
+def running(phase, **changes):
+    progress = Progress(**changes)
+    progress(PhaseStarted(phase, utc_now()))
+    return progress
+
+
+def test_time_left_comes_from_the_pace_of_the_latest_steps(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    progress = running(Phase.RUN)
+    assert progress.left_text() == "time left unknown"
+    progress(StepFinished(1, 11))
+    assert progress.seconds_left() is None  # one step tells no pace
+    clock[0] += 10
+    progress(StepFinished(3, 11))  # 5 s a step
+    assert progress.seconds_left() == pytest.approx(40)
+    assert progress.left_text() == "about 40.0 s left"
+    clock[0] += 30
+    assert progress.seconds_left() == pytest.approx(10)
+    progress(StepFinished(1, 4, part=2))  # another simulation begins: its pace is not known
+    assert progress.seconds_left() is None
+    progress(StepFinished(2, None, part=2))
+    clock[0] += 1
+    progress(StepFinished(3, None, part=2))
+    assert progress.left_text() == "time left unknown"
+
+
+def test_time_left_comes_from_earlier_runs_that_did_the_same(workspace, monkeypatch):
+    class Sleepy(SteppingExecutor, register=False):
+        name = "sleepy"
+
+    record = run(Sleepy, parameters={"n_steps": 2})
+    record.phases["load"].seconds, record.phases["run"].seconds = 50.0, 200.0
+    record.record_path.write_text(record.model_dump_json())
+    RunStore().entries()
+    again = run(Sleepy, parameters={"n_steps": 2})
+    for parameters, phase, expected in (
+        ({"n_steps": 2}, Phase.RUN, 100),
+        ({"n_steps": 3}, Phase.RUN, None),
+        ({"n_steps": 3}, Phase.LOAD, 25),
+    ):
+        again.parameters = parameters
+        progress = running(phase, record=again)
+        left = progress.seconds_left()
+        assert left is None if expected is None else left == pytest.approx(expected, abs=2)
+    progress = running(Phase.RUN, record=again)
+    again.parameters = {"n_steps": 2}
+    progress.phases[Phase.RUN].began -= 1000  # it takes longer than it ever did
+    assert progress.left_text() == "time left unknown"
+
+
+def test_nothing_is_left_of_a_run_that_is_over():
+    progress = Progress()
+    execute_lifecycle(SteppingExecutor(), ExperimentRecord(), observers=[progress])
+    assert (progress.left_text(), progress.seconds_left()) == ("", None)

@@ -17,7 +17,9 @@ from dissmodel_lab.executor import DataSource, ExperimentRecord
 from dissmodel_lab.executor.events import Phase, StepFinished
 from dissmodel_lab.executor.schemas import Provenance
 from dissmodel_lab.executor.testing import SteppingExecutor
+from dissmodel_lab.frames import Backdrop, Moment, RawFrame, Series, Shown
 from dissmodel_lab.maps import preview
+from dissmodel_lab.maps.frames import compose
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.rasters import Raster, write_raster
 from dissmodel_lab.store import RunStore
@@ -154,6 +156,23 @@ def test_whatever_a_record_holds_its_page_is_short(facts):
     bundle = record_bundle(ExperimentRecord(**facts), RunMaps(NOISE, NOISE))
     assert len(bundle["text/html"].encode()) <= LIMIT
     assert len(bundle["text/plain"].encode()) <= 20_000
+
+
+def noisy_frames():
+    random = np.random.default_rng(3)
+    taken = [
+        RawFrame(Moment(at, label="&" * 200, count=at), Shown("", "&" * 200), random.random((256, 256)), Backdrop())
+        for at in range(40)
+    ]
+    values = {f"{at}&" * 60: random.random(200).tolist() for at in range(30)}
+    return compose(taken, Series(list(range(200)), [float(at) for at in range(200)], values), [])
+
+
+@pytest.mark.parametrize("facts", [{}, *BIG.values()], ids=["nothing", *BIG])
+def test_with_steps_the_page_is_short_too(facts):
+    shown = record_html(ExperimentRecord(**facts), RunMaps(NOISE, NOISE, noisy_frames()))
+    assert len(shown.encode()) <= LIMIT
+    assert "Animation of" in shown
 
 
 def test_everything_big_at_once_is_short_and_says_what_is_left_out():

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from dissmodel.executor import ModelExecutor as TheirExecutor
 from dissmodel.executor.registry import ExecutorRegistry as TheirRegistry
 
 from dissmodel_lab.errors import ExecutorError, ExecutorNotFoundError, ParameterError
-from dissmodel_lab.executor import ExperimentRecord, ModelExecutor, execute_lifecycle
+from dissmodel_lab.executor import ExecutorNameWarning, ExperimentRecord, ModelExecutor, execute_lifecycle
 from dissmodel_lab.executor.testing import SteppingExecutor
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.resolve import import_path, known_models, resolve_class, resolve_model
@@ -31,7 +32,6 @@ PHASES = """
 def module(tmp_path, monkeypatch):
     """Write a module; return its name. It is forgotten after the test."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
 
     def write(name, text):
         path = tmp_path.joinpath(*name.split(".")).with_suffix(".py")
@@ -40,9 +40,9 @@ def module(tmp_path, monkeypatch):
         return name
 
     yield write
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    tops = {path.stem for path in tmp_path.iterdir()}
+    for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +76,9 @@ def test_a_class_and_an_instance():
 
 
 def test_an_unknown_name_suggests_the_nearest_and_tells_the_other_ways():
+    message = refusal("game_of_live")
     known = ", ".join(known_models())
-    assert refusal("game_of_live") == (
+    assert message == (
         f"No model is called 'game_of_live'. Did you mean 'game_of_life'? Known: {known}. "
         "A model outside this list is named by its import path, package.module:Class, or by a .toml file."
     )
@@ -90,15 +91,20 @@ def test_a_name_of_the_notebook():
     class Nameless(SteppingExecutor, register=False):
         name = property(lambda self: "x")
 
+    class Double(Mine, register=False):
+        """It has no name but its parent's."""
+
     namespace = {"Mine": Mine, "Nameless": Nameless, "_Hidden": SteppingExecutor, "years": 5, "Other": dict}
+    namespace |= {"Double": Double, "__name__": __name__}
     assert resolve_model("Mine", namespace=namespace).executor_class is Mine
     assert resolve_model("mine", namespace=namespace).executor_class is Mine
     assert resolve_model("Nameless", namespace=namespace).name == "Nameless"
     models = known_models(namespace)
     assert list(models) == sorted(models)
-    assert (models["mine"], models["Nameless"]) == (Mine, Nameless)
+    assert (models["mine"], models["Nameless"], models["Double"]) == (Mine, Nameless, Double)
     assert "testing_stepping" not in models
     assert "Other" not in models
+    assert not {"Nameless", "Double"} & set(known_models({**namespace, "__name__": "elsewhere"}))
 
 
 def test_a_variable_that_is_no_class_does_not_hide_a_model():
@@ -231,12 +237,59 @@ def test_a_class_is_found_without_making_an_instance(workspace):
         assert resolve_class(model, namespace={"Unmakeable": Unmakeable}) is Unmakeable
 
 
-def test_a_class_of_the_notebook_goes_before_a_built_in_model_of_its_name():
+def test_a_class_of_the_notebook_with_the_name_of_a_built_in_model_is_told_apart():
     class Life(SteppingExecutor, register=False):
         name = "game_of_life"
 
-    assert resolve_class("game_of_life", namespace={"Life": Life}) is Life
-    assert known_models({"Life": Life})["game_of_life"] is Life  # as the list of models says
+    notebook = {"Life": Life}
+    assert "game_of_life" not in known_models(notebook)
+    assert refusal("game_of_life", namespace=notebook) == (
+        "2 models are called 'game_of_life'. Write which one is meant: "
+        "dissmodel_lab.models.game_of_life:GameOfLife (dissmodel_lab 0.1.0) or Life (test_resolve)."
+    )
+    assert resolve_class("Life", namespace=notebook) is Life
+    assert resolve_class("dissmodel_lab.models.game_of_life:GameOfLife", namespace=notebook) is not Life
+    assert resolve_class("game_of_life") is not Life
+
+
+def test_a_cell_that_is_run_again_replaces_its_class(shell):
+    cell = """
+from dissmodel_lab.executor.testing import SteppingExecutor
+class Mine(SteppingExecutor):
+    name = "{name}"
+"""
+    for name in ("of_a_cell", "of_a_cell", "renamed_in_its_cell"):
+        assert shell.run_cell(cell.format(name=name)).success
+    namespace = shell.user_ns
+    assert known_models(namespace)["renamed_in_its_cell"] is namespace["Mine"]
+    assert "of_a_cell" not in known_models(namespace)
+    assert shell.run_cell(cell.format(name="of_a_cell")).success
+    assert resolve_class("of_a_cell", namespace=namespace) is namespace["Mine"]
+    assert resolve_class("__main__:Mine", namespace=namespace) is namespace["Mine"]
+
+
+def test_a_cell_of_pypi_dissmodel_that_is_run_again_replaces_its_class(shell):
+    cell = """
+from dissmodel.executor import ModelExecutor
+class Theirs(ModelExecutor):
+    name = "theirs_of_a_cell"
+    def load(self, record): ...
+    def run(self, data, record): ...
+    def save(self, result, record): ...
+class Double(Theirs):
+    "It takes its parent's place in dissmodel's registry."
+"""
+    assert shell.run_cell(cell).success
+    old = shell.user_ns["Theirs"]
+    assert shell.run_cell(cell).success
+    assert registered_executors()["theirs_of_a_cell"] is shell.user_ns["Double"]
+    assert resolve_class("theirs_of_a_cell", namespace=shell.user_ns) is shell.user_ns["Theirs"] is not old
+    assert resolve_class("theirs_of_a_cell") is shell.user_ns["Theirs"]
+    assert resolve_class("Double", namespace=shell.user_ns) is shell.user_ns["Double"]
+
+
+def test_an_empty_name_is_no_model():
+    assert refusal("").startswith("No model is called ''. Known: ")
 
 
 def test_a_toml_with_a_class(workspace):
@@ -290,6 +343,92 @@ def test_a_toml_with_a_lazy_executor_module(module):
     assert resolve_model(spec).name == "lucc_by_toml"
 
 
+def toml(**keys):
+    return ModelSpec.from_text("[model]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items()))
+
+
+TWO = f"""
+class First:
+    name = "shared_by_two"
+{PHASES}
+class Second:
+    name = "shared_by_two"
+{PHASES}
+"""
+
+
+def test_an_executor_module_says_which_of_two(module):
+    module("one_mod", REGISTERING.replace("lucc_by_toml", "in_two_modules"))
+    module("other_mod", REGISTERING.replace("lucc_by_toml", "in_two_modules"))
+    for name in ("one_mod", "other_mod"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExecutorNameWarning)
+            found = resolve_model(toml(**{"class": "in_two_modules", "executor_module": name}))
+        assert import_path(found.executor_class) == f"{name}:Lucc"
+    assert refusal("in_two_modules") == (
+        "2 models are called 'in_two_modules'. Write which one is meant: one_mod:Lucc (one_mod) "
+        "or other_mod:Lucc (other_mod)."
+    )
+    assert import_path(resolve_model("one_mod:Lucc").executor_class) == "one_mod:Lucc"
+    assert "in_two_modules" not in known_models()
+
+
+def test_a_toml_may_name_the_class_or_only_its_module(module):
+    module("lonely_mod", REGISTERING)
+    for keys in ({"class": "Lucc"}, {}):
+        assert resolve_model(toml(**keys, executor_module="lonely_mod")).name == "lucc_by_toml"
+
+
+def test_a_module_with_two_executors_needs_a_class(module):
+    module("two_mod", TWO)
+    paths = "two_mod:First, two_mod:Second"
+    write = 'Write in the TOML which one is meant, for example [model] class = "two_mod:First".'
+    assert refusal(toml(executor_module="two_mod")) == (
+        f"The module 'two_mod' has 2 executors with a name: {paths}. {write}"
+    )
+    assert refusal(toml(**{"class": "shared_by_two", "executor_module": "two_mod"})) == (
+        f"The module 'two_mod' has 2 executors called 'shared_by_two': {paths}. {write}"
+    )
+    assert resolve_model(toml(**{"class": "two_mod:Second", "executor_module": "two_mod"})).name == "shared_by_two"
+
+
+def test_a_module_without_an_executor_needs_a_class(module):
+    module("empty_mod", "")
+    assert refusal(toml(executor_module="empty_mod")) == (
+        "The module 'empty_mod' has 0 executors with a name: none. "
+        'Write in the TOML which one is meant, for example [model] class = "package.module:Class".'
+    )
+    assert resolve_model(toml(**{"class": "game_of_life", "executor_module": "empty_mod"})).name == "game_of_life"
+
+
+LAZY = """
+__all__ = ["Lucc", "Needy"]
+def __getattr__(name):
+    if name == "Needy":
+        import not_installed_anywhere
+    if name == "Lucc":
+        from {package}.continuous import Lucc
+        return Lucc
+    raise AttributeError(name)
+"""
+
+
+def test_what_a_lazy_module_cannot_hand_out_is_told_when_it_is_wanted(module):
+    module("half_pkg.continuous", REGISTERING)
+    module("half_pkg.__init__", LAZY.format(package="half_pkg"))
+    assert resolve_model(toml(**{"class": "lucc_by_toml", "executor_module": "half_pkg"})).name == "lucc_by_toml"
+    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+        resolve_model(toml(**{"class": "needy", "executor_module": "half_pkg"}))
+
+
+def test_a_lazy_name_is_imported_without_a_trace(module, workspace, capsys):
+    module("roaming_pkg.continuous", f"import os, sys\nos.chdir('/')\nprint('hello')\nclass Lucc:\n{PHASES}")
+    module("roaming_pkg.__init__", LAZY.format(package="roaming_pkg"))
+    assert resolve_model("roaming_pkg:Lucc").name == "Lucc"
+    assert Path.cwd() == workspace
+    assert capsys.readouterr() == ("", "hello\n")
+
+
 def test_a_toml_with_an_executor_module_that_is_not_there():
     spec = ModelSpec.from_text('[model]\nclass = "x"\nexecutor_module = "no_such_pkg.mod"\n')
     assert refusal(spec).startswith("'no_such_pkg.mod' names a module that is not installed: 'no_such_pkg'.")
@@ -326,7 +465,7 @@ def test_an_executor_written_for_dissmodel_runs():
     assert theirs.output_sha256 == "cd"
 
 
-def test_an_own_model_goes_before_one_of_dissmodel():
+def test_a_name_that_an_own_model_shares_with_one_of_dissmodel():
     class Theirs(TheirExecutor):
         name = "shared_model"
 
@@ -337,7 +476,13 @@ def test_an_own_model_goes_before_one_of_dissmodel():
     class Ours(SteppingExecutor):
         name = "shared_model"
 
-    assert known_models()["shared_model"] is Ours
+    assert "shared_model" not in known_models()
+    assert refusal("shared_model").startswith("2 models are called 'shared_model'. Write which one is meant: ")
+    notebook = {"Theirs": Theirs, "Ours": Ours}
+    assert refusal("shared_model", namespace=notebook) == (
+        "2 models are called 'shared_model'. Write which one is meant: Ours (test_resolve) or Theirs (test_resolve)."
+    )
+    assert resolve_class("Theirs", namespace=notebook) is Theirs
 
 
 def test_a_raster_of_dissmodel_is_known():

@@ -9,15 +9,17 @@ import types
 import numpy as np
 import pytest
 
-from dissmodel_lab import run
+from dissmodel_lab import run, steps
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
 from dissmodel_lab.magics import caller_of
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.rasters import Raster
+from dissmodel_lab.store import RunStore
 from dissmodel_lab.views import run_panel
 from dissmodel_lab.views.outputs import CellOutput, WidgetOutput, new_output
 from dissmodel_lab.views.phases import INTERVAL, PhasePanel, phases_html
-from dissmodel_lab.views.run_panel import run_in_cell
+from dissmodel_lab.views.player import StepPlayer
+from dissmodel_lab.views.run_panel import run_in_cell, show_record
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -35,6 +37,23 @@ class Slow(SteppingExecutor, register=False):
         record.add_log("half way")
         time.sleep(0.35)
         return super().run(data, record)
+
+
+class Spreading(SteppingExecutor, register=False):
+    """Tells its map and a value, 20 ms a step."""
+
+    name = "spreading"
+
+    def run(self, data, record):
+        grid = np.zeros((8, 8), "uint8")
+        for step in steps(range(1, 61), layers=lambda: {"city": grid}, values=lambda: {"built": int(grid.sum())}):
+            time.sleep(0.02)
+            grid.flat[step] = 1
+        return "spread"
+
+
+def in_cell(model):
+    return run_in_cell(lambda listeners: run(model, observers=listeners, watchers=listeners.watchers))
 
 
 def watched(monkeypatch):
@@ -150,3 +169,68 @@ def test_notebook_path_by_front_end(monkeypatch, shell, workspace):
     assert caller_of(shell).notebook_path == str(workspace / "a.ipynb")
     shell.user_ns["__vsc_ipynb_file__"] = str(workspace / "b.ipynb")
     assert caller_of(shell).notebook_path == str(workspace / "b.ipynb")
+
+
+def test_picture_and_charts_follow_while_the_phase_is_run(shell, monkeypatch):
+    seen = watched(monkeypatch)
+    pictures = []
+
+    class Followed(run_panel.LiveMap):
+        def __init__(self, keeper):
+            super().__init__(keeper)
+            self.image.observe(lambda change: pictures.append((phase(), change["new"])), "value")
+
+    def phase():
+        return watched.panel._progress.phases["run"].state
+
+    monkeypatch.setattr(run_panel, "LiveMap", Followed)
+    began = time.monotonic()
+    in_cell(Spreading)
+    lasted = time.monotonic() - began
+    running = {picture for state, picture in pictures if state == "running"}
+    assert len(running) >= 2
+    assert any("built <b>" in html and "<svg" in html for html in seen)
+    assert watched.panel.pictures == len(pictures) <= lasted / INTERVAL / 2 + 1
+    assert watched.panel.updates <= lasted / INTERVAL + 2
+    assert 0 < watched.panel.busy <= 1.1 * watched.panel.seconds
+
+
+def test_a_run_with_steps_ends_as_strip_charts_and_player(shell, monkeypatch):
+    made = []
+    monkeypatch.setattr(run_panel, "StepPlayer", lambda frames: made.append(frames) or StepPlayer(frames))
+    record = in_cell(Spreading)
+    page = next(bundle["text/html"] for bundle in shell.bundles if "Step by step: band_1" in bundle["text/html"])
+    assert "Animation of " in page
+    assert "Line charts by time: built ends at 60." in page
+    assert len(made) == 1
+    assert WIDGET_VIEW in shell.bundles[-1]
+    shell.bundles.clear()
+    show_record(RunStore().read(record.experiment_id))
+    assert "Step by step: band_1" in shell.bundles[0]["text/html"]
+    assert len(made) == 2
+    assert (made[0].pixels == made[1].pixels).all()
+
+
+def test_a_run_that_failed_has_a_player_too(shell, monkeypatch):
+    made = []
+    monkeypatch.setattr(run_panel, "StepPlayer", lambda frames: made.append(frames) or StepPlayer(frames))
+
+    class Breaking(Spreading, register=False):
+        def run(self, data, record):
+            super().run(data, record)
+            raise RuntimeError("at last")
+
+    with pytest.raises(RuntimeError, match="at last"):
+        in_cell(Breaking)
+    assert "Step by step: band_1" in shell.bundles[-1]["text/html"]
+    assert made == []  # the cell ends with the error; what it showed last has the strip
+    show_record(RunStore().read("last"))
+    assert made[0].moments[-1].label.endswith("(stopped after it)")
+
+
+def test_all_widgets_of_the_panel_are_closed(shell, monkeypatch):
+    watched(monkeypatch)
+    in_cell(Spreading)
+    panel = watched.panel
+    inner = [panel.widget, panel._table, panel.below, panel._maps, panel._follower.widget, panel._follower.image]
+    assert [widget.comm for widget in inner] == [None] * 6

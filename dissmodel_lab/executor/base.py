@@ -78,6 +78,8 @@ class ModelExecutor(ABC):
     """The registry key; a plain string."""
     Parameters: ClassVar[type[BaseModel] | None] = None
     """The declared parameters; None when the executor reads ``record.parameters`` without declaring them."""
+    needs_crs: ClassVar[bool] = True
+    """False for a model on a plane, whose input needs no place on Earth: then its absence is no warning."""
 
     def __init_subclass__(cls, *, register: bool = True, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

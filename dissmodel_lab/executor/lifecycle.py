@@ -337,7 +337,7 @@ class _Runner:
             record.unread_parameters = reads.unread(dict.fromkeys(given))
         for name in record.unread_parameters:
             advice = did_you_mean(name, sorted(reads.names - no_parameters))
-            record.add_log(f"The parameter {name!r} was given, but the model never read it. {advice}")
+            record.add_warning(f"The parameter {name!r} was given, but the model never read it. {advice}")
 
     def close(self, status: RunStatus, error: BaseException | None) -> None:
         record = self._record

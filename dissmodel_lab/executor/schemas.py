@@ -41,6 +41,8 @@ from dissmodel_lab.redaction import HIDDEN, is_secret_key, redact_text, redact_u
 #: Keys of a TOML's ``[model]`` that describe the model and are no parameters of it.
 METADATA_KEYS = frozenset({"class", "name", "description", "package", "executor_module", "dissmodel"})
 
+_WARNING = "Warning: "
+
 
 class RunStatus(StrEnum):
     """What became of a run. ``lost`` is never written: it is what a listing says of a dead ``running``."""
@@ -284,7 +286,7 @@ class ExperimentRecord(_OpenSchema):
     unread_parameters: list[Text] = []
     """Names that were given, but that the executor never asked for."""
     parameter_files: Texts = {}
-    """SHA-256 of each file that a parameter names, by the parameter's place (``demand_csv``, ``maps.0.path``)."""
+    """SHA-256 of each file that a parameter names, by the parameter's place (``demand_csv``, ``maps[0].path``)."""
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
 
@@ -295,6 +297,9 @@ class ExperimentRecord(_OpenSchema):
     """Path of each artifact, relative to the record's folder where it lies in it."""
     content_sha256: dict[str, str] = {}
     """SHA-256 of each artifact's content, independent of file container and compression."""
+
+    output_georeference: Values = {}
+    """``crs``, ``transform`` (six numbers a to f) and ``shape`` of the output, where its file has lost them."""
 
     metrics: Values = {}
     steps: int | None = None
@@ -376,6 +381,24 @@ class ExperimentRecord(_OpenSchema):
         ['12 cells flooded']
         """
         self.logs.append(str(msg))
+
+    def add_warning(self, msg: str) -> None:
+        """
+        Append a line to the log that people should not miss: views show it first.
+
+        Examples
+        --------
+        >>> record = ExperimentRecord()
+        >>> record.add_warning("grid.tif has no CRS.")
+        >>> record.logs, record.warnings
+        (['Warning: grid.tif has no CRS.'], ['grid.tif has no CRS.'])
+        """
+        self.logs.append(f"{_WARNING}{msg}")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What :meth:`add_warning` put into the log. Not part of the JSON."""
+        return [line.removeprefix(_WARNING) for line in self.logs if line.startswith(_WARNING)]
 
     def add_artifact(self, name: str, checksum: str) -> None:
         """

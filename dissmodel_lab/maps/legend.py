@@ -1,13 +1,16 @@
 """Values -> colours, and the legend that says what each colour means.
 
 A band is a band of classes when it carries a legend or colour table, or holds whole numbers, truth values
-or texts with few distinct values; otherwise it is continuous and drawn on a colour scale. A class keeps
+or texts with few distinct values; otherwise it is continuous and drawn on a colour scale. The legend is the
+data's own, else the one in its executor's constants (:mod:`.classes`), else colours for every kind of colour
+vision. A class keeps
 its colour from one map to the next, because the colour follows from its code.
 """
 
 from __future__ import annotations
 
 import colorsys
+import functools
 import math
 from dataclasses import dataclass, field
 from itertools import chain
@@ -215,7 +218,7 @@ def _classes_legend(grid: Grid, codes: NDArray[Any], like: Legend | None) -> tup
     notes: tuple[str, ...] = ()
     if strangers:
         notes += (f"Not in the legend of the data: {', '.join(map(str, strangers[:8]))}.",)
-    if len(entries) > len(PALETTE) and not declared:
+    if sum(not declared.get(value, ("", ""))[1] for value in values) > len(PALETTE):
         notes += (f"{len(entries)} classes: more than colours that can be told apart; click to be sure.",)
     return Legend(title=grid.band, kind="classes", unit=grid.unit, entries=entries), notes
 
@@ -290,7 +293,13 @@ def _scale_legend(grid: Grid, values: NDArray[Any], like: Legend | None) -> tupl
     ), notes  # fmt: skip
 
 
+@functools.cache
 def _scale_colours() -> tuple[str, ...]:
+    """
+    Return viridis, even in steps of lightness and readable with every kind of colour vision.
+
+    Smith and van der Walt (2015), "A Better Default Colormap for Matplotlib", SciPy 2015.
+    """
     from matplotlib import colormaps  # noqa: PLC0415 -- 0.2 s, only for continuous bands
     from matplotlib.colors import to_hex  # noqa: PLC0415
 

@@ -14,11 +14,14 @@ import numpy as np
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps import png
+from dissmodel_lab.maps.classes import with_classes
 from dissmodel_lab.maps.grid import centres, check_band
 from dissmodel_lab.maps.legend import Legend, paint
 from dissmodel_lab.maps.sources import open_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from dissmodel_lab.maps.grid import Grid
@@ -157,7 +160,15 @@ class Preview:
         return png.encode(self.pixels[np.ix_(rows, columns)], self.legend.colours, level=6)
 
 
-def preview(source: Any, band: str | None = None, *, max_pixels: int = 1024, like: Preview | None = None) -> Preview:
+def preview(
+    source: Any,
+    band: str | None = None,
+    *,
+    max_pixels: int = 1024,
+    like: Preview | None = None,
+    classes: type[Any] | Mapping[Any, Any] | None = None,
+    georeference: tuple[Any, Any] | None = None,
+) -> Preview:
     """
     Draw one band of a source.
 
@@ -174,6 +185,12 @@ def preview(source: Any, band: str | None = None, *, max_pixels: int = 1024, lik
         The longest side of the picture [pixels], 1 to 4096.
     like : Preview, optional
         Another map of the same band: its colours and its scale are kept, so that the two can be compared.
+    classes : type or mapping, optional
+        Where the legend comes from when the data carry none: the executor's class, whose module constants are
+        used when they know all values (see :func:`~dissmodel_lab.maps.classes.class_legend_of`), or a mapping
+        value -> label, colour or (label, colour).
+    georeference : (crs, transform), optional
+        Where the data lie when they don't say it themselves; the map then says whose georeference it is.
 
     Returns
     -------
@@ -197,12 +214,36 @@ def preview(source: Any, band: str | None = None, *, max_pixels: int = 1024, lik
         raise SourceError(f"max_pixels is {max_pixels}; it must be 1 to {MAX_SIDE}.")
     layer = open_layer(source)
     chosen = layer.default_band if band is None else check_band(band, layer.bands)
-    return draw(layer.grid(chosen, max_pixels), max_pixels, like=like.legend if like else None)
+    return draw(
+        layer.grid(chosen, max_pixels),
+        max_pixels,
+        like=like.legend if like else None,
+        classes=classes,
+        georeference=georeference,
+    )
 
 
-def draw(grid: Grid, max_pixels: int, *, like: Legend | None = None) -> Preview:
+def draw(
+    grid: Grid,
+    max_pixels: int,
+    *,
+    like: Legend | None = None,
+    classes: type[Any] | Mapping[Any, Any] | None = None,
+    georeference: tuple[Any, Any] | None = None,
+) -> Preview:
     """
     Draw a grid: give it colours and a place.
+
+    Parameters
+    ----------
+    grid : Grid
+        One band.
+    max_pixels : int
+        The longest side of the picture [pixels].
+    like : Legend, optional
+        Of another map of the same band.
+    classes, georeference : optional
+        As :func:`preview` takes them.
 
     Examples
     --------
@@ -210,8 +251,9 @@ def draw(grid: Grid, max_pixels: int, *, like: Legend | None = None) -> Preview:
     >>> draw(from_array(np.eye(2)).grid("band_1", 8), 8).size
     (2, 2)
     """
-    from dissmodel_lab.maps.place import place  # noqa: PLC0415 -- brings rasterio and pyproj, 0.3 s
+    from dissmodel_lab.maps.place import place, with_georeference  # noqa: PLC0415 -- brings rasterio and pyproj, 0.3 s
 
+    grid = with_georeference(with_classes(grid, classes), georeference)
     legend, index, notes = paint(grid, like)
     placement = place(grid, max_pixels)
     pixels = np.append(index.ravel(), np.uint8(0))[placement.cells]  # -1 takes the appended 0

@@ -10,8 +10,8 @@ Imported lazily: rasterio takes 0.2 s.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from affine import Affine
@@ -21,6 +21,8 @@ from rasterio.errors import RasterioError
 from rasterio.warp import Resampling, reproject
 
 from dissmodel_lab.errors import LabError
+from dissmodel_lab.maps.arrays import scaled
+from dissmodel_lab.maps.grid import to_crs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,6 +95,46 @@ def place(grid: Grid, max_pixels: int) -> Placement:
             is_georeferenced=False,
             notes=(str(reason),),
         )
+
+
+def with_georeference(grid: Grid, georeference: tuple[Any, Any] | None) -> Grid:
+    """
+    Lay a grid that has lost its place where the model's memory had it, and say so.
+
+    Parameters
+    ----------
+    grid : Grid
+        One band; a grid that has a place keeps it.
+    georeference : (crs, transform) or None
+        CRS of any make, and the transform of the source's cells, not of the decimated grid.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.maps.arrays import from_array
+    >>> grid = from_array(np.zeros((2, 3))).grid("band_1", 1024)
+    >>> with_georeference(grid, ("EPSG:31983", Affine(30, 0, 300_000, 0, -30, 7_400_000))).notes
+    ("Georeference taken from the model's memory: the file has none.",)
+    """
+    if georeference is None:
+        return grid
+    crs, notes = to_crs(georeference[0])
+    transform = georeference[1]
+    if crs is None or transform is None:
+        return replace(grid, notes=(*grid.notes, *notes))
+    height, width = grid.values.shape
+    full = scaled(Affine(*transform[:6]), grid.source_size[0] / width, grid.source_size[1] / height)
+    has_place = grid.transform is not None and not _is_pixels(grid.transform, grid)
+    if has_place and (grid.crs is not None or not _is_same(cast("Affine", grid.transform), cast("Affine", full))):
+        return grid
+    said = "Georeference taken from the model's memory: the file has none."
+    if has_place:
+        said = "CRS taken from the model's memory: the file has none."
+    return replace(grid, crs=crs, transform=full, notes=(*grid.notes, said))
+
+
+def _is_same(one: Affine, other: Affine) -> bool:
+    size = max(abs(one.a), abs(one.b))
+    return all(abs(x - y) <= 1e-6 * max(size, abs(x)) for x, y in zip(one[:6], other[:6], strict=True))
 
 
 def _georeference(grid: Grid) -> tuple[Affine, CRS]:

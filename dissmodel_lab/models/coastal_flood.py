@@ -104,7 +104,15 @@ class CoastalFlood(ModelExecutor):
         flood_year = np.full(elevation.shape, np.nan)
         area_by_year = {}
 
-        for year in steps(range(p.start_year + 1, p.end_year + 1), label=lambda year: f"year {year}"):
+        def cover() -> dict[str, Raster]:
+            now = {"cover_after": land_cover(elevation, sea, water & ~sea)}
+            return {"land cover": data.with_bands(now, nodata=np.nan, classes={"cover_after": COVER})}
+
+        def flooded_area() -> dict[str, float]:
+            return {"flooded area [km2]": float(area[water & ~sea].sum())}
+
+        years = range(p.start_year + 1, p.end_year + 1)
+        for year in steps(years, label=lambda year: f"year {year}", values=flooded_area, layers=cover):
             level = p.sea_level_rise * (year - p.start_year) / (p.end_year - p.start_year)
             reached = ndimage.binary_propagation(water, neighbours, mask=elevation <= level)
             flood_year[reached & ~water] = year

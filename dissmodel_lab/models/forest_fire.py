@@ -115,6 +115,8 @@ class ForestFire(ModelExecutor):
 
     def run(self, data: GeoDataFrame, record: ExperimentRecord) -> GeoDataFrame:
         """Plant the trees, light the fire and follow it step by step."""
+        import pandas as pd  # noqa: PLC0415 -- importing this module stays cheap
+
         p: ForestFire.Parameters = self.parameters(record)
         random = np.random.default_rng(p.seed)
         cells, hectares = grid_index(data), area_in_hectares(data)
@@ -122,8 +124,18 @@ class ForestFire(ModelExecutor):
         state = ignite(before, p.ignition, random)
         fire_step = np.where(state == BURNING, 0.0, np.nan)
         burnt_area = {"0": float(hectares[state[cells] == BURNING].sum())}
+        shown, texts = data[["geometry"]].copy(), pd.Index(list(STATES))
 
-        for step in steps(range(1, p.n_steps + 1), label=lambda step: f"step {step}"):
+        def forest() -> dict[str, GeoDataFrame]:
+            shown["state_after"] = pd.Categorical.from_codes(state[cells], categories=texts)
+            return {"forest": shown}
+
+        def fire() -> dict[str, float]:
+            burnt = hectares[state[cells] >= BURNING].sum()
+            return {"burning cells": int((state == BURNING).sum()), "burnt area [ha]": float(burnt)}
+
+        counted = range(1, p.n_steps + 1)
+        for step in steps(counted, label=lambda step: f"step {step}", values=fire, layers=forest):
             state = burn(state, p.spread_probability, p.neighbours, random)
             fire_step[state == BURNING] = step
             burnt_area[str(step)] = float(hectares[state[cells] >= BURNING].sum())

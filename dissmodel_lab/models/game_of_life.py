@@ -58,6 +58,7 @@ class GameOfLife(ModelExecutor):
     """
 
     name = "game_of_life"
+    needs_crs = False
 
     class Parameters(BaseParameters):
         """What a modeller can choose."""
@@ -87,7 +88,15 @@ class GameOfLife(ModelExecutor):
         alive_count = first.astype("uint16")
         alive_by_generation = {"0": int(first.sum())}
 
-        for generation in steps(range(1, p.generations + 1), label=lambda count: f"generation {count}"):
+        def life() -> dict[str, Raster]:
+            now = {"last": alive.astype("uint8")}
+            return {"life": data.with_bands(now, nodata=None, classes={"last": LIFE})}
+
+        def living() -> dict[str, float]:
+            return {"alive": int(alive.sum())}
+
+        generations = range(1, p.generations + 1)
+        for generation in steps(generations, label=lambda count: f"generation {count}", values=living, layers=life):
             alive = next_generation(alive, wrap=p.wrap)
             alive_count += alive
             alive_by_generation[str(generation)] = int(alive.sum())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
 from dissmodel_lab.errors import LabError
-from dissmodel_lab.parameters import ModelSpec, declared_parameters, schema_of_values
+from dissmodel_lab.inference import inference_problem, unknown_parameters
+from dissmodel_lab.parameters import ModelSpec, declared_parameters, parameter_schema
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
 from dissmodel_lab.runs import run
@@ -20,11 +23,11 @@ from dissmodel_lab.views.outputs import new_output
 from dissmodel_lab.views.run_panel import run_in_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from dissmodel_lab.executor.events import Observer
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.provenance import Caller
+    from dissmodel_lab.views.run_panel import Listeners
 
 
 def show_form(
@@ -63,18 +66,24 @@ def show_form(
     resolved = resolve_model(model, namespace=namespace)
     spec = toml if isinstance(toml, ModelSpec) else ModelSpec.from_path(toml) if toml else resolved.spec
     values = {**spec.parameters, **parameters}
-    schema = declared_parameters(resolved.executor_class) or schema_of_values(values)
+    executor_class = resolved.executor_class
+    is_declared = declared_parameters(executor_class) is not None
     results = _Results()
 
     def on_run(request: RunRequest) -> None:
-        def call(observers: Sequence[Observer]) -> ExperimentRecord:
+        kept = _kept(spec, request.parameters)
+        # The path of a TOML would bring back what was emptied.
+        named = executor_class if resolved.spec.text else model
+
+        def call(listeners: Listeners) -> ExperimentRecord:
             return run(
-                model,
+                named,
                 source=request.source or None,
-                parameters=request.parameters,
+                parameters=_changed(spec, request.parameters),
                 output=request.output or None,
-                toml=spec if spec.text else None,
-                observers=observers,
+                toml=kept if spec.text else None,
+                observers=listeners,
+                watchers=listeners.watchers,
                 namespace=namespace,
                 caller=caller,
             )
@@ -83,21 +92,49 @@ def show_form(
 
     form = ParameterForm(
         _name_in_a_cell(resolved, model, namespace),
-        schema,
+        parameter_schema(executor_class, values),
         values=values,
         source=source,
         output=output,
-        description=summary_of(resolved.executor_class),
+        description=summary_of(executor_class),
         on_run=on_run,
+        adapt=None if is_declared else partial(parameter_schema, executor_class),
+        advise=None if is_declared else partial(_advice, executor_class),
     )
     display(form)
     results.open()
     return form
 
 
+def _changed(spec: ModelSpec, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a person gave: the rest comes from the TOML, and the record says so."""
+    same = {name for name, value in spec.parameters.items() if name in values and repr(values[name]) == repr(value)}
+    return {name: value for name, value in values.items() if name not in same}
+
+
+def _kept(spec: ModelSpec, values: Mapping[str, Any]) -> ModelSpec:
+    """Return a TOML without the parameters that a person has emptied."""
+    gone = spec.parameters.keys() - values.keys()
+    if not gone:
+        return spec
+    document = {key: value for key, value in spec.document.items() if key not in gone or key == "model"}
+    if isinstance(document.get("model"), dict):
+        model = {key: value for key, value in document["model"].items() if key not in gone}
+        if isinstance(model.get("parameters"), dict):
+            model["parameters"] = {key: value for key, value in model["parameters"].items() if key not in gone}
+        document["model"] = model
+    parameters = {name: value for name, value in spec.parameters.items() if name not in gone}
+    return replace(spec, parameters=parameters, document=document)
+
+
+def _advice(executor_class: type[Any], values: Mapping[str, Any]) -> dict[str, str]:
+    problem = inference_problem(executor_class)
+    return {"parameters": problem} if problem else unknown_parameters(executor_class, values)
+
+
 def _name_in_a_cell(resolved: ResolvedModel, model: str, namespace: Mapping[str, Any]) -> str:
     """Return a name of the model that works in a cell and as ``class`` of a TOML, whatever named it here."""
-    if resolved.name in known_models(namespace):
+    if known_models(namespace).get(resolved.name) is resolved.executor_class:
         return resolved.name
     return model if ":" in model else import_path(resolved.executor_class)
 
@@ -119,7 +156,7 @@ class _Results:
         except RuntimeError:  # plain IPython, or a test: clicks come on this thread anyway
             self._loop = None
 
-    def run(self, call: Callable[[Sequence[Observer]], ExperimentRecord]) -> None:
+    def run(self, call: Callable[[Listeners], ExperimentRecord]) -> None:
         # Some kernels deliver clicks on a thread of their own, but models expect the main one.
         if threading.current_thread() is threading.main_thread() or self._loop is None:
             self._run(call)
@@ -136,7 +173,7 @@ class _Results:
         self._loop.call_soon_threadsafe(on_main_thread)
         outcome.result()
 
-    def _run(self, call: Callable[[Sequence[Observer]], ExperimentRecord]) -> None:
+    def _run(self, call: Callable[[Listeners], ExperimentRecord]) -> None:
         try:
             run_in_cell(call, self._picture, self._map)
         except KeyboardInterrupt as interrupt:

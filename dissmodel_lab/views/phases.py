@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as widgets
 
@@ -140,6 +140,20 @@ def _number(value: Any) -> str:
         return _shown(str(value))
 
 
+class Follower(Protocol):
+    """What follows the model while it runs: a picture, and charts under the table."""
+
+    @property
+    def widget(self) -> Any:
+        """Stands beside the input's map."""
+
+    def draw(self) -> bool:
+        """Draw what is new, when that is due; return whether something was sent."""
+
+    def charts(self) -> str:
+        """Return HTML to stand under the table."""
+
+
 class PhasePanel:
     """
     The table of phases, live.
@@ -150,23 +164,34 @@ class PhasePanel:
     ----------
     progress : Progress
         What is drawn.
+    follower : Follower, optional
+        Takes turns with the table, so that together they send no more messages than the table alone.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, follower: Follower | None = None) -> None:
         self._progress = progress
+        self._follower = follower
+        self._is_picture = False
         self._table = widgets.HTML(phases_html(progress))
         self._table.add_class("dl-phases")
         self._voice = widgets.HTML(self._voice_html())
         self.below = widgets.HTML()
         """Room under the table, for a map."""
-        self.widget = widgets.VBox([self._table, self._voice, self.below])
+        maps = [self.below, *([follower.widget] if follower is not None else [])]
+        # Side by side where the page is wide enough.
+        self._maps = widgets.Box(maps, layout=widgets.Layout(flex_flow="row wrap"))
+        self.widget = widgets.VBox([self._table, self._voice, self._maps])
         self.widget.add_class("dl-panel")
         self._over = threading.Event()
         self._ticker: threading.Thread | None = None
         self.updates = 0
         """Updates sent so far."""
+        self.pictures = 0
+        """Pictures among them."""
         self.seconds = 0.0
-        """Time spent in them [s]."""
+        """Time spent in them, by the clock [s]: with what the thread waited for the model."""
+        self.busy = 0.0
+        """Processor time spent in them [s]."""
 
     def start(self) -> None:
         """Begin to refresh."""
@@ -184,22 +209,39 @@ class PhasePanel:
             self._ticker.join(timeout=5)
         self._refresh()
 
+    def close(self) -> None:
+        """Take the widgets away; they are replaced by what needs no kernel."""
+        _close(self.widget)
+
     def _tick(self) -> None:
         wait = INTERVAL
         while not self._over.wait(wait):
-            cost = self._refresh()
-            wait = min(max(INTERVAL, _SHARE * cost), _LONGEST)
+            wait = INTERVAL if self._refresh_picture() else min(max(INTERVAL, _SHARE * self._refresh()), _LONGEST)
+
+    def _refresh_picture(self) -> bool:
+        """Draw the follower's picture when it is its turn, and it has a new one."""
+        began, busy = time.perf_counter(), time.thread_time()
+        self._is_picture = not self._is_picture and self._follower is not None and self._follower.draw()
+        if self._is_picture:
+            self.updates += 1
+            self.pictures += 1
+            self.seconds += time.perf_counter() - began
+            self.busy += time.thread_time() - busy
+        return self._is_picture
 
     def _refresh(self) -> float:
         # The thread's own time decides: waiting for a model that holds the interpreter costs the model nothing.
         began, busy = time.perf_counter(), time.thread_time()
-        self._table.value = phases_html(self._progress)
+        charts = self._follower.charts() if self._follower is not None else ""
+        self._table.value = phases_html(self._progress) + charts
         voice = self._voice_html()
         if self._voice.value != voice:
             self._voice.value = voice
         self.updates += 1
         self.seconds += time.perf_counter() - began
-        return time.thread_time() - busy
+        cost = time.thread_time() - busy
+        self.busy += cost
+        return cost
 
     def _voice_html(self) -> str:
         # Off the screen, not hidden: screen readers pass over what is hidden.
@@ -208,3 +250,9 @@ class PhasePanel:
             '<div role="status" aria-live="polite" '
             f'style="position:absolute;left:-9999px;width:1px;overflow:hidden">{text}</div>'
         )
+
+
+def _close(widget: Any) -> None:
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()

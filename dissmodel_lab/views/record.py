@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
+from dissmodel_lab.frames import read_frames
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sources import file_sha256, source_path
 from dissmodel_lab.texts import shareable, shared_record_text, short
+from dissmodel_lab.views.charts import charts_figure
 from dissmodel_lab.views.map_view import PNG_BUDGET, map_figure, png_of, share_bounds, swipe
 from dissmodel_lab.views.markup import escape, escape_short
 from dissmodel_lab.views.phases import phases_html
+from dissmodel_lab.views.player import film_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
+    from dissmodel_lab.maps.frames import Frames
 
 _KEY = "padding:1px 14px 1px 0;text-align:left;vertical-align:top;border:none;white-space:nowrap;opacity:0.75"
 _VALUE = "padding:1px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere;max-width:640px"
@@ -47,12 +51,14 @@ class RunMaps:
 
     before: Preview | None = None
     after: Preview | None = None
+    frames: Frames | None = None
+    """Pictures of its steps, and its series."""
     notes: list[str] = field(default_factory=list)
 
 
-def maps_of(record: ExperimentRecord, *, before: Preview | None = None) -> RunMaps:
+def maps_of(record: ExperimentRecord, *, before: Preview | None = None, frames: Frames | None = None) -> RunMaps:
     """
-    Draw a run's input and output from the files that its record names.
+    Draw a run's input and output from the files that its record names, and read the frames of its steps.
 
     What cannot be drawn is said in ``notes`` and stops nothing.
 
@@ -62,12 +68,18 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None) -> RunMa
         Of a run that is over.
     before : Preview, optional
         The input's picture, when it is drawn already.
+    frames : Frames, optional
+        Its frames, when they are in memory already.
     """
-    maps = RunMaps(before=before)
+    maps = RunMaps(before=before, frames=frames)
     if before is None:
         maps.before = _try_preview(source_path(record), "input", maps.notes)
     if "output" in record.artifacts:  # else the path only says where the output should have come to lie
         maps.after = _try_preview(record.artifact_path(), "output", maps.notes, like=maps.before)
+    if frames is None and record.record_path is not None:
+        maps.frames = read_frames(Path(record.record_path).parent, maps.notes)
+    if maps.frames is not None and maps.after is not None:
+        maps.frames = maps.frames.with_colours_of(maps.after.legend)
     return maps
 
 
@@ -152,7 +164,8 @@ def _html(record: ExperimentRecord, maps: RunMaps) -> str:
     )
     # What the texts leave is for the pictures: each stands there twice, in base64; the rest is their legends.
     room = LIMIT - len(above.encode()) - len(below.encode()) - _LEGENDS
-    pictures = _maps_html(maps, min(PNG_BUDGET, room * 3 // 16))
+    steps = _steps_html(maps.frames, room // 3)
+    pictures = _maps_html(maps, min(PNG_BUDGET, (room - len(steps.encode())) * 3 // 16)) + steps
     return f'<div style="font-size:13px;line-height:1.5">{above}{pictures}{below}</div>'
 
 
@@ -188,6 +201,16 @@ def _maps_html(maps: RunMaps, budget: int) -> str:
         both = swipe(maps.before, maps.after, ("input", "output"), budget=budget, with_legends=False)
     notes = "".join(f'<div style="opacity:0.8">{escape_short(redact_text(note), 1_000)}</div>' for note in maps.notes)
     return figures + both + notes
+
+
+def _steps_html(frames: Frames | None, room: int) -> str:
+    """Draw the steps and the values within so many bytes of HTML, of which base64 takes a third."""
+    if frames is None:
+        return ""
+    charts = charts_figure(frames.series, budget=room // 3)
+    left = room - len(charts.encode())
+    film = film_html(frames, budget=left * 3 // 5)
+    return charts + (film if len(film.encode()) <= left else "")
 
 
 def _facts(record: ExperimentRecord) -> str:

@@ -1,4 +1,4 @@
-"""A run in a cell: live while it lasts, a static picture of itself when it is over, then a map to explore.
+"""A run in a cell: live while it lasts, a static picture of itself when it is over, then player and map to explore.
 
 The live panel is replaced by static HTML and PNG in the same output, because a widget does not survive
 in a saved notebook. The map to explore is an output of its own behind it.
@@ -15,24 +15,42 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.executor.events import Phase, PhaseFinished
 from dissmodel_lab.executor.schemas import RunStatus
+from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.sources import source_path
 from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
+from dissmodel_lab.views.player import LiveMap, StepPlayer
 
 # Maps and the record's page load numpy: they are imported where they are first needed, after the panel is seen.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dissmodel_lab.executor.events import Event, Observer
+    from dissmodel_lab.executor.events import Event, Observer, Watcher
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.maps import Preview
     from dissmodel_lab.views.outputs import Output
     from dissmodel_lab.views.record import RunMaps
 
 
+class Listeners(list["Observer"]):
+    """
+    Who hears the events of a run in a cell, and who watches its steps.
+
+    Examples
+    --------
+    >>> Listeners([print], [max]).watchers
+    [<built-in function max>]
+    """
+
+    def __init__(self, observers: Sequence[Observer], watchers: Sequence[Watcher]) -> None:
+        super().__init__(observers)
+        self.watchers = list(watchers)
+        """For ``run(watchers=...)``: without them the run has no live map and keeps no frames."""
+
+
 def run_in_cell(
-    call: Callable[[Sequence[Observer]], ExperimentRecord],
+    call: Callable[[Listeners], ExperimentRecord],
     output: Output | None = None,
     map_output: Output | None = None,
 ) -> ExperimentRecord:
@@ -42,7 +60,7 @@ def run_in_cell(
     Parameters
     ----------
     call : callable
-        Takes observers, runs, and returns the record or raises.
+        Takes observers with their ``watchers``, runs, and returns the record or raises.
     output, map_output : Output, optional
         Where the run and the map to explore are shown; new outputs of the cell when not given.
 
@@ -64,7 +82,7 @@ def run_in_cell(
     live.panel.start()
     try:
         with interruptible():
-            record = call([live])
+            record = call(Listeners([live, live.keeper], [live.keeper.watch]))
     finally:
         live.panel.stop()
         maps = live.show_static(output)
@@ -91,27 +109,34 @@ def show_record(record: ExperimentRecord) -> None:
 
 def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     """
-    Show the map to explore, of what could be drawn of a completed run.
+    Show the player of the run's steps, and the map to explore of what could be drawn of a completed run.
 
     Parameters
     ----------
     record : ExperimentRecord
         Of a run that is over.
     maps : RunMaps
-        Its static pictures.
+        Its static pictures and frames.
     output : Output
-        Where to show it.
+        Where to show them.
     """
-    from dissmodel_lab.views.map_view import MapView  # noqa: PLC0415 -- see above
+    import ipywidgets as widgets  # noqa: PLC0415 -- see above
 
+    from dissmodel_lab.views.map_view import MapView  # noqa: PLC0415
+
+    parts: list[Any] = []
+    if maps.frames is not None and len(maps.frames.moments) > 1:
+        parts.append(StepPlayer(maps.frames).widget)
     layers: dict[str, Any] = {}
     if maps.after is not None:
         layers["output"] = record.artifact_path()
     if maps.before is not None and (path := source_path(record)) is not None:
         layers["input"] = path
     if record.status == RunStatus.COMPLETED and layers:
-        view = MapView(layers)
-        output.show_widget(view.widget, "The map to explore needs a running kernel; the pictures above do not.")
+        parts.append(MapView(layers).widget)
+    if parts:
+        widget = parts[0] if len(parts) == 1 else widgets.VBox(parts)
+        output.show_widget(widget, "The map to explore needs a running kernel; the pictures above do not.")
 
 
 class _LiveRun:
@@ -119,7 +144,8 @@ class _LiveRun:
 
     def __init__(self) -> None:
         self.progress = Progress()
-        self.panel = PhasePanel(self.progress)
+        self.keeper = FrameKeeper(live=True)
+        self.panel = PhasePanel(self.progress, LiveMap(self.keeper))
         self._input: Preview | None = None
         self._drawing: threading.Thread | None = None
 
@@ -158,12 +184,12 @@ class _LiveRun:
             output.show_static({"text/plain": "", "text/html": ""})
         else:
             try:
-                maps = maps_of(record, before=self._input)
+                maps = maps_of(record, before=self._input, frames=self.keeper.frames)
+                maps.notes += self.keeper.notes
             except Exception as error:  # noqa: BLE001 -- a record that the model spoiled must not hide the model's error
                 maps = RunMaps(self._input, notes=[f"No map of the output: {type(error).__name__}: {error}"])
             output.show_static(record_bundle(record, maps))
-        for widget in (*self.panel.widget.children, self.panel.widget):
-            widget.close()
+        self.panel.close()
         return maps
 
 

@@ -19,14 +19,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import frames
 import hashing
 import imports
 import live
+import observe
 import peers
 import recorded
 from table import HOLDS, MISSES, Part, table
 
-PARTS = {"recorded": recorded, "import": imports, "hash": hashing, "live": live}
+PARTS = {"recorded": recorded, "import": imports, "hash": hashing, "live": live, "frames": frames, "observe": observe}
 
 
 def main() -> int:

@@ -105,15 +105,19 @@ class Entry(Control):
         self._changed = changed
         self._held: Any = MISSING  # a given value that the input cannot show
         self._is_setting = False
-        self._message = Message(where)
+        self.is_light = facts.is_inferred and not hint(facts)  # one of many: its table says what is wrong with it
+        self._message: Message | None = None
         self.input = self.build()
         self.input.add_class("dl-field")
         self.input.add_class(class_name("field", where))
         self.input.observe(self._edited, "value")
-        note = widgets.HTML(escape(hint(facts)), layout=widgets.Layout(margin=_HINT_MARGIN))
-        note.add_class("dl-hint")
-        self.widget = widgets.VBox([self.row(where), note, self._message.widget])
-        self.widget.add_class("dl-row")
+        self.widget = self.row(where)
+        if not self.is_light:
+            note = widgets.HTML(escape(hint(facts)), layout=widgets.Layout(margin=_HINT_MARGIN))
+            note.add_class("dl-hint")
+            self._message = Message(where)
+            self.widget = widgets.VBox([self.widget, note, self._message.widget])
+            self.widget.add_class("dl-row")
 
     @abstractmethod
     def build(self) -> Any:
@@ -145,11 +149,14 @@ class Entry(Control):
         self._held = MISSING if type(shown) is type(given) and shown == given else given
 
     def show(self, problems: Problems) -> None:  # noqa: D102 -- as Control says
-        self._message.show(problems)
+        if self._message:
+            self._message.show(problems)
         (self.input.add_class if problems else self.input.remove_class)("dl-invalid")
 
     def labelled(self, widget_class: Any, *, width: str = "600px", **traits: Any) -> Any:
         """Make a widget with the parameter's label, which is a real one to screen readers."""
+        if issubclass(widget_class, widgets.Text | widgets.Textarea) and not self.facts.is_secret:
+            traits = {"placeholder": self.facts.own_default, **traits}
         return widget_class(
             description=self.facts.label,
             style={"description_width": LABEL_WIDTH},
@@ -192,6 +199,10 @@ class TextEntry(Entry):
 
 class ValueEntry(TextEntry):
     """Lists, dicts, unions and unknown types, written as a TOML value."""
+
+    def build(self) -> Any:  # noqa: D102 -- as Entry says
+        is_long = self.facts.is_inferred and not self.facts.is_secret  # a list of lists, for example
+        return self.labelled(widgets.Textarea, rows=2) if is_long else super().build()
 
     def _parsed(self, text: str) -> Any:
         try:
@@ -236,10 +247,13 @@ class NumberEntry(TextEntry):
         super().show(problems)
 
     def _text(self, value: Any) -> str:
-        return number_text(value)
+        return toml_value(value) if self.facts.is_as_typed and isinstance(value, float) else number_text(value)
 
     def _parsed(self, text: str) -> Any:
-        return parse_number(text.strip(), whole=self.facts.is_whole)
+        is_whole = self.facts.is_whole
+        if self.facts.is_as_typed:
+            is_whole = bool(re.fullmatch(r"[+-]?[\d_]+", text.strip()))
+        return parse_number(text.strip(), whole=is_whole)
 
     def _edited(self, change: Any) -> None:
         if not self._is_setting:
@@ -424,7 +438,8 @@ class ChoiceEntry(Entry):
     def build(self) -> Any:  # noqa: D102 -- as Entry says
         self._values: dict[str, Any] = {}
         if self.facts.default is MISSING:
-            self._values["choose ..."] = MISSING
+            is_left = self.facts.is_inferred and not self.facts.is_required
+            self._values["left to the model" if is_left else "choose ..."] = MISSING
         if self.facts.is_optional:
             self._values["none"] = None
         self._values |= dict(self.facts.choices)

@@ -13,7 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -21,7 +21,17 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from dissmodel_lab.errors import ParameterError
-from dissmodel_lab.parameters import Bound, bounds, default_values, names_of, shown, unit
+from dissmodel_lab.parameters import (
+    AsTyped,
+    Bound,
+    OpenTable,
+    bounds,
+    default_values,
+    inferred_facts,
+    names_of,
+    shown,
+    unit,
+)
 from dissmodel_lab.redaction import HIDDEN, is_secret_name
 
 _MAX_BITS = 4096
@@ -42,6 +52,10 @@ class Kind(enum.StrEnum):
     """A nested model."""
     TABLES = "tables"
     """A list of nested models."""
+    OPEN_TABLE = "open table"
+    """A table whose names nobody declared."""
+    OPEN_TABLES = "open tables"
+    """A list of such tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +71,7 @@ class FieldFacts:
     description: str
     kind: Kind
     default: Any
-    """``dataclasses.MISSING`` when a value must be given."""
+    """``dataclasses.MISSING`` when a value must be given, and when the model takes its own."""
     is_optional: bool = False
     """Whether None is allowed."""
     is_whole: bool = False
@@ -71,6 +85,18 @@ class FieldFacts:
     """(label, plain value) of each."""
     model: type[BaseModel] | None = None
     """Schema of the table, or of each table."""
+    is_inferred: bool = False
+    """Whether nobody declared it: then what is left empty is not given."""
+    is_required: bool = True
+    """Whether a run needs a value, where the default is ``MISSING``."""
+    is_as_typed: bool = False
+    """Whether a number stays whole or not as it was written."""
+    own_default: str = ""
+    """What an inferred model takes when nothing is given: a value, or an expression that nobody evaluates."""
+    found: str = ""
+    """Where an inferred parameter is read."""
+    conflicts: tuple[str, ...] = ()
+    """Other defaults that the model takes in other places."""
 
     @property
     def label(self) -> str:
@@ -108,8 +134,10 @@ def _facts(name: str, info: FieldInfo, default: Any, names: list[str]) -> FieldF
     inner, is_optional = _without_none(info)
     low, high = bounds(info)
     inner_low, inner_high = bounds(inner)
-    kind, choices, model = _kind(inner.annotation, needs_choice=is_optional or default is MISSING)
-    return FieldFacts(
+    inferred = inferred_facts(info)
+    needs_choice = is_optional or default is MISSING or inferred is not None
+    kind, choices, model = _kind(inner.annotation, needs_choice=needs_choice)
+    facts = FieldFacts(
         name=name,
         names=tuple(names),
         title=one_line(info.title or name.replace("_", " ")),
@@ -125,6 +153,23 @@ def _facts(name: str, info: FieldInfo, default: Any, names: list[str]) -> FieldF
         rules=_rules([*info.metadata, *inner.metadata], kind),
         choices=choices,
         model=model,
+    )
+    return facts if inferred is None else _inferred(facts, inferred, info)
+
+
+def _inferred(facts: FieldFacts, known: Mapping[str, Any], info: FieldInfo) -> FieldFacts:
+    """Leave the default to the model: a record must say what was given, and what the model took by itself."""
+    own = "" if facts.default is MISSING else value_text(facts.default)
+    return replace(
+        facts,
+        title=one_line(facts.name) or '""',  # a name in somebody's code, not a title
+        default=MISSING,
+        is_inferred=True,
+        is_required=info.is_required(),
+        is_as_typed=any(isinstance(rule, AsTyped) for rule in info.metadata),
+        own_default=one_line(known["expression"]) or own,
+        found=known["found"],
+        conflicts=tuple(known["conflicts"]),
     )
 
 
@@ -156,7 +201,7 @@ def _kind(annotation: Any, *, needs_choice: bool) -> tuple[Kind, tuple[tuple[str
     if origin is typing.Literal:
         return Kind.CHOICE, _labelled([(str(plain(value)), plain(value)) for value in arguments]), None
     if origin is list and arguments and _is_class(arguments[0], BaseModel):
-        return Kind.TABLES, (), arguments[0]
+        return Kind.OPEN_TABLES if _is_class(arguments[0], OpenTable) else Kind.TABLES, (), arguments[0]
     if not isinstance(annotation, type) or origin is not None:
         return Kind.VALUE, (), None
     if issubclass(annotation, enum.Enum):
@@ -165,7 +210,7 @@ def _kind(annotation: Any, *, needs_choice: bool) -> tuple[Kind, tuple[tuple[str
     if annotation is bool:
         return (Kind.CHOICE, (("true", True), ("false", False)), None) if needs_choice else (Kind.FLAG, (), None)
     if issubclass(annotation, BaseModel):
-        return Kind.TABLE, (), annotation
+        return Kind.OPEN_TABLE if issubclass(annotation, OpenTable) else Kind.TABLE, (), annotation
     if issubclass(annotation, PurePath):
         return Kind.TEXT, (), None
     kinds = {int: Kind.NUMBER, float: Kind.NUMBER, str: Kind.TEXT, SecretStr: Kind.TEXT, dt.date: Kind.DATE}
@@ -252,6 +297,8 @@ def hint(facts: FieldFacts) -> str:
     >>> hint(describe(create_model("P", cap=(float | None, Field(None, ge=0, description="Upper limit."))))[0])
     'Upper limit — at least 0; empty means none'
     """
+    if facts.is_inferred:
+        return _inferred_hint(facts)
     parts = [allowed(facts)]
     is_table = facts.kind in (Kind.TABLE, Kind.TABLES)
     if facts.is_optional and facts.kind is not Kind.CHOICE and not is_table:
@@ -264,6 +311,23 @@ def hint(facts: FieldFacts) -> str:
     return (
         f"{facts.description.rstrip('.')} — {limits}" if facts.description and limits else facts.description or limits
     )
+
+
+def _inferred_hint(facts: FieldFacts) -> str:
+    """Say what is known of a parameter that nobody declared; nothing of the names inside of a table."""
+    if not facts.found and not facts.own_default and not facts.is_required:
+        return ""
+    own = HIDDEN if facts.is_secret and facts.own_default else facts.own_default
+    empty = "needed" if facts.is_required else f"left empty, the model takes {own}" if own else "may be left empty"
+    parts = [allowed(facts), empty]
+    parts += [f"elsewhere {', '.join(facts.conflicts)}"] if facts.conflicts else []
+    parts += [f"read at {_few(facts.found)}"] if facts.found else []
+    return "; ".join(part for part in parts if part)
+
+
+def _few(places: str) -> str:
+    first, *others = places.split(", ")
+    return f"{first} and in {len(others)} more" if len(others) > 1 else places
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from dissmodel_lab.errors import LabError, ParameterError
-from dissmodel_lab.parameters import Location, ModelSpec, parameter_problems, write_spec
+from dissmodel_lab.parameters import Location, ModelSpec, OpenTable, parameter_problems, write_spec
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.form.controls import LABEL_WIDTH, Message
 from dissmodel_lab.views.form.fields import one_line, value_text
@@ -23,7 +23,7 @@ from dissmodel_lab.views.form.text import (
     cell_text,
     form_table,
     location_text,
-    unknown_parameters,
+    unknown_places,
     unwritable_nones,
     without_secrets,
 )
@@ -109,6 +109,11 @@ class ParameterForm:
         Its first line stands under the model's name.
     needs_source : bool
         Whether an input must be named, because the model has no sample.
+    adapt : callable, optional
+        Takes the values of a TOML file and returns the schema anew: for a model that declares nothing,
+        and shows the tables that the file holds.
+    advise : callable, optional
+        Takes what is entered and returns name -> sentence: what a person should know, and may leave so.
 
     Raises
     ------
@@ -142,12 +147,16 @@ class ParameterForm:
         on_run: Callable[[RunRequest], None] | None = None,
         description: str = "",
         needs_source: bool = False,
+        adapt: Callable[[Mapping[str, Any]], type[BaseModel]] | None = None,
+        advise: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
     ) -> None:
         self.model_name = model_name
         self.schema = schema
         self.errors: list[BaseException] = []
         self._on_run = on_run
         self._needs_source = needs_source
+        self._adapt, self._advise = adapt, advise
+        self._began: dict[str, Any] = dict(values or {})
         self._is_running = False
         self._failure = ""  # of the last run; stays until the next one
         self._note = ""  # what the last button did; goes with the next edit
@@ -210,9 +219,10 @@ class ParameterForm:
         self._refresh()
 
     def reset(self) -> None:
-        """Enter the schema's defaults; the input and the output stay."""
-        self._parameters.set({})
-        self._note = "All parameters are at their defaults."
+        """Enter the schema's defaults, or what the form began with where nothing is declared."""
+        is_open = issubclass(self.schema, OpenTable)
+        self._parameters.set(self._began if is_open else {})
+        self._note = "All parameters are as they were." if is_open else "All parameters are at their defaults."
         self._refresh()
 
     def as_cell(self) -> str:
@@ -260,8 +270,9 @@ class ParameterForm:
             raise ParameterError(f"Not saved: {_attention(problems)}.")
         target = path_of(path)
         values, secrets = without_secrets(self.schema, self.values)
+        left_empty = {name: None for name in self._parameters.controls if name not in self.values}
         base = text_to_keep(target, self.model_name) or self._base
-        write_whole(target, write_spec(self.model_name, values, onto=base))
+        write_whole(target, write_spec(self.model_name, {**left_empty, **values}, onto=base))
         self._note = f"Saved to {str(path)!r}." + _left_out(secrets, unwritable_nones(self.schema, values))
         self._refresh()
 
@@ -328,6 +339,7 @@ class ParameterForm:
         keys = widgets.HTML(_KEYS)
         keys.add_class("dl-hint")
         none = [] if self.schema.model_fields else [widgets.HTML("This model declares no parameters.")]
+        self._body = widgets.VBox([self._parameters.widget])
         buttons = [
             self._run_button,
             _button("Reset", "dl-reset", lambda _button: self.reset(), icon="undo"),
@@ -350,7 +362,7 @@ class ParameterForm:
                 self._output,
                 _rule(),
                 *none,
-                self._parameters.widget,
+                self._body,
                 _rule(),
                 self._status,
                 _row(buttons),
@@ -376,7 +388,11 @@ class ParameterForm:
         state = (
             f"{_attention(problems)}." if problems else "Ready to run." if self._on_run else "All values are fine."
         )
-        self._say([self._failure, self._note, "" if self._is_running else state])
+        self._say([self._failure, self._note, *self._advice(), "" if self._is_running else state])
+
+    def _advice(self) -> list[str]:
+        said = self._advise(self.values) if self._advise and not self._is_running else {}
+        return [redact_text(f"{name}: {sentence}") for name, sentence in said.items()]
 
     def _say(self, sentences: list[str]) -> None:
         text = "\n".join(escape(sentence) for sentence in sentences if sentence)
@@ -431,7 +447,12 @@ class ParameterForm:
             self._refresh()
 
     def _enter(self, spec: ModelSpec, origin: str) -> None:
-        unknown = unknown_parameters(self.schema, spec.parameters)
+        if self._adapt is not None:
+            self._began = dict(spec.parameters)
+            self.schema = self._adapt(spec.parameters)
+            self._parameters = Table(self.schema, (), self._edited)
+            self._body.children = (self._parameters.widget,)
+        unknown = unknown_places(self.schema, spec.parameters)
         self._parameters.set(spec.parameters)
         is_own = spec.model in ("", self.model_name)
         self._base = spec.text if is_own and "model" in spec.document else ""
@@ -443,7 +464,7 @@ class ParameterForm:
         self._refresh()
 
     def _refuse_unknown(self, values: Mapping[str, Any]) -> None:
-        for place, text in unknown_parameters(self.schema, values).items():
+        for place, text in unknown_places(self.schema, values).items():
             raise ParameterError(f"Unknown parameter {location_text(place)!r} of {self.model_name}. {text}")
 
 

@@ -12,6 +12,7 @@ from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import ParameterError, did_you_mean
+from dissmodel_lab.parameters import OpenTable, parameter_schema
 from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text
 from dissmodel_lab.views.form.fields import (
     FieldFacts,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.parameters import Location
 
 
-def unknown_parameters(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
+def unknown_places(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Location, str]:
     """
     Find the keys that a schema does not know, in nested tables too.
 
@@ -50,7 +51,7 @@ def unknown_parameters(schema: type[BaseModel], values: Mapping[str, Any]) -> di
     Examples
     --------
     >>> from pydantic import create_model
-    >>> unknown_parameters(create_model("P", growth=(float, 1.0)), {"growht": 2})
+    >>> unknown_places(create_model("P", growth=(float, 1.0)), {"growht": 2})
     {('growht',): "Did you mean 'growth'? Known: growth."}
     """
     facts = {called: fact for fact in describe(schema) for called in (fact.name, *fact.names)}
@@ -66,7 +67,7 @@ def unknown_parameters(schema: type[BaseModel], values: Mapping[str, Any]) -> di
             tables = {(name, at): item for at, item in enumerate(value) if isinstance(item, Mapping)}
         if model:
             for where, table in tables.items():
-                unknown |= {(*where, *loc): text for loc, text in unknown_parameters(model, table).items()}
+                unknown |= {(*where, *loc): text for loc, text in unknown_places(model, table).items()}
     return unknown
 
 
@@ -180,7 +181,7 @@ def unwritable_nones(schema: type[BaseModel], values: Mapping[str, Any]) -> list
     names: list[str] = []
     for fact in describe(schema):
         value = values.get(fact.name, MISSING)
-        if value is None and fact.default is not None:
+        if value is None and fact.default is not None and fact.own_default != "none":
             names.append(fact.name)
         elif fact.model:
             tables = value if isinstance(value, list) else [value]
@@ -272,7 +273,13 @@ def _table_rows(
     schema: type[BaseModel], values: Mapping[str, Any], under: Location
 ) -> list[tuple[str, str, str, str, str]]:
     rows: list[tuple[str, str, str, str, str]] = []
-    for fact in describe(schema):
+    facts = describe(schema)
+    if issubclass(schema, OpenTable):  # names that were added
+        known = {called for fact in facts for called in (fact.name, *fact.names)}
+        added = {name: value for name, value in values.items() if name not in known}
+        facts += describe(parameter_schema(object, added))
+        facts = [fact for fact in facts if not under or fact.name in values]
+    for fact in facts:
         where, value = (*under, fact.name), plain(values.get(fact.name, MISSING))
         if fact.model and isinstance(value, dict):
             rows += _table_rows(fact.model, value, where)
@@ -281,6 +288,9 @@ def _table_rows(
                 rows += _table_rows(fact.model, item, (*where, at))
         else:
             shown = HIDDEN if fact.is_secret and value else redact_text(value_text(value, limit=200))
+            if value is MISSING and fact.own_default and not fact.is_secret:
+                shown = redact_text(f"left to the model: {fact.own_default}")
             listing = ", ".join(label for label, _ in fact.choices)
-            rows.append((location_text(where), shown, fact.unit, listing or allowed(fact), fact.description))
+            said = fact.description or (f"read at {fact.found}" if fact.found else "")
+            rows.append((location_text(where), shown, fact.unit, listing or allowed(fact), said))
     return rows

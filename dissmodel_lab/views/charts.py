@@ -1,0 +1,216 @@
+"""Numbers over time as small line charts: an SVG string while a run lasts, a PNG in what stays.
+
+One small chart a series, because series have units and sizes of their own. Names come from models and are
+escaped; lines are broken where a value is missing.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.quiet import quiet_about
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.texts import short, visible
+from dissmodel_lab.views.markup import escape, escape_short
+
+if TYPE_CHECKING:
+    from dissmodel_lab.frames import Series
+
+#: More series than this are named, not drawn.
+MAX_CHARTS = 12
+#: Points of a live line; more cannot be told apart on so few pixels.
+LIVE_POINTS = 100
+#: Size of one chart in the SVG [CSS pixels].
+WIDTH, HEIGHT = 180, 44
+#: Longest name, as HTML [bytes].
+_NAME = 80
+#: Charts side by side in the PNG, and the size of one [pixels].
+_COLUMNS, _WIDE, _HIGH = 3, 230, 130
+#: Pixels for each CSS pixel in the PNG: text stays sharp.
+_DENSITY = 1.5
+_DPI = 100
+_BLUE = "#1f77b4"
+
+
+def charts_svg(series: Series) -> str:
+    """
+    Draw series as small charts in HTML with inline SVG; for a live widget only, other places strip SVG.
+
+    Parameters
+    ----------
+    series : Series
+        What the model reported so far.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.frames import Series
+    >>> "area <b>2.5</b>" in charts_svg(Series([1, 2], [2020.0, 2021.0], {"area": [1.5, 2.5]}))
+    True
+    """
+    if len(series.counts) < 2:  # noqa: PLR2004 -- a line needs two points
+        return ""
+    every = math.ceil(len(series.counts) / LIVE_POINTS)
+    chosen = [*range(0, len(series.counts) - 1, every), len(series.counts) - 1]
+    all_x = series.x
+    x = [all_x[at] for at in chosen]
+    charts = "".join(
+        _svg_chart(name, x, [values[at] for at in chosen])
+        for name, values in list(series.values.items())[:MAX_CHARTS]
+    )
+    return f"<div>{charts}</div>{_left_out(series)}"
+
+
+def charts_png(series: Series) -> bytes:
+    """
+    Draw series as small charts in one PNG with few colours.
+
+    Parameters
+    ----------
+    series : Series
+        At least one, with at least one point.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.frames import Series
+    >>> charts_png(Series([1, 2], [2020.0, 2021.0], {"area": [1.5, 2.5]}))[1:4]
+    b'PNG'
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 -- 0.2 s, only for charts
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    names = list(series.values)[:MAX_CHARTS]
+    columns = min(_COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(columns * _WIDE / _DPI, rows * _HIGH / _DPI), dpi=_DPI * _DENSITY, facecolor="#ffffff")
+    canvas: Any = FigureCanvasAgg(figure)
+    for number, name in enumerate(names, start=1):
+        _draw_chart(figure.add_subplot(rows, columns, number), name, series.x, series.values[name], series.x_name)
+    figure.subplots_adjust(
+        left=0.24 / columns,
+        right=1 - 0.05 / columns,
+        top=1 - 0.2 / rows,
+        bottom=0.22 / rows,
+        wspace=0.42,
+        hspace=0.75,
+    )
+    with quiet_about(UserWarning, "Glyph .* missing"):  # a name may be in any script
+        canvas.draw()
+    return _few_colours(canvas)
+
+
+def charts_figure(series: Series, *, budget: int) -> str:
+    """
+    Draw series as static HTML; empty when there is nothing to draw, or it is too heavy.
+
+    Parameters
+    ----------
+    series : Series
+        Of a run that is over.
+    budget : int
+        Heaviest picture [bytes].
+
+    Examples
+    --------
+    >>> from dissmodel_lab.frames import Series
+    >>> charts_figure(Series(), budget=20_000)
+    ''
+    """
+    from dissmodel_lab.views.map_view import data_url  # noqa: PLC0415 -- loads numpy: only when a run is over
+
+    if not series.values or len(series.counts) < 2:  # noqa: PLR2004 -- a line needs two points
+        return ""
+    encoded = charts_png(series)
+    if len(encoded) > budget:
+        return ""
+    width = min(_COLUMNS, len(series.values)) * _WIDE
+    said = "; ".join(f"{_shown(name)} ends at {_number(_last(values))}" for name, values in _drawn(series))
+    return (
+        f'<div style="margin:0 0 12px 0"><div style="font-weight:bold;margin:2px 0">Values by {series.x_name}</div>'
+        f'<img alt="Line charts by {series.x_name}: {said}." width="{width}" src="{data_url(encoded)}" '
+        f'style="width:{width}px;max-width:100%;margin:0;display:block;background-color:#ffffff">'
+        f"{_left_out(series)}</div>"
+    )
+
+
+def _drawn(series: Series) -> list[tuple[str, list[float]]]:
+    return list(series.values.items())[:MAX_CHARTS]
+
+
+def _left_out(series: Series) -> str:
+    more = len(series.values) - MAX_CHARTS
+    return f'<div style="font-size:12px">and {more} more values</div>' if more > 0 else ""
+
+
+def _svg_chart(name: str, x: list[float], y: list[float]) -> str:
+    lines = "".join(
+        f'<polyline points="{points}" fill="none" stroke="{_BLUE}" stroke-width="1.5"/>' for points in _lines(x, y)
+    )
+    known = [value for value in y if math.isfinite(value)]
+    ends = f"{_number(min(known))} to {_number(max(known))}" if known else "no value"
+    return (
+        '<div style="display:inline-block;vertical-align:top;margin:4px 14px 4px 0;font-size:12px">'
+        f"<div>{_shown(name)} <b>{_number(_last(y))}</b></div>"
+        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{_shown(name)}: {ends}" '
+        f'style="display:block;border-bottom:1px solid #8a8a8a">{lines}</svg>'
+        f'<div style="opacity:0.8">{ends}</div></div>'
+    )
+
+
+def _lines(x: list[float], y: list[float]) -> list[str]:
+    """Return the points of each unbroken stretch, in pixels."""
+    known = [value for value in y if math.isfinite(value)]
+    if not known:
+        return []
+    low, high = min(known), max(known)
+    left, right = x[0], x[-1]
+    across = (WIDTH - 2) / ((right - left) or 1.0)
+    span = (high / 2 - low / 2) or 1.0  # halves: the span of all floats is no float
+    lines: list[list[str]] = [[]]
+    for at, value in zip(x, y, strict=True):
+        if math.isfinite(value):
+            height = (value / 2 - low / 2) / span * (HEIGHT - 4)
+            lines[-1].append(f"{1 + (at - left) * across:.1f},{HEIGHT - 2 - height:.1f}")
+        elif lines[-1]:
+            lines.append([])
+    return [" ".join(line) for line in lines if line]
+
+
+def _draw_chart(ax: Any, name: str, x: list[float], y: list[float], x_name: str) -> None:
+    finite = [(at, value) for at, value in zip(x, y, strict=True) if math.isfinite(value)]
+    ax.plot(x, [value if math.isfinite(value) else math.nan for value in y], color=_BLUE, linewidth=1.4)
+    title = ax.set_title(f"{short(visible(redact_text(name)), 34)}  {_number(_last(y))}", fontsize=7.5, loc="left")
+    values = sorted({min(v for _, v in finite), max(v for _, v in finite)}) if finite else []
+    ax.set_yticks(values, labels=[_number(value) for value in values], fontsize=6.5)
+    ends = sorted({x[0], x[-1]})
+    ax.set_xticks(ends, labels=[_number(end) for end in ends], fontsize=6.5)
+    label = ax.set_xlabel(x_name, fontsize=6.5, labelpad=-7)
+    for text in (title, label):  # a dollar sign in a name is no formula
+        text.set_parse_math(False)
+        text.set_usetex(False)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+def _few_colours(canvas: Any) -> bytes:
+    """Encode a drawn figure with a palette: a third of the bytes."""
+    from PIL import Image  # noqa: PLC0415 -- comes with matplotlib
+
+    size = canvas.get_width_height(physical=True)
+    picture = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
+    buffer = io.BytesIO()
+    picture.quantize(32, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _last(values: list[float]) -> float:
+    return next((value for value in reversed(values) if math.isfinite(value)), math.nan)
+
+
+def _shown(name: str) -> str:
+    return escape_short(redact_text(name), _NAME)
+
+
+def _number(value: float) -> str:
+    return escape(f"{value:.6g}") if math.isfinite(value) else "-"

@@ -1,0 +1,201 @@
+"""Live map, live charts and kept frames: what they take from a loop of 1 ms steps, in a real kernel.
+
+The keeper works on the model's thread and accounts for itself; the panel works on a thread of its own, and its
+share is the processor time of its updates. The loop's own clock tells what the two cost together.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from kernel import Kernel
+from machine import HERE, Rounds, in_rounds, median_ratio
+from table import Line, Part
+
+from dissmodel_lab import ModelExecutor, report_step, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETUP = f"""
+import json, sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, {str(HERE)!r})
+import frames, live_loop
+"""
+KINDS = {"raster": "1000x1000 raster", "table": "table of 100x100 cells"}
+
+
+def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
+    """Time the loop over each kind of data, bare and with everything that watches it."""
+    folder.mkdir(parents=True)
+    n_steps = 1500 if quick else 5000
+    rounds: dict[str, Rounds] = {}
+    with Kernel(folder) as kernel:
+
+        def call(code: str) -> dict[str, float]:
+            cell = kernel.run(f"print('\\n' + json.dumps({code}))")
+            figures: dict[str, float] = json.loads(cell.text.strip().splitlines()[-1])
+            return figures
+
+        def one_round(kind: str) -> dict[str, Any]:
+            kernel.run("live_loop.calibrate()")
+            bare, watched = (call(f"frames.{how}({kind!r}, {n_steps})") for how in ("bare", "watched"))
+            return {"bare": bare["loop"], **watched}
+
+        kernel.run(SETUP)
+        for kind in KINDS:
+            call(f"frames.watched({kind!r}, 1000)")  # the first panel imports what it needs
+            rounds[f"frames, {kind}"] = in_rounds(3 if quick else 5, lambda kind=kind: one_round(kind))
+    return Part(
+        [line for what, found in zip(KINDS.values(), rounds.values(), strict=True) for line in _lines(what, found)],
+        rounds,
+    )
+
+
+def _lines(what: str, rounds: Rounds) -> list[Line]:
+    def share(name: str) -> float:
+        return statistics.median(100 * one[name] / one["loop"] for one in rounds.figures)
+
+    slower = 100 * (median_ratio(rounds.column("loop"), rounds.column("bare")) - 1)
+    return [
+        Line("F", f"{what}: keeping frames, share of 1 ms steps", share("kept_sec"), "", None, "%", goal=3),
+        Line("F", f"{what}: live panel, share of 1 ms steps", share("busy_sec"), "", None, "%", goal=1),
+        Line("F", f"{what}: the same with its waiting for the model", share("panel_sec"), "", None, "%"),
+        Line("F", f"{what}: both by the clock, loop longer than bare", slower, "", None, "%"),
+        Line("F", f"{what}: one step of which nothing is due", _middle(rounds, "check_us"), "", None, "us", goal=1),
+        Line("F", f"{what}: frames kept", _middle(rounds, "frames"), "", None, "frames", goal=20, kind="at least"),
+        Line("F", f"{what}: live pictures a second", _middle(rounds, "pictures"), "", None, "/s", goal=4),
+    ]
+
+
+def _middle(rounds: Rounds, name: str) -> float:
+    return statistics.median(rounds.column(name))
+
+
+class FrameLoop(ModelExecutor, register=False):
+    """Steps of about 1 ms that change a map a little."""
+
+    name = "frame_loop"
+
+    def __init__(self, kind: str, *, tells: bool) -> None:
+        self._data, self._change = _DATA[kind]()
+        self._tells = tells
+
+    def load(self, record):
+        return self._data
+
+    def run(self, data, record):
+        from live_loop import step
+
+        n_steps = int(record.parameters["n_steps"])
+        layers, values = (lambda: {"land": data}), (lambda: {"area": 12.5})
+        began = time.perf_counter()
+        for count in range(1, n_steps + 1):
+            step()
+            self._change(count)
+            if self._tells:
+                report_step(count, n_steps, "year 2030", values, time=count, layers=layers)
+        record.metrics["loop_sec"] = time.perf_counter() - began
+        return "done"
+
+    def save(self, result, record):
+        Path(record.output_path).write_text(result)
+        return record
+
+
+def _raster() -> tuple[Any, Callable[[int], None]]:
+    data = np.zeros((1000, 1000), "uint8")
+
+    def change(count: int) -> None:
+        data[count % 1000] = 1 + count // 1000 % 5
+
+    return data, change
+
+
+def _table() -> tuple[Any, Callable[[int], None]]:
+    import geopandas
+    import shapely
+
+    row, column = (axis.ravel() for axis in np.indices((100, 100)))
+    boxes = shapely.box(column, -row - 1, column + 1, -row)
+    cells = geopandas.GeoDataFrame({"id": np.arange(10_000), "use": np.zeros(10_000)}, geometry=boxes)
+    use = cells["use"].to_numpy(copy=True)
+
+    def change(count: int) -> None:
+        use[count % 100 :: 100] = count % 7
+        if count % 50 == 0:  # pandas takes 0.1 ms and more for it, which is the model's own business
+            cells["use"] = use
+
+    return cells, change
+
+
+_DATA = {"raster": _raster, "table": _table}
+
+
+def bare(kind: str, n_steps: int) -> dict[str, float]:
+    """The loop as a run that tells nothing."""
+    record = run(FrameLoop(kind, tells=False), parameters={"n_steps": n_steps}, store=tempfile.mkdtemp())
+    return {"loop": record.metrics["loop_sec"]}
+
+
+def watched(kind: str, n_steps: int) -> dict[str, float]:
+    """The loop as a run in this cell, under the live panel."""
+    from dissmodel_lab.executor.events import Phase, PhaseFinished
+    from dissmodel_lab.views.run_panel import run_in_cell
+
+    during: dict[str, float] = {}
+    parts: list[Any] = []
+
+    def call(observers):
+        live, keeper = observers[:2]
+        parts.append(keeper)
+
+        def note(event):
+            if isinstance(event, PhaseFinished) and event.phase is Phase.RUN:
+                panel = live.panel
+                during["panel_sec"] = panel.seconds - during["panel_sec"]
+                during["busy_sec"] = panel.busy - during["busy_sec"]
+                during["pictures"] = panel.pictures
+            elif isinstance(event, PhaseFinished) and event.phase is Phase.LOAD:
+                during.update(panel_sec=live.panel.seconds, busy_sec=live.panel.busy)
+
+        model = FrameLoop(kind, tells=True)
+        everybody = [*observers, note]
+        return run(
+            model,
+            parameters={"n_steps": n_steps},
+            store=tempfile.mkdtemp(),
+            observers=everybody,
+            watchers=observers.watchers,
+        )
+
+    record = run_in_cell(call)
+    keeper, loop = parts[0], record.metrics["loop_sec"]
+    return {
+        "loop": loop,
+        "panel_sec": during["panel_sec"],
+        "busy_sec": during["busy_sec"],
+        "pictures": during["pictures"] / loop,
+        "kept_sec": keeper.seconds,
+        "frames": len(keeper.frames.moments),
+        "check_us": _check_us(),
+    }
+
+
+def _check_us() -> float:
+    from dissmodel_lab.executor.events import Step
+    from dissmodel_lab.frames import FrameKeeper
+
+    keeper, step = FrameKeeper(), Step(1, 10_000_000, "year 2030", {"area": 1.0})
+    keeper.watch(step)
+    began = time.perf_counter()
+    for _ in range(20_000):
+        keeper.watch(step)
+    return (time.perf_counter() - began) / 20_000 * 1e6

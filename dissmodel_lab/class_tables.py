@@ -8,6 +8,7 @@ labels are cut and lose their control characters. Nothing is imported or run: on
 from __future__ import annotations
 
 import ast
+import functools
 import enum
 import inspect
 import re
@@ -81,6 +82,7 @@ class ClassTable:
         return None if self.topics.isdisjoint(others) else False
 
 
+@functools.lru_cache(maxsize=8)
 def class_tables(executor_class: type[Any]) -> tuple[ClassTable, ...]:
     """
     Read the tables of classes among the constants that an executor can see.

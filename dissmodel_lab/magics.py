@@ -101,7 +101,7 @@ class DissmodelMagics(Magics):
                 toml=spec,
                 namespace=self._namespace,
                 caller=caller,
-                observers=listeners,
+                observers=listeners.observers,
                 watchers=listeners.watchers,
                 preflight=command.preflight,
             )
@@ -131,7 +131,7 @@ class DissmodelMagics(Magics):
         source: dict[str, Any] = {"data": self._namespace[given]} if is_variable else {"source": given or None}
 
         def call(listeners: Listeners) -> ExperimentRecord:
-            return run(model, caller=caller, observers=listeners, watchers=listeners.watchers, **source)
+            return run(model, caller=caller, observers=listeners.observers, watchers=listeners.watchers, **source)
 
         return self._shown_run(call, command, caller)
 

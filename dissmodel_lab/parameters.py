@@ -35,7 +35,7 @@ from dissmodel_lab.errors import ParameterError, did_you_mean
 from dissmodel_lab.executor.base import validated
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.schemas import METADATA_KEYS
-from dissmodel_lab.inference import NO_DEFAULT, inferred_parameters
+from dissmodel_lab.inference import NO_DEFAULT
 from dissmodel_lab.redaction import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
@@ -289,6 +289,8 @@ def parameter_schema(executor_class: type[Any], given: Mapping[str, Any] = _NOTH
     declared = declared_parameters(executor_class)
     if declared is not None:
         return declared
+    from dissmodel_lab.inference import inferred_parameters  # noqa: PLC0415 -- reads the executor's source
+
     inferred = inferred_parameters(executor_class)
     needed_first = sorted(inferred, key=lambda name: not inferred[name].required)
     names = [*needed_first, *(str(name) for name in given if name not in inferred)]
@@ -537,6 +539,8 @@ def resolve_parameters(
     """
     schema = declared_parameters(executor_class)
     if schema is None:
+        from dissmodel_lab.inference import inferred_parameters  # noqa: PLC0415 -- reads the executor's source
+
         needed = [p.name for p in inferred_parameters(executor_class).values() if _is_needed(p, is_in_memory)]
         problems: dict[Location, str] = {(name,): "a value is needed." for name in needed if name not in given}
     else:

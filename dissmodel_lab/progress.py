@@ -217,7 +217,8 @@ class Progress:
         if not self.step:
             return ""
         total = f" of {self.n_steps}" if self.n_steps is not None else ""
-        return f"step {self.step}{total}{f' ({self.label})' if self.label else ''}"
+        part = f"simulation {self.part}, " if self.part > 1 else ""
+        return f"{part}step {self.step}{total}{f' ({self.label})' if self.label else ''}"
 
 
 def _usual_seconds(record: ExperimentRecord, earlier: list[ExperimentRecord]) -> dict[Phase, float]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dissmodel_lab.executor.schemas import GitState, Provenance
+from dissmodel_lab.executor.schemas import ExperimentRecord, GitState, Provenance
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import import_path
 
@@ -90,6 +90,25 @@ def collect_provenance(executor_class: type[Any], caller: Caller) -> Provenance:
     )
     facts.executor_git, facts.notebook_git = (question.answer() if question else None for question in asked)
     return facts
+
+
+def loaded_executor(record: ExperimentRecord) -> type[Any] | None:
+    """
+    Return the class that a record names as its executor, when its module is loaded; nothing is imported for it.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> from dissmodel_lab.executor.schemas import Provenance
+    >>> facts = Provenance(executor_class="dissmodel_lab.executor.base:ModelExecutor")
+    >>> loaded_executor(ExperimentRecord(provenance=facts)).__name__
+    'ModelExecutor'
+    """
+    module, _, name = (record.provenance.executor_class if record.provenance is not None else "").partition(":")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) else None
 
 
 def versions() -> dict[str, str]:

@@ -16,6 +16,7 @@ from dissmodel_lab.artifacts import (
     content_sha256,
     crs_text,
     has_suffix,
+    is_map_file,
     output_suffix,
     publish,
     with_suffix,
@@ -24,7 +25,7 @@ from dissmodel_lab.errors import ExecutorError, LabError, OutputError, Parameter
 from dissmodel_lab.executor.events import Observer, Phase, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
-from dissmodel_lab.parameters import ModelSpec, resolve_parameters
+from dissmodel_lab.parameters import ModelSpec, declared_parameters, resolve_parameters
 from dissmodel_lab.provenance import Caller, collect_provenance, versions
 from dissmodel_lab.resolve import ResolvedModel, import_path, resolve_model
 from dissmodel_lab.sources import (
@@ -35,6 +36,7 @@ from dissmodel_lab.sources import (
     file_sha256,
     fingerprint,
     local_path,
+    names_file,
     own_file_sha256,
     sha256,
 )
@@ -312,7 +314,10 @@ def look_ahead(
     PreflightError
         With everything that would make the run fail.
     """
-    from dissmodel_lab.preflight import preflight  # noqa: PLC0415 -- loads numpy
+    if not _names_files(record) and output is None:
+        _warn_of_unknown(resolved, record)
+        return
+    from dissmodel_lab.preflight import preflight  # noqa: PLC0415 -- loads numpy, and what reads maps
 
     findings = preflight(resolved.executor_class, record, store_folder=store.root, output=output)
     errors = [f"{finding.what} {finding.do}" for finding in findings if finding.level == "error"]
@@ -321,6 +326,22 @@ def look_ahead(
             record.add_warning(f"{finding.what} {finding.do}")
     if errors:
         raise PreflightError(" ".join(errors))
+
+
+def _names_files(record: ExperimentRecord) -> bool:
+    source = local_path(record.source)
+    is_map = source is not None and (is_map_file(source) or source.is_dir())
+    return is_map or any(names_file(value) for value in record.parameters.values())
+
+
+def _warn_of_unknown(resolved: ResolvedModel, record: ExperimentRecord) -> None:
+    if not record.parameters or declared_parameters(resolved.executor_class) is not None:
+        return
+    from dissmodel_lab.inference import unknown_parameters  # noqa: PLC0415 -- reads the executor's source
+
+    executor_class = resolved.executor_class
+    for name, advice in unknown_parameters(executor_class, record.parameters).items():
+        record.add_warning(f"The parameter {name} is never read by {executor_class.__name__}. {advice}")
 
 
 class _Care:

@@ -148,9 +148,25 @@ def existing_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
         yield place, path
 
 
+def names_file(value: Any) -> bool:
+    """
+    Tell whether a parameter's value, or one in its tables and lists, looks like a file's path.
+
+    Examples
+    --------
+    >>> names_file({"betas": {"slope": 0.1}, "table": "demand.csv"}), names_file(["weng", 3])
+    (True, False)
+    """
+    if isinstance(value, Mapping):
+        return any(map(names_file, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(names_file, value))
+    is_short = isinstance(value, str) and len(value) < _LONGEST_PATH
+    return isinstance(value, Path) or (is_short and _LIKE_A_FILE.search(value) is not None)
+
+
 def _as_file(value: Any) -> Path | None:
-    is_path = isinstance(value, Path)
-    if not is_path and not (isinstance(value, str) and len(value) < _LONGEST_PATH and _LIKE_A_FILE.search(value)):
+    if not names_file(value):
         return None
     path = Path(value).expanduser()
     try:

@@ -15,9 +15,12 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import ListedColormap
 
 from dissmodel_lab.class_tables import MAX_LABEL, class_table, class_tables
+from dissmodel_lab.executor import ExperimentRecord
+from dissmodel_lab.executor.schemas import Provenance
 from dissmodel_lab.maps import preview
-from dissmodel_lab.maps.classes import class_legend_of, loaded_class
+from dissmodel_lab.maps.classes import class_legend_of
 from dissmodel_lab.maps.legend import PALETTE, paint
+from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.rasters import Raster
 
 
@@ -282,13 +285,18 @@ def test_a_legend_that_was_kept_with_a_run_is_read_back(executor):
     assert preview(array, classes=kept).legend == first.legend
 
 
-def test_a_class_is_found_by_its_path_only_when_it_is_loaded(executor):
+def test_an_executor_is_found_only_when_it_is_loaded(executor):
     model = executor()
-    assert loaded_class("mangue:Mangue") is model
-    assert loaded_class("mangue:Mangue.run") is None
-    assert loaded_class("antigravity:fly") is None
+
+    def found(path):
+        return loaded_executor(ExperimentRecord(provenance=Provenance(executor_class=path)))
+
+    assert found("mangue:Mangue") is model
+    assert found("mangue:Mangue.run") is None
+    assert found("antigravity:fly") is None
     assert "antigravity" not in sys.modules
-    assert loaded_class("") is None
+    assert found("") is None
+    assert loaded_executor(ExperimentRecord()) is None
 
 
 def test_more_labels_than_colours_is_said():

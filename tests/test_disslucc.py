@@ -153,7 +153,7 @@ def test_misspelt_parameter_is_told_before_and_after(shell, workspace, capsys):
     toml = upstream_inputs.write_toml(workspace / "model.toml", "lucc_continuous", parameters)
     before = (
         "Warning: The parameter max_diference is never read by LuccContinuousExecutor. "
-        "Write 'max_difference' if that is meant; it reads: "
+        "Did you mean 'max_difference'? Known: "
     )
     shell.run_line_magic("dissmodel", f"validate lucc_continuous --input {source} --toml {toml}")
     assert before in capsys.readouterr().out

@@ -583,9 +583,8 @@ class TestInferred:
 
     def test_unknown_names(self):
         assert unknown_parameters(Wild, {"year": 1, "grid": 2, "zzz": 3}) == {
-            "year": "The model never reads it. Did you mean 'years'? "
-            "Known: years, grid, steps, rate, deep, tail, table, cap, region.",
-            "zzz": "The model never reads it. Known: years, grid, steps, rate, deep, tail, table, cap, region.",
+            "year": "Did you mean 'years'? Known: years, grid, steps, rate, deep, tail, table, cap, region.",
+            "zzz": "Known: years, grid, steps, rate, deep, tail, table, cap, region.",
         }
         assert unknown_parameters(Model, {"yeers": 1}) == {}  # declared: parameter_problems() says it
 

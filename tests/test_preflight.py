@@ -844,9 +844,9 @@ class Growing(Model):
 def test_a_parameter_that_the_executor_never_reads():
     assert said(look(model=Growing, growht=1.5, colour="red")) == [
         ("warning", "unknown-parameter", "The parameter growht is never read by Growing.",
-         "Write 'growth' if that is meant; it reads: growth, n_steps."),
+         "Did you mean 'growth'? Known: growth, n_steps."),
         ("warning", "unknown-parameter", "The parameter colour is never read by Growing.",
-         "Leave it out; it reads: growth, n_steps."),
+         "Known: growth, n_steps."),
     ]  # fmt: skip
     assert look(model=Growing, growth=1.5, n_steps=3) == []
     assert look(model=Model, anything=1) == []

@@ -268,7 +268,7 @@ def test_a_file_that_is_gone_or_huge_is_not_compared(monkeypatch):
 def test_a_run_that_starts_takes_the_map_of_the_one_before_away(shell):
     panel, place = Kept(), Kept()
 
-    def call(observers):
+    def call(listeners):
         assert place.shown == [{"text/plain": "", "text/html": ""}]
         raise KeyboardInterrupt
 
@@ -286,7 +286,7 @@ def test_a_record_that_the_model_spoiled_does_not_hide_the_models_error(shell):
             raise ZeroDivisionError("the model's own")
 
     with pytest.raises(ZeroDivisionError, match="the model's own"):
-        run_panel.run_in_cell(lambda observers: run(Spoiling, observers=observers))
+        run_panel.run_in_cell(lambda listeners: run(Spoiling, **listeners._asdict()))
     assert "spoiling" in shell.bundles[-1]["text/html"]
     assert "the model&#x27;s own" in shell.bundles[-1]["text/html"]
 

@@ -53,7 +53,7 @@ class Spreading(SteppingExecutor, register=False):
 
 
 def in_cell(model):
-    return run_in_cell(lambda listeners: run(model, observers=listeners, watchers=listeners.watchers))
+    return run_in_cell(lambda listeners: run(model, **listeners._asdict()))
 
 
 def watched(monkeypatch):
@@ -73,7 +73,7 @@ def watched(monkeypatch):
 def test_panel_is_refreshed_at_most_four_times_a_second(shell, monkeypatch):
     seen = watched(monkeypatch)
     began = time.monotonic()
-    run_in_cell(lambda observers: run(Slow, observers=observers))
+    run_in_cell(lambda listeners: run(Slow, **listeners._asdict()))
     lasted = time.monotonic() - began
     assert INTERVAL >= 0.25
     assert 2 <= watched.panel.updates <= lasted / INTERVAL + 1
@@ -98,7 +98,7 @@ def test_a_phase_runs_only_when_the_one_before_has_ended():
 
 def test_what_stays_is_static_and_the_widgets_are_closed(shell, monkeypatch):
     watched(monkeypatch)
-    run_in_cell(lambda observers: run(SteppingExecutor, observers=observers))
+    run_in_cell(lambda listeners: run(SteppingExecutor, **listeners._asdict()))
     first, last = shell.bundles[0], shell.bundles[-1]
     assert WIDGET_VIEW in first
     assert WIDGET_VIEW not in last
@@ -108,7 +108,7 @@ def test_what_stays_is_static_and_the_widgets_are_closed(shell, monkeypatch):
 
 def test_failure_is_shown_and_raised(shell):
     with pytest.raises(RuntimeError, match="broken on purpose in run"):
-        run_in_cell(lambda observers: run(FailingExecutor("run"), observers=observers))
+        run_in_cell(lambda listeners: run(FailingExecutor("run"), **listeners._asdict()))
     html = shell.bundles[-1]["text/html"]
     assert "failed in phase run" in html
     assert "not reached" in html
@@ -116,7 +116,7 @@ def test_failure_is_shown_and_raised(shell):
 
 def test_refusal_before_there_is_a_record_leaves_nothing(shell):
     with pytest.raises(LookupError):
-        run_in_cell(lambda observers: run("no_such_model", observers=observers))
+        run_in_cell(lambda listeners: run("no_such_model", **listeners._asdict()))
     assert shell.bundles[-1] == {"text/plain": "", "text/html": ""}
 
 
@@ -129,7 +129,7 @@ def test_input_in_memory_is_drawn_before_the_model_changes_it(shell):
             return data
 
     raster = Raster(array=np.arange(6, dtype="uint8").reshape(1, 2, 3))
-    run_in_cell(lambda observers: run(Zeroing, data=raster, observers=observers))
+    run_in_cell(lambda listeners: run(Zeroing, data=raster, **listeners._asdict()))
     html = shell.bundles[-1]["text/html"]
     assert "Map of band_1" in html
     assert "5" in html

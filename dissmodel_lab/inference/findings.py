@@ -98,22 +98,20 @@ def unknown_parameters(executor_class: type[Any], given: Iterable[str]) -> dict[
     Returns
     -------
     dict
-        Name -> sentence; empty where the executor may read any name (:func:`reads_anything`).
+        Name -> what may have been meant; empty where the executor may read any name (:func:`reads_anything`).
 
     Examples
     --------
     >>> from dissmodel_lab.executor.testing import SteppingExecutor
     >>> unknown_parameters(SteppingExecutor, {"n_step": 3})
-    {'n_step': "The model never reads it. Did you mean 'n_steps'? Known: ..."}
+    {'n_step': "Did you mean 'n_steps'? Known: ..."}
     """
     is_declared = hasattr(getattr(executor_class, "Parameters", None), "model_fields")
     findings = _findings(executor_class)
     if is_declared or findings.reads_anything:
         return {}
     known = findings.parameters
-    return {
-        name: f"The model never reads it. {did_you_mean(str(name), known)}" for name in given if name not in known
-    }
+    return {name: did_you_mean(str(name), known) for name in given if name not in known}
 
 
 def required_names(executor_class: type[Any]) -> list[str]:

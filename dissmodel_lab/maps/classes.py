@@ -7,7 +7,6 @@ occur. A table counts only when it knows every value, and when no other table fi
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -93,27 +92,6 @@ def class_legend_of(
     best = max(score for score, _ in fitting)
     first, *rivals = [legend for score, legend in fitting if score == best]
     return None if any(rival.classes != first.classes for rival in rivals) else first
-
-
-def loaded_class(import_path: str) -> type[Any] | None:
-    """
-    Return the class that a record names, when its module is loaded; nothing is imported for a legend's sake.
-
-    Parameters
-    ----------
-    import_path : str
-        ``package.module:Class``, as in ``record.provenance.executor_class``.
-
-    Examples
-    --------
-    >>> loaded_class("dissmodel_lab.rasters:Raster").__name__, loaded_class("no.such:Class")
-    ('Raster', None)
-    """
-    module, _, name = import_path.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found if isinstance(found, type) else None
 
 
 def with_classes(grid: Grid, classes: type[Any] | Mapping[Any, Any] | None) -> Grid:

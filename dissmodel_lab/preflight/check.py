@@ -13,7 +13,7 @@ from dissmodel_lab.parameters import declared_parameters
 from dissmodel_lab.preflight.agreement import crs_findings, extent_findings, missing_bands, translations
 from dissmodel_lab.preflight.codes import class_findings
 from dissmodel_lab.preflight.datasets import Dataset, Look, look_at
-from dissmodel_lab.preflight.findings import Finding, error, listed, shown, warning
+from dissmodel_lab.preflight.findings import Finding, error, shown, warning
 from dissmodel_lab.preflight.room import disk_findings, expanded, memory_findings, output_findings
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.preflight.wanted import NamedBands, NamedFile, named_bands, named_files
@@ -205,20 +205,14 @@ def unknown_parameters(executor_class: type[Any], parameters: Mapping[str, Any])
     from dissmodel_lab import inference  # noqa: PLC0415 -- reads the executor's source
 
     unknown = inference.unknown_parameters(executor_class, parameters)
-    known = list(inference.inferred_parameters(executor_class)) if unknown else []
-    return [_unknown(str(name), known, executor_class) for name in unknown]
-
-
-def _unknown(name: str, known: list[str], executor_class: type[Any]) -> Finding:
-    import difflib  # noqa: PLC0415 -- only for those who mistype
-
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    advice = f"Write '{near[0]}' if that is meant; it reads" if near else "Leave it out; it reads"
-    return warning(
-        "unknown-parameter",
-        f"The parameter {shown(name)} is never read by {shown(executor_class.__name__)}.",
-        f"{advice}: {listed(known)}.",
-    )
+    return [
+        warning(
+            "unknown-parameter",
+            f"The parameter {shown(name)} is never read by {shown(executor_class.__name__)}.",
+            advice,
+        )
+        for name, advice in unknown.items()
+    ]
 
 
 def _exists(path: Path) -> bool:

@@ -82,7 +82,7 @@ def show_form(
                 parameters=_changed(spec, request.parameters),
                 output=request.output or None,
                 toml=kept if spec.text else None,
-                observers=listeners,
+                observers=listeners.observers,
                 watchers=listeners.watchers,
                 namespace=namespace,
                 caller=caller,
@@ -129,7 +129,10 @@ def _kept(spec: ModelSpec, values: Mapping[str, Any]) -> ModelSpec:
 
 def _advice(executor_class: type[Any], values: Mapping[str, Any]) -> dict[str, str]:
     problem = inference_problem(executor_class)
-    return {"parameters": problem} if problem else unknown_parameters(executor_class, values)
+    if problem:
+        return {"parameters": problem}
+    unknown = unknown_parameters(executor_class, values)
+    return {name: f"The model never reads it. {advice}" for name, advice in unknown.items()}
 
 
 def _name_in_a_cell(resolved: ResolvedModel, model: str, namespace: Mapping[str, Any]) -> str:

@@ -344,6 +344,10 @@ class MapView:
         Show OpenStreetMap below the layers; needs the network, and nothing breaks without.
     max_pixels : int, optional
         The longest side of the pictures [pixels].
+    classes : type or mapping, optional
+        Where legends come from when the data carry none, as :func:`~dissmodel_lab.maps.preview` takes it.
+    georeferences : mapping of str to (crs, transform), optional
+        Where layers lie that don't say it themselves, by layer name.
 
     Raises
     ------
@@ -359,7 +363,15 @@ class MapView:
     []
     """
 
-    def __init__(self, sources: Mapping[str, Any], *, basemap: bool = False, max_pixels: int = 1024) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Any],
+        *,
+        basemap: bool = False,
+        max_pixels: int = 1024,
+        classes: type[Any] | Mapping[Any, Any] | None = None,
+        georeferences: Mapping[str, tuple[Any, Any]] | None = None,
+    ) -> None:
         if not sources:
             raise SourceError("There is no layer to show. Give at least one, such as {'input': path}.")
         self.errors: list[str] = []
@@ -368,6 +380,8 @@ class MapView:
         self._previews: dict[tuple[str, str], Preview] = {}
         self._basemap = basemap
         self._max_pixels = max_pixels
+        self._legends = classes
+        self._georeferences = dict(georeferences or {})
         self._is_georeferenced: bool | None = None
         self._is_switching = False
         self._swipe_partner: str | None = None
@@ -444,7 +458,11 @@ class MapView:
         chosen = opened.default_band if band is None else band
         if (layer, chosen) not in self._previews:
             self._previews[layer, chosen] = draw(
-                opened.grid(chosen, self._max_pixels), self._max_pixels, like=self._shared(layer, chosen)
+                opened.grid(chosen, self._max_pixels),
+                self._max_pixels,
+                like=self._shared(layer, chosen),
+                classes=self._legends,
+                georeference=self._georeferences.get(layer),
             )
         return self._previews[layer, chosen]
 

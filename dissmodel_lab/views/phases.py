@@ -34,6 +34,8 @@ _MARKS = {
 }
 _WORDS = 300
 """Longest text of a model that stands in the panel, as HTML [bytes]."""
+_PATIENCE = 1.0
+"""After this time [s] a person wonders how long a phase will take."""
 _VALUES = 12
 """How many values of a step are shown."""
 _CELL = "padding:2px 14px 2px 0;text-align:left;border:none"
@@ -68,7 +70,7 @@ def phases_html(progress: Progress) -> str:
         f'<td style="{_CELL}"><b>{_shown(progress.status)}</b></td>'
         f'<td style="{_NUMBER}"><b>{total}</b></td>'
         f'<td style="{_NUMBER}">{_memory_text(progress)}</td></tr></table>'
-        f"{_bar(progress)}{_last_log(progress)}</div>"
+        f"{_bar(progress)}{_left(progress)}{_last_log(progress)}</div>"
     )
 
 
@@ -119,6 +121,14 @@ def _bar(progress: Progress) -> str:
         '<div style="width:420px;max-width:100%;height:6px;background:#d0d0d0;border-radius:3px;overflow:hidden">'
         f'<div style="width:{share:.1f}%;height:6px;background:#1f77b4"></div></div><div>{shown}</div>'
     )
+
+
+def _left(progress: Progress) -> str:
+    """Say how long the running phase still takes, once it takes long enough to ask."""
+    current = next((part for part in progress.phases.values() if part.state == RUNNING), None)
+    if current is None or current.elapsed() < _PATIENCE:
+        return ""
+    return f"<div>{escape(progress.left_text())}</div>"
 
 
 def _last_log(progress: Progress) -> str:

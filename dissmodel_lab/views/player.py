@@ -342,7 +342,8 @@ class LiveMap:
         return self._scene is not None or CELL_SECONDS * rows <= 0.01 * (now - self._began)
 
     def _show(self, frame: RawFrame) -> None:
-        from dissmodel_lab.maps import png  # noqa: PLC0415 -- see above
+        from dissmodel_lab.class_tables import class_tables  # noqa: PLC0415 -- see above
+        from dissmodel_lab.maps import png  # noqa: PLC0415
         from dissmodel_lab.maps.frames import Scene  # noqa: PLC0415
         from dissmodel_lab.views.map_view import legend_html  # noqa: PLC0415
 
@@ -352,6 +353,8 @@ class LiveMap:
                 self._legend = None
             self._scene = Scene(frame, self._keeper.classes)
             self._scene.place(self._scene.grid(frame.values))  # once for all frames: not in the cost of one
+            if isinstance(self._keeper.classes, type):
+                class_tables(self._keeper.classes)  # as this
         assert self._scene is not None  # for the type checker: it was made above
         busy = time.thread_time()
         painted = self._scene.paint(frame.values, self._legend)

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affine import Affine
+
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.frames import read_frames
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.progress import Progress
+from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sources import file_sha256, source_path
 from dissmodel_lab.texts import shareable, shared_record_text, short
@@ -39,6 +42,8 @@ LIMIT = 300_000
 """Longest HTML of one run, pictures included [bytes]."""
 _LEGENDS = 45_000
 """What legends, places and notes of the maps may take of it [bytes]."""
+_WARNINGS = 12
+"""How many warnings are shown."""
 _LOG = 20_000
 """How much of the log's end is shown [bytes]."""
 _MAX_COMPARED = 64 * 1024 * 1024
@@ -72,15 +77,37 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None, frames: 
         Its frames, when they are in memory already.
     """
     maps = RunMaps(before=before, frames=frames)
+    classes = loaded_executor(record)  # its constants may say what classes are called
     if before is None:
-        maps.before = _try_preview(source_path(record), "input", maps.notes)
+        maps.before = _try_preview(source_path(record), "input", maps.notes, classes=classes)
     if "output" in record.artifacts:  # else the path only says where the output should have come to lie
-        maps.after = _try_preview(record.artifact_path(), "output", maps.notes, like=maps.before)
+        place = georeference_of(record)
+        maps.after = _try_preview(
+            record.artifact_path(), "output", maps.notes, like=maps.before, classes=classes, georeference=place
+        )
     if frames is None and record.record_path is not None:
         maps.frames = read_frames(Path(record.record_path).parent, maps.notes)
     if maps.frames is not None and maps.after is not None:
         maps.frames = maps.frames.with_colours_of(maps.after.legend)
     return maps
+
+
+def georeference_of(record: ExperimentRecord) -> tuple[Any, Any] | None:
+    """
+    Return (crs, transform) of an output whose file has lost them, as the run kept them.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> kept = {"crs": "EPSG:31983", "transform": [30, 0, 0, 0, -30, 0], "shape": [2, 3]}
+    >>> georeference_of(ExperimentRecord(output_georeference=kept))[1].a
+    30.0
+    """
+    kept = record.output_georeference
+    try:
+        return kept["crs"], Affine(*map(float, kept["transform"]))
+    except (KeyError, TypeError, ValueError):  # nothing was lost, or somebody else wrote there
+        return None
 
 
 def changes_since(record: ExperimentRecord) -> list[str]:
@@ -155,10 +182,11 @@ def record_html(record: ExperimentRecord, maps: RunMaps) -> str:
 def _html(record: ExperimentRecord, maps: RunMaps) -> str:
     """Draw a record without secrets; whatever it holds, the HTML stays below :data:`LIMIT`."""
     metrics = {name: value for name, value in record.metrics.items() if not _name_text(name).startswith("time_")}
-    above = _title(record) + phases_html(Progress.from_record(record)) + _error(record)
+    above = _title(record) + phases_html(Progress.from_record(record)) + _error(record) + _warnings(record)
     below = (
         _facts(record)
         + _table("Parameters", record.parameters, 24_000)
+        + _table("Defaults that the model took", record.defaults_taken, 12_000)
         + _table("Metrics", metrics, 24_000)
         + _details(record)
     )
@@ -186,6 +214,19 @@ def _error(record: ExperimentRecord) -> str:
     return (
         '<div role="alert" style="border-left:4px solid #c62828;padding:2px 10px;margin:6px 0;'
         f'overflow-wrap:anywhere"><b>{escape_short(record.status, 200)}{where}</b><br>{said}</div>'
+    )
+
+
+def _warnings(record: ExperimentRecord) -> str:
+    """Draw what a person should not miss, as many lines as fit; the log holds them all."""
+    warnings = list(dict.fromkeys(record.warnings))
+    if not warnings:
+        return ""
+    lines = "".join(f"<div>&#9888; {escape_short(text, 1_000)}</div>" for text in warnings[:_WARNINGS])
+    more = f"<div>and {len(warnings) - _WARNINGS:,} more in the log</div>" if len(warnings) > _WARNINGS else ""
+    return (
+        '<div role="note" style="border-left:4px solid #b26a00;padding:2px 10px;margin:6px 0;'
+        f'overflow-wrap:anywhere">{lines}{more}</div>'
     )
 
 
@@ -223,7 +264,7 @@ def _facts(record: ExperimentRecord) -> str:
         f"artifact {name}": _with_hash(record.artifact_paths.get(name, ""), checksum)
         for name, checksum in record.artifacts.items()
         if name != "output"
-    }
+    } | {f"file of {place}": f"sha256 {checksum}" for place, checksum in record.parameter_files.items()}
     return _table("", {name: text for name, text in {**facts, **others}.items() if text}, 12_000, limit=2_000)
 
 
@@ -343,11 +384,11 @@ def _brief(value: Any) -> str:
     return short(_value_text(value), _MANY)
 
 
-def _try_preview(path: Path | None, role: str, notes: list[str], *, like: Preview | None = None) -> Preview | None:
+def _try_preview(path: Path | None, role: str, notes: list[str], **style: Any) -> Preview | None:
     if path is None or not is_map_file(path):
         return None
     try:
-        return preview(path, like=like) if path.exists() else None
+        return preview(path, **style) if path.exists() else None
     except LabError as error:
         notes.append(f"No map of the {role}: {error}")
     except Exception as error:  # noqa: BLE001 -- a file that no reader understands must not hide the run itself

@@ -10,13 +10,15 @@ import contextvars
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.artifacts import is_map_file
-from dissmodel_lab.executor.events import Phase, PhaseFinished
+from dissmodel_lab.class_tables import class_tables
+from dissmodel_lab.executor.events import Phase, PhaseFinished, RunStarted
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.progress import Progress
+from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.sources import source_path
 from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
@@ -24,7 +26,7 @@ from dissmodel_lab.views.player import LiveMap, StepPlayer
 
 # Maps and the record's page load numpy: they are imported where they are first needed, after the panel is seen.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from dissmodel_lab.executor.events import Event, Observer, Watcher
     from dissmodel_lab.executor.schemas import ExperimentRecord
@@ -33,20 +35,12 @@ if TYPE_CHECKING:
     from dissmodel_lab.views.record import RunMaps
 
 
-class Listeners(list["Observer"]):
-    """
-    Who hears the events of a run in a cell, and who watches its steps.
+class Listeners(NamedTuple):
+    """Who hears the events of a run in a cell, and who watches its steps: arguments of ``run``."""
 
-    Examples
-    --------
-    >>> Listeners([print], [max]).watchers
-    [<built-in function max>]
-    """
-
-    def __init__(self, observers: Sequence[Observer], watchers: Sequence[Watcher]) -> None:
-        super().__init__(observers)
-        self.watchers = list(watchers)
-        """For ``run(watchers=...)``: without them the run has no live map and keeps no frames."""
+    observers: tuple[Observer, ...]
+    watchers: tuple[Watcher, ...]
+    """Without them the run has no live map and keeps no frames."""
 
 
 def run_in_cell(
@@ -60,7 +54,7 @@ def run_in_cell(
     Parameters
     ----------
     call : callable
-        Takes observers with their ``watchers``, runs, and returns the record or raises.
+        Takes the listeners, runs with them, and returns the record or raises.
     output, map_output : Output, optional
         Where the run and the map to explore are shown; new outputs of the cell when not given.
 
@@ -82,7 +76,7 @@ def run_in_cell(
     live.panel.start()
     try:
         with interruptible():
-            record = call(Listeners([live, live.keeper], [live.keeper.watch]))
+            record = call(Listeners((live, live.keeper), (live.keeper.watch,)))
     finally:
         live.panel.stop()
         maps = live.show_static(output)
@@ -123,6 +117,7 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     import ipywidgets as widgets  # noqa: PLC0415 -- see above
 
     from dissmodel_lab.views.map_view import MapView  # noqa: PLC0415
+    from dissmodel_lab.views.record import georeference_of  # noqa: PLC0415
 
     parts: list[Any] = []
     if maps.frames is not None and len(maps.frames.moments) > 1:
@@ -133,7 +128,9 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     if maps.before is not None and (path := source_path(record)) is not None:
         layers["input"] = path
     if record.status == RunStatus.COMPLETED and layers:
-        parts.append(MapView(layers).widget)
+        classes, place = loaded_executor(record), georeference_of(record)
+        places = {"output": place} if place is not None else {}
+        parts.append(MapView(layers, classes=classes, georeferences=places).widget)
     if parts:
         widget = parts[0] if len(parts) == 1 else widgets.VBox(parts)
         output.show_widget(widget, "The map to explore needs a running kernel; the pictures above do not.")
@@ -151,6 +148,9 @@ class _LiveRun:
 
     def __call__(self, event: Event) -> None:
         self.progress(event)
+        if isinstance(event, RunStarted):
+            class_tables.cache_clear()  # a notebook's constants may have been set anew since the last run
+            self.keeper.classes = loaded_executor(event.record)
         if not isinstance(event, PhaseFinished) or event.phase is not Phase.LOAD:
             return
         record = self.progress.record
@@ -168,7 +168,7 @@ class _LiveRun:
         from dissmodel_lab.views.map_view import map_figure  # noqa: PLC0415 -- see above
 
         try:
-            self._input = preview(source)
+            self._input = preview(source, classes=self.keeper.classes)
         except Exception:  # noqa: BLE001 -- said once, with its reason, in the static picture at the end
             return
         self.panel.below.value = map_figure(self._input, "Input")

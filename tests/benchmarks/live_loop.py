@@ -90,9 +90,9 @@ def ours(n_steps: int) -> dict[str, float]:
     seen: list[Any] = []
     during: dict[str, float] = {}
 
-    def call(observers):
-        seen.extend(observers)
-        record = run(Loop, parameters={"n_steps": n_steps}, store=tempfile.mkdtemp(), observers=observers)
+    def call(listeners):
+        seen.extend(listeners.observers)
+        record = run(Loop, parameters={"n_steps": n_steps}, store=tempfile.mkdtemp(), **listeners._asdict())
         panel = seen[0].panel
         during.update(updates=panel.updates, spent=panel.seconds)
         return record

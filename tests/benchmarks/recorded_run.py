@@ -84,6 +84,7 @@ def dissmodel(folder: Path) -> Any:
             return record.source.uri
 
         def run(self, data, record):
+            assert {name: record.parameters[name] for name in PARAMETERS} == PARAMETERS
             record.metrics.update(METRICS)
             return OUTPUT
 

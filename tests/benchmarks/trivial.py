@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recorded_run import METRICS, OUTPUT
+from recorded_run import METRICS, OUTPUT, PARAMETERS
 
 from dissmodel_lab import ModelExecutor
 
@@ -18,6 +18,7 @@ class Trivial(ModelExecutor, register=False):
         return record.source.uri
 
     def run(self, data, record):
+        assert {name: record.parameters[name] for name in PARAMETERS} == PARAMETERS
         record.metrics.update(METRICS)
         return OUTPUT
 

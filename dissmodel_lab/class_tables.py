@@ -8,8 +8,8 @@ labels are cut and lose their control characters. Nothing is imported or run: on
 from __future__ import annotations
 
 import ast
-import functools
 import enum
+import functools
 import inspect
 import re
 import sys
@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
     from types import ModuleType
 
 #: A class's value in the data: its code, or its text in a table.
@@ -82,7 +82,6 @@ class ClassTable:
         return None if self.topics.isdisjoint(others) else False
 
 
-@functools.lru_cache(maxsize=8)
 def class_tables(executor_class: type[Any]) -> tuple[ClassTable, ...]:
     """
     Read the tables of classes among the constants that an executor can see.
@@ -109,8 +108,18 @@ def class_tables(executor_class: type[Any]) -> tuple[ClassTable, ...]:
     >>> table.labels, table.colours
     ({1: 'forest', 2: 'sea'}, {1: '#008000', 2: '#0000ff'})
     """
+    return _tables_of(cast("Hashable", executor_class))
+
+
+def forget_class_tables() -> None:
+    """Read constants anew at the next call: a notebook's may have been set since."""
+    _tables_of.cache_clear()
+
+
+@functools.lru_cache(maxsize=8)
+def _tables_of(executor_class: Hashable) -> tuple[ClassTable, ...]:
     found: dict[tuple[str, frozenset[str], bool], ClassTable] = {}
-    for place, name, value in _constants(executor_class):
+    for place, name, value in _constants(cast("type[Any]", executor_class)):
         table = None
         with suppress(Exception):  # a constant may hold objects that raise whatever they like
             table = class_table(name, value, place)

@@ -40,14 +40,14 @@ class Slow(SteppingExecutor, register=False):
 
 
 class Spreading(SteppingExecutor, register=False):
-    """Tells its map and a value, 20 ms a step."""
+    """Tells its map and a value, 40 ms a step."""
 
     name = "spreading"
 
     def run(self, data, record):
         grid = np.zeros((8, 8), "uint8")
         for step in steps(range(1, 61), layers=lambda: {"city": grid}, values=lambda: {"built": int(grid.sum())}):
-            time.sleep(0.02)
+            time.sleep(0.04)
             grid.flat[step] = 1
         return "spread"
 

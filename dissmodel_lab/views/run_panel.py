@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.artifacts import is_map_file
-from dissmodel_lab.class_tables import class_tables
+from dissmodel_lab.class_tables import forget_class_tables
 from dissmodel_lab.executor.events import Phase, PhaseFinished, RunStarted
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
@@ -149,7 +149,7 @@ class _LiveRun:
     def __call__(self, event: Event) -> None:
         self.progress(event)
         if isinstance(event, RunStarted):
-            class_tables.cache_clear()  # a notebook's constants may have been set anew since the last run
+            forget_class_tables()
             self.keeper.classes = loaded_executor(event.record)
         if not isinstance(event, PhaseFinished) or event.phase is not Phase.LOAD:
             return

@@ -196,6 +196,8 @@ def write_raster(raster: Raster, path: str | Path, **tags: str) -> None:
     """
     Write a raster as a deflated GeoTIFF with band names, units and legends.
 
+    Band names stand in the description and in the tag ``name``, so that executors of PyPI ``dissmodel`` find them.
+
     Parameters
     ----------
     raster : Raster
@@ -219,6 +221,7 @@ def write_raster(raster: Raster, path: str | Path, **tags: str) -> None:
         dataset.write(array)
         for index, name in enumerate(raster.bands, start=1):
             dataset.set_band_description(index, name)
+            dataset.update_tags(index, name=name)  # where PyPI dissmodel looks for it
             dataset.set_band_unit(index, raster.units.get(name, ""))
             if name in raster.classes:
                 dataset.update_tags(index, classes=json.dumps(raster.classes[name]))

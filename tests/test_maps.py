@@ -811,3 +811,27 @@ def test_threads_that_are_quiet_together_leave_the_filters_as_they_were():
     thread.join()
     assert problems == []
     assert list(warnings.filters) == before
+
+
+def masked(band="use", mask=((1, 1, 0), (1, 0, 0)), use=((1, 2, -1), (1, -1, -1))):
+    bands = {band: np.array(use, "float32"), "mask": np.array(mask, "float32")}
+    return Raster(array=np.stack(list(bands.values())), bands=tuple(bands))
+
+
+@pytest.mark.parametrize("way", ["memory", "file"])
+def test_cells_outside_of_a_mask_band_are_not_shown(way, workspace):
+    raster = masked()
+    if way == "file":
+        write_raster(raster, "masked.tif")
+        raster = "masked.tif"
+    shown = preview(raster)
+    assert "Cells outside of the band 'mask' are not shown." in shown.notes
+    assert shown.grid.valid.tolist() == [[True, True, False], [True, False, False]]
+    assert preview(raster, band="mask").grid.valid.all()
+
+
+@pytest.mark.parametrize("mask", [((1, 1, 1), (1, 1, 1)), ((1, 1, 0.5), (1, 0, 0)), ((1, 2, 0), (1, 0, 0))])
+def test_a_band_that_is_no_mask_hides_nothing(mask):
+    shown = preview(masked(mask=mask))
+    assert shown.grid.valid.all()
+    assert not any("mask" in note for note in shown.notes)

@@ -12,6 +12,7 @@ import numpy as np
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps.grid import (
+    MASK_BAND,
     Grid,
     centres,
     check_band,
@@ -21,6 +22,7 @@ from dissmodel_lab.maps.grid import (
     decimation_note,
     to_crs,
     usable,
+    within_mask,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +78,10 @@ class ArrayLayer:
         mask = ~np.ma.getmaskarray(shown) if isinstance(shown, np.ma.MaskedArray) else None
         values = np.asarray(np.ma.getdata(shown))
         valid, notes = usable(values, self.nodata, mask)
+        if band != MASK_BAND and MASK_BAND in self.arrays:
+            exists = np.asarray(self.arrays[MASK_BAND][np.ix_(centres(height, rows), centres(width, columns))])
+            valid, more = within_mask(valid, exists)
+            notes += more
         return Grid(
             values=values,
             valid=valid,

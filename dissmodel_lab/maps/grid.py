@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: numpy's kinds of numbers that can be drawn: bool, signed, unsigned, float.
 DRAWABLE_KINDS = "biuf"
 
+#: Rasters of ``dissmodel`` tell in a band of this name which cells exist (1) and which do not (0).
+MASK_BAND = "mask"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
@@ -202,6 +205,35 @@ def usable(
             notes = (f"{infinite:,} infinite value{' is' if infinite == 1 else 's are'} not shown.",)
         valid &= np.isfinite(values)
     return valid, notes
+
+
+def within_mask(valid: NDArray[np.bool_], mask: NDArray[Any]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """
+    Leave out the cells that do not exist by the raster's own band :data:`MASK_BAND`.
+
+    Parameters
+    ----------
+    valid : ndarray of bool
+        The cells that have a value.
+    mask : ndarray
+        The values of that band, of the same shape; one that holds anything but 0 and 1 is no mask.
+
+    Returns
+    -------
+    valid : ndarray of bool
+        Fewer cells, or the same.
+    notes : tuple of str
+        Says so when cells were left out.
+
+    Examples
+    --------
+    >>> within_mask(np.array([True, True, False]), np.array([1.0, 0.0, 0.0]))
+    (array([ True, False, False]), ("Cells outside of the band 'mask' are not shown.",))
+    """
+    exists = mask == 1
+    if not (exists | (mask == 0)).all() or not (valid & ~exists).any():
+        return valid, ()
+    return valid & exists, (f"Cells outside of the band {MASK_BAND!r} are not shown.",)
 
 
 def _as_type(number: float, dtype: np.dtype[Any]) -> Any:

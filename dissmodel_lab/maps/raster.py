@@ -17,6 +17,7 @@ from rasterio.errors import RasterioError
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import (
+    MASK_BAND,
     Grid,
     check_band,
     check_drawable,
@@ -25,6 +26,7 @@ from dissmodel_lab.maps.grid import (
     decimation_note,
     to_crs,
     usable,
+    within_mask,
 )
 from dissmodel_lab.maps.legend import MAX_CLASSES
 from dissmodel_lab.rasters import band_classes, band_names, quiet_georeference
@@ -94,6 +96,10 @@ class RasterFileLayer:
             valid, notes = usable(values, dataset.nodatavals[number - 1], mask)
             if clear:
                 valid &= ~np.isin(values, clear)
+            if band != MASK_BAND and MASK_BAND in self.bands:
+                exists, _ = _pixels(dataset, self.bands.index(MASK_BAND) + 1, shape)
+                valid, left_out = within_mask(valid, exists)
+                notes += left_out
             crs, crs_notes = to_crs(dataset.crs)
             return Grid(
                 values=values,

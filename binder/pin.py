@@ -24,6 +24,8 @@ def main() -> int:
     needs = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["notebook"],
+        *project["project"]["optional-dependencies"]["dissmodel"],
+        "disslucc>=0.5",  # the models of notebook 03
         *project["build-system"]["requires"],
         "ipykernel>=7.4",  # Binder's base image has 7.0.1, whose threads cannot touch widgets
     ]

@@ -45,13 +45,25 @@ def test_a_gap_breaks_the_line():
     assert "1 to 3" in html
 
 
-def test_constant_huge_and_missing_values_are_drawn():
-    html = charts_svg(series(3, flat=[5.0] * 3, huge=[-1.7e308, 0.0, 1.7e308], none=[math.nan] * 3))
+def test_huge_and_missing_values_are_drawn_and_constant_ones_named():
+    late = [math.nan, 5.0, 5.0]
+    html = charts_svg(series(3, flat=[5.0] * 3, late=late, huge=[-1.7e308, 0.0, 1.7e308], none=[math.nan] * 3))
     assert len(points(html)) == 2
     assert all(0 <= y <= HEIGHT for line in points(html) for _, y in line)
-    assert "no value" in html
+    assert "unchanged: flat 5, none -" in html
     assert "nan" not in html
-    assert charts_png(series(3, flat=[5.0] * 3, huge=[-1.7e300, 0.0, 1.7e300], none=[math.nan] * 3))
+    assert charts_png(series(3, late=late, huge=[-1.7e300, 0.0, 1.7e300]))
+
+
+def test_a_value_goes_without_its_class_where_no_other_has_its_name():
+    html = charts_svg(series(2, **{"Fire.burnt": [1.0, 2.0], "Fire.size": [1.0, 2.0], "Wind.size": [3.0, 4.0]}))
+    assert re.findall(r"<div>([\w.]+) <b>", html) == ["burnt", "Fire.size", "Wind.size"]
+
+
+def test_only_settings_are_no_chart():
+    html = charts_figure(series(2, **{"Fire.chance": [0.6, 0.6]}), budget=90_000)
+    assert "<img" not in html
+    assert "unchanged: chance 0.6" in html
 
 
 def test_a_long_series_is_thinned_with_its_end():
@@ -72,8 +84,8 @@ def test_names_are_escaped_hidden_and_short():
 def test_many_series_are_cut_and_said():
     many = {f"v{at}": [1.0, 2.0] for at in range(MAX_CHARTS + 3)}
     assert charts_svg(series(2, **many)).count("<svg") == MAX_CHARTS
-    assert "and 3 more values" in charts_svg(series(2, **many))
-    assert "and 3 more values" in charts_figure(series(2, **many), budget=90_000)
+    assert "3 more values" in charts_svg(series(2, **many))
+    assert "3 more values" in charts_figure(series(2, **many), budget=90_000)
 
 
 def test_one_point_is_no_line():

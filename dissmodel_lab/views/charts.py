@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.texts import short, visible
+from dissmodel_lab.texts import visible
 from dissmodel_lab.views.markup import escape, escape_short
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ LIVE_POINTS = 100
 WIDTH, HEIGHT = 180, 44
 #: Longest name, as HTML [bytes].
 _NAME = 80
+#: Longest title of a chart in the PNG [characters].
+_TITLE = 26
 #: Charts side by side in the PNG, and the size of one [pixels].
 _COLUMNS, _WIDE, _HIGH = 3, 230, 130
 #: Pixels for each CSS pixel in the PNG: text stays sharp.
@@ -55,10 +57,7 @@ def charts_svg(series: Series) -> str:
     chosen = [*range(0, len(series.counts) - 1, every), len(series.counts) - 1]
     all_x = series.x
     x = [all_x[at] for at in chosen]
-    charts = "".join(
-        _svg_chart(name, x, [values[at] for at in chosen])
-        for name, values in list(series.values.items())[:MAX_CHARTS]
-    )
+    charts = "".join(_svg_chart(name, x, [values[at] for at in chosen]) for name, values in _drawn(series))
     return f"<div>{charts}</div>{_left_out(series)}"
 
 
@@ -69,7 +68,7 @@ def charts_png(series: Series) -> bytes:
     Parameters
     ----------
     series : Series
-        At least one, with at least one point.
+        At least one that changes.
 
     Examples
     --------
@@ -80,13 +79,13 @@ def charts_png(series: Series) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 -- 0.2 s, only for charts
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    names = list(series.values)[:MAX_CHARTS]
-    columns = min(_COLUMNS, len(names))
-    rows = math.ceil(len(names) / columns)
+    drawn = _drawn(series)
+    columns = min(_COLUMNS, len(drawn))
+    rows = math.ceil(len(drawn) / columns)
     figure = Figure(figsize=(columns * _WIDE / _DPI, rows * _HIGH / _DPI), dpi=_DPI * _DENSITY, facecolor="#ffffff")
     canvas: Any = FigureCanvasAgg(figure)
-    for number, name in enumerate(names, start=1):
-        _draw_chart(figure.add_subplot(rows, columns, number), name, series.x, series.values[name], series.x_name)
+    for number, (name, values) in enumerate(drawn, start=1):
+        _draw_chart(figure.add_subplot(rows, columns, number), name, series.x, values, series.x_name)
     figure.subplots_adjust(
         left=0.24 / columns,
         right=1 - 0.05 / columns,
@@ -119,13 +118,14 @@ def charts_figure(series: Series, *, budget: int) -> str:
     """
     from dissmodel_lab.views.map_view import data_url  # noqa: PLC0415 -- loads numpy: only when a run is over
 
-    if not series.values or len(series.counts) < 2:  # noqa: PLR2004 -- a line needs two points
-        return ""
+    drawn = _drawn(series)
+    if not drawn:
+        return _left_out(series)
     encoded = charts_png(series)
     if len(encoded) > budget:
         return ""
-    width = min(_COLUMNS, len(series.values)) * _WIDE
-    said = "; ".join(f"{_shown(name)} ends at {_number(_last(values))}" for name, values in _drawn(series))
+    width = min(_COLUMNS, len(drawn)) * _WIDE
+    said = "; ".join(f"{_shown(name)} ends at {_number(_last(values))}" for name, values in drawn)
     return (
         f'<div style="margin:0 0 12px 0"><div style="font-weight:bold;margin:2px 0">Values by {series.x_name}</div>'
         f'<img alt="Line charts by {series.x_name}: {said}." width="{width}" src="{data_url(encoded)}" '
@@ -135,12 +135,33 @@ def charts_figure(series: Series, *, budget: int) -> str:
 
 
 def _drawn(series: Series) -> list[tuple[str, list[float]]]:
-    return list(series.values.items())[:MAX_CHARTS]
+    """Return what is worth a line: a model's settings are numbers too, but never change."""
+    titles = _titles(series)
+    return [(titles[name], values) for name, values in series.values.items() if _changes(values)][:MAX_CHARTS]
+
+
+def _titles(series: Series) -> dict[str, str]:
+    """Call ``Fire.burnt`` just ``burnt``, where no other model has such a value."""
+    ends = [name.rpartition(".")[2] for name in series.values]
+    return {name: end if ends.count(end) == 1 else name for name, end in zip(series.values, ends, strict=True)}
+
+
+def _changes(values: list[float]) -> bool:
+    known = [value for value in values if math.isfinite(value)]
+    return bool(known) and (len(known) < len(values) or min(known) < max(known))
 
 
 def _left_out(series: Series) -> str:
-    more = len(series.values) - MAX_CHARTS
-    return f'<div style="font-size:12px">and {more} more values</div>' if more > 0 else ""
+    """Name the values that never changed, and count those that are too many."""
+    titles = _titles(series)
+    constant = [(titles[name], values) for name, values in series.values.items() if not _changes(values)]
+    more = len(series.values) - len(constant) - MAX_CHARTS
+    said = [f"{more} more values"] if more > 0 else []
+    if constant and len(series.counts) > 1:
+        named = ", ".join(f"{_shown(name)} {_number(_last(values))}" for name, values in constant[:MAX_CHARTS])
+        others = len(constant) - MAX_CHARTS
+        said.append(f"unchanged: {named}{f' and {others} more' if others > 0 else ''}")
+    return f'<div style="font-size:12px;opacity:0.8;max-width:690px">{"; ".join(said)}</div>' if said else ""
 
 
 def _svg_chart(name: str, x: list[float], y: list[float]) -> str:
@@ -180,7 +201,9 @@ def _lines(x: list[float], y: list[float]) -> list[str]:
 def _draw_chart(ax: Any, name: str, x: list[float], y: list[float], x_name: str) -> None:
     finite = [(at, value) for at, value in zip(x, y, strict=True) if math.isfinite(value)]
     ax.plot(x, [value if math.isfinite(value) else math.nan for value in y], color=_BLUE, linewidth=1.4)
-    title = ax.set_title(f"{short(visible(redact_text(name)), 34)}  {_number(_last(y))}", fontsize=7.5, loc="left")
+    words = visible(redact_text(name))
+    words = words if len(words) <= _TITLE else f"{words[: _TITLE - 1]}…"
+    title = ax.set_title(f"{words}  {_number(_last(y))}", fontsize=7.5, loc="left")
     values = sorted({min(v for _, v in finite), max(v for _, v in finite)}) if finite else []
     ax.set_yticks(values, labels=[_number(value) for value in values], fontsize=6.5)
     ends = sorted({x[0], x[-1]})

@@ -30,6 +30,7 @@ from dissmodel_lab.executor.events import (
 )
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import write_atomic
+from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -149,6 +150,8 @@ class Backdrop:
     transform: Any = None
     crs: Any = None
     nodata: float | None = None
+    exists: Any = None
+    """A small copy of the raster's mask band, which says which cells exist; None when it has none."""
     classes: Classes | None = None
     unit: str = ""
     geometry: Any = None
@@ -577,6 +580,7 @@ def _backdrop(data: Any, band: str) -> Backdrop:
         transform=getattr(data, "transform", None),
         crs=getattr(data, "crs", None),
         nodata=getattr(data, "nodata", getattr(data, "nodata_value", None)),
+        exists=_copy(data, MASK_BAND) if band != MASK_BAND else None,
         classes=_of_band(getattr(data, "classes", None), band),
         unit=_of_band(getattr(data, "units", None), band) or "",
     )

@@ -517,3 +517,23 @@ def test_a_copy_that_waited_for_another_thread_does_not_silence_the_rest(monkeyp
     assert gates[1] < 1.0  # once it is taken for a wait
     assert gates[2] > 4.0  # twice it is what such a copy costs
     assert keeper.seconds > 0.2
+
+
+def test_cells_outside_of_the_mask_band_are_clear_in_every_frame():
+    class Masked(ModelExecutor, register=False):
+        def load(self, record):
+            use = np.array([[1.0, 2.0, -1.0], [3.0, -1.0, -1.0]])
+            return SimpleNamespace(arrays={"use": use, "mask": (use > 0).astype("float32")}, shape=(2, 3))
+
+        def run(self, data, record):
+            for _ in steps(range(4), layers=lambda: {"land": data}):
+                data.arrays["use"][0, 0] += 1
+
+        def save(self, result, record):
+            return record
+
+    keeper = FrameKeeper()
+    execute_lifecycle(Masked(), ExperimentRecord(), observers=[keeper], watchers=[keeper.watch])
+    clear = [(picture == 0).tolist() for picture in keeper.frames.pixels]
+    assert clear == [[[False, False, True], [False, True, True]]] * len(clear)
+    assert "Cells outside of the band 'mask' are not shown." in keeper.frames.notes

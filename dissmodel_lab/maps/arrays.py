@@ -12,7 +12,6 @@ import numpy as np
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps.grid import (
-    MASK_BAND,
     Grid,
     centres,
     check_band,
@@ -24,6 +23,7 @@ from dissmodel_lab.maps.grid import (
     usable,
     within_mask,
 )
+from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps import png
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.classes import with_classes
-from dissmodel_lab.maps.grid import Grid, centres, check_drawable, to_crs, usable
+from dissmodel_lab.maps.grid import Grid, centres, check_drawable, to_crs, usable, within_mask
 from dissmodel_lab.maps.legend import Legend, paint
 
 if TYPE_CHECKING:
@@ -257,6 +257,9 @@ class Scene:
         mask = ~np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
         plain = np.asarray(np.ma.getdata(values))
         valid, notes = usable(plain, backdrop.nodata, mask)
+        if backdrop.exists is not None and backdrop.exists.shape == plain.shape:
+            valid, left_out = within_mask(valid, np.asarray(backdrop.exists))
+            notes += left_out
         factor = backdrop.factor
         return Grid(
             values=plain,

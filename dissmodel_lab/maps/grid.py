@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dissmodel_lab.errors import SourceError, did_you_mean
+from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 #: numpy's kinds of numbers that can be drawn: bool, signed, unsigned, float.
 DRAWABLE_KINDS = "biuf"
-
-#: Rasters of ``dissmodel`` tell in a band of this name which cells exist (1) and which do not (0).
-MASK_BAND = "mask"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

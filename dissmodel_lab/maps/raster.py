@@ -17,7 +17,6 @@ from rasterio.errors import RasterioError
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import (
-    MASK_BAND,
     Grid,
     check_band,
     check_drawable,
@@ -30,6 +29,7 @@ from dissmodel_lab.maps.grid import (
 )
 from dissmodel_lab.maps.legend import MAX_CLASSES
 from dissmodel_lab.rasters import band_classes, band_names, quiet_georeference
+from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

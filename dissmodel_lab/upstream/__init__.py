@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dissmodel_lab.upstream.clock import Watch, watched
 from dissmodel_lab.upstream.registry import dissmodel_version, end_time_semantics, registered_executors
-from dissmodel_lab.upstream.state import georeference_of, is_raster_backend, layers_of, series, values_of
+from dissmodel_lab.upstream.state import MASK_BAND, georeference_of, is_raster_backend, layers_of, series, values_of
 
 __all__ = [
+    "MASK_BAND",
     "Watch",
     "dissmodel_version",
     "end_time_semantics",

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+#: Rasters tell in a band of this name which cells exist (1) and which do not (0).
+MASK_BAND = "mask"
+
 #: Attributes that every model has, which say nothing of the simulation.
 _OWN = frozenset({"env", "name", "start_time", "end_time", "status", "mode"})
 

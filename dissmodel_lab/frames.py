@@ -69,6 +69,10 @@ _DRAWABLE = "biuf"
 _PLANE, _STACK = 2, 3  # numbers of axes
 
 
+#: What the only band of an array is called, as on maps.
+UNNAMED = "band_1"
+
+
 class Shown(NamedTuple):
     """Which map is shown: the layer's name, as the model calls it, and its band or column."""
 
@@ -76,9 +80,14 @@ class Shown(NamedTuple):
     band: str
 
     @property
+    def name(self) -> str:
+        """The band's name; the layer's for an array, whose only band has none of its own."""
+        return self.layer if self.layer and self.band == UNNAMED else self.band
+
+    @property
     def title(self) -> str:
         """Both in one."""
-        return f"{self.band} ({self.layer})" if self.layer else self.band
+        return f"{self.band} ({self.layer})" if self.layer and self.band != UNNAMED else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,7 +543,7 @@ def _arrays(data: Any) -> Iterator[tuple[str, Any]]:
     elif hasattr(data, "bands") and getattr(data, "array", None) is not None:
         yield from zip(data.bands, data.array, strict=False)
     elif hasattr(data, "dtype") and getattr(data, "ndim", 0) == _PLANE:
-        yield "band_1", data
+        yield UNNAMED, data
     elif hasattr(data, "dtype") and getattr(data, "ndim", 0) == _STACK:
         yield from ((f"band_{number}", array) for number, array in enumerate(data, start=1))
 

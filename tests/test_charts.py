@@ -50,7 +50,7 @@ def test_huge_and_missing_values_are_drawn_and_constant_ones_named():
     html = charts_svg(series(3, flat=[5.0] * 3, late=late, huge=[-1.7e308, 0.0, 1.7e308], none=[math.nan] * 3))
     assert len(points(html)) == 2
     assert all(0 <= y <= HEIGHT for line in points(html) for _, y in line)
-    assert "unchanged: flat 5, none -" in html
+    assert "values that did not change: flat 5, none -" in html
     assert "nan" not in html
     assert charts_png(series(3, late=late, huge=[-1.7e300, 0.0, 1.7e300]))
 
@@ -63,7 +63,7 @@ def test_a_value_goes_without_its_class_where_no_other_has_its_name():
 def test_only_settings_are_no_chart():
     html = charts_figure(series(2, **{"Fire.chance": [0.6, 0.6]}), budget=90_000)
     assert "<img" not in html
-    assert "unchanged: chance 0.6" in html
+    assert "values that did not change: chance 0.6" in html
 
 
 def test_a_long_series_is_thinned_with_its_end():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -244,31 +243,37 @@ def test_a_large_raster_lies_where_it_lies(generous):
         assert np.abs(np.subtract(at, where)).max() <= 2.5 * 30
 
 
-def test_copies_stay_within_their_share():
-    def body(data):
-        grid = np.zeros((1000, 1000), "float32")
-        began = time.perf_counter()
-        step = 0
-        while time.perf_counter() - began < 1.0:
-            step += 1
-            grid[step % 1000] = step
-            report_step(step, layers=lambda: {"": grid}, values={"a": step})
+class Clock:
+    """Time that only passes when it is told to."""
 
-    keeper, _ = kept(body, live=True)
-    assert keeper.seconds <= 0.03 + frames.ALLOWANCE
-    assert keeper.copies >= 5
+    def __init__(self, monkeypatch):
+        self.now = self.busy = 100.0
+        monkeypatch.setattr(
+            frames, "time", SimpleNamespace(perf_counter=lambda: self.now, thread_time=lambda: self.busy)
+        )
+
+    def work(self, seconds):
+        self.now += seconds
+        self.busy += seconds
+
+    def wait(self, seconds):
+        self.now += seconds
 
 
-def test_a_step_of_which_nothing_is_due_costs_next_to_nothing():
-    keeper, step = FrameKeeper(), Step(1, 10**7, "year", {"a": 1.0}, layers=lambda: {"": np.zeros((3, 3))})
-    keeper.watch(step)
-    costs = []
-    for _ in range(20):
-        began = time.perf_counter()
-        for _ in range(1000):
-            keeper.watch(step)
-        costs.append((time.perf_counter() - began) / 1000)
-    assert min(costs) < 1e-6
+def test_copies_stay_within_their_share(monkeypatch):
+    clock = Clock(monkeypatch)
+    keeper, grid = FrameKeeper(live=True), np.zeros((10, 10))
+
+    def layers():
+        clock.work(0.0002)
+        grid.flat[0] += 1
+        return {"": grid}
+
+    for step in range(1, 2001):
+        clock.work(0.001)
+        keeper.watch(Step(step, layers=layers, values={"a": step}))
+    assert 0.005 < keeper.seconds <= 0.02 * 2.0 + frames.ALLOWANCE + 0.0002
+    assert keeper.copies > 100
 
 
 def test_live_frames_follow_the_choice_and_kept_ones_do_not(generous, monkeypatch):
@@ -501,11 +506,13 @@ def test_writing_thins_down_to_two_and_then_one(generous, monkeypatch, tmp_path)
 
 
 def test_a_copy_that_waited_for_another_thread_does_not_silence_the_rest(monkeypatch):
+    clock = Clock(monkeypatch)
     monkeypatch.setattr(frames, "ALLOWANCE", 0.0)
     waits = iter([0.0, 0.1, 0.1])
 
     def layers():
-        time.sleep(next(waits, 0.0))
+        clock.work(0.001)
+        clock.wait(next(waits, 0.0))
         return {"": np.zeros((2, 2))}
 
     keeper = FrameKeeper()
@@ -513,10 +520,10 @@ def test_a_copy_that_waited_for_another_thread_does_not_silence_the_rest(monkeyp
     for step in (1, 2, 3):
         keeper._not_before = 0.0
         keeper.watch(Step(step, layers=layers))
-        gates.append(keeper._not_before - time.perf_counter())
-    assert gates[1] < 1.0  # once it is taken for a wait
-    assert gates[2] > 4.0  # twice it is what such a copy costs
-    assert keeper.seconds > 0.2
+        gates.append(keeper._not_before - clock.now)
+    assert gates[1] == pytest.approx(0.001 / frames.SHARE)  # once it is taken for a wait
+    assert gates[2] == pytest.approx(0.101 / frames.SHARE)  # twice it is what such a copy costs
+    assert keeper.seconds == pytest.approx(0.203)
 
 
 def test_cells_outside_of_the_mask_band_are_clear_in_every_frame():

@@ -20,6 +20,7 @@ from dissmodel_lab.executor.events import Step
 from dissmodel_lab.frames import Backdrop, FrameKeeper, Moment, RawFrame, Series, Shown
 from dissmodel_lab.maps import preview
 from dissmodel_lab.maps.frames import compose
+from dissmodel_lab.rasters import Raster
 from dissmodel_lab.views.player import REPORT_SCRIPT, STRIP, LiveMap, StepPlayer, film_html, with_players
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -145,10 +146,12 @@ def test_the_player_is_linked_in_the_page_alone():
 
 
 def test_colours_are_those_of_the_outputs_map():
-    after = preview(np.array([[1, 5]], "uint8"), classes={1: ("city", "#112233"), 5: ("sea", "#445566")})
-    shown = film(3, band=after.legend.title)
-    assert shown.with_colours_of(after.legend).legend.entries[1].colour == "#112233"
+    cells, classes = np.array([[[1, 5]]], "uint8"), {1: ("city", "#112233"), 5: ("sea", "#445566")}
+    after = preview(Raster(array=cells, bands=("use",), classes={"use": classes}))
+    assert film(3, band="use").with_colours_of(after.legend).legend.entries[1].colour == "#112233"
     assert film(3, band="other").with_colours_of(after.legend).legend.entries[1].colour != "#112233"
+    nameless = preview(cells[0], classes=classes)  # saved without the name that the model has for it
+    assert film(3, band="use").with_colours_of(nameless.legend).legend.entries[1].colour == "#112233"
 
 
 def test_the_report_gets_the_script_once_and_only_with_a_strip():
@@ -190,7 +193,7 @@ def test_the_live_picture_follows(eager):
         seen.append(live.image.value)
     assert len(set(seen)) == 3
     assert live.widget.layout.display == ""
-    assert [label for label, _ in live.chooser.options] == ["band_1"]
+    assert [label for label, _ in live.chooser.options] == ["l"]
     assert all(f"> {code}</span>" in live.legend.value for code in range(4))
 
 

@@ -199,14 +199,14 @@ def test_a_run_with_steps_ends_as_strip_charts_and_player(shell, monkeypatch):
     made = []
     monkeypatch.setattr(run_panel, "StepPlayer", lambda frames: made.append(frames) or StepPlayer(frames))
     record = in_cell(Spreading)
-    page = next(bundle["text/html"] for bundle in shell.bundles if "Step by step: band_1" in bundle["text/html"])
+    page = next(bundle["text/html"] for bundle in shell.bundles if "Step by step: city" in bundle["text/html"])
     assert "Animation of " in page
     assert "Line charts by time: built ends at 60." in page
     assert len(made) == 1
     assert WIDGET_VIEW in shell.bundles[-1]
     shell.bundles.clear()
     show_record(RunStore().read(record.experiment_id))
-    assert "Step by step: band_1" in shell.bundles[0]["text/html"]
+    assert "Step by step: city" in shell.bundles[0]["text/html"]
     assert len(made) == 2
     assert (made[0].pixels == made[1].pixels).all()
 
@@ -222,7 +222,7 @@ def test_a_run_that_failed_has_a_player_too(shell, monkeypatch):
 
     with pytest.raises(RuntimeError, match="at last"):
         in_cell(Breaking)
-    assert "Step by step: band_1" in shell.bundles[-1]["text/html"]
+    assert "Step by step: city" in shell.bundles[-1]["text/html"]
     assert made == []  # the cell ends with the error; what it showed last has the strip
     show_record(RunStore().read("last"))
     assert made[0].moments[-1].label.endswith("(stopped after it)")

@@ -136,7 +136,8 @@ class Frames:
 
     def with_colours_of(self, legend: Legend) -> Frames:
         """Return the same in the colours of another map of the same band: one class, one colour."""
-        if legend.title != self.band or not legend.kind == self.legend.kind == "classes":
+        # "band_1" is what a map calls the only band of an array: its file has lost the name that the model has for it.
+        if legend.title not in {self.band, "band_1"} or not legend.kind == self.legend.kind == "classes":
             return self
         known = {entry.value: entry for entry in legend.entries}
         entries = tuple(known.get(entry.value, entry) for entry in self.legend.entries)
@@ -252,7 +253,7 @@ class Scene:
         return np.append(index.ravel(), np.uint8(0))[self.place(grid).cells]  # -1 takes the appended 0
 
     def _raster_grid(self, values: Any) -> Grid:
-        backdrop, band = self._backdrop, self.shown.band
+        backdrop, band = self._backdrop, self.shown.name
         check_drawable(values.dtype, f"Band {band!r}")
         mask = ~np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
         plain = np.asarray(np.ma.getdata(values))
@@ -340,7 +341,7 @@ def compose(
                 pixels=pixels,
                 moments=tuple(frame.moment for frame in frames),
                 layer=scene.shown.layer,
-                band=scene.shown.band,
+                band=scene.shown.name,
                 legend=legend,
                 bounds=placement.bounds,
                 is_georeferenced=placement.is_georeferenced,

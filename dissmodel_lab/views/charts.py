@@ -160,7 +160,7 @@ def _left_out(series: Series) -> str:
     if constant and len(series.counts) > 1:
         named = ", ".join(f"{_shown(name)} {_number(_last(values))}" for name, values in constant[:MAX_CHARTS])
         others = len(constant) - MAX_CHARTS
-        said.append(f"unchanged: {named}{f' and {others} more' if others > 0 else ''}")
+        said.append(f"values that did not change: {named}{f' and {others} more' if others > 0 else ''}")
     return f'<div style="font-size:12px;opacity:0.8;max-width:690px">{"; ".join(said)}</div>' if said else ""
 
 

@@ -380,7 +380,7 @@ class LiveMap:
         self._is_filling = True  # new options move the value: that is nobody's choice
         try:
             self.chooser.options = [
-                (_plain(option.title if several else option.band), option) for option in self._keeper.options
+                (_plain(option.title if several else option.name), option) for option in self._keeper.options
             ]
             self.chooser.value = shown
         finally:

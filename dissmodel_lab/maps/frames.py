@@ -136,7 +136,7 @@ class Frames:
 
     def with_colours_of(self, legend: Legend) -> Frames:
         """Return the same in the colours of another map of the same band: one class, one colour."""
-        # "band_1" is what a map calls the only band of an array: its file has lost the name that the model has for it.
+        # "band_1" is what a map calls the only band of an array: its file has lost the name that the model gave it.
         if legend.title not in {self.band, "band_1"} or not legend.kind == self.legend.kind == "classes":
             return self
         known = {entry.value: entry for entry in legend.entries}

@@ -7,11 +7,10 @@ for, in one step that cannot replace an existing file.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import re
-import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +102,8 @@ def output_suffix(result: Any, executor_class: type[Any]) -> str:
 
 
 def _makes_folders(executor_class: type[Any]) -> bool:
+    import inspect  # noqa: PLC0415 -- only for a dict
+
     try:
         source = inspect.getsource(executor_class.save)
     except (OSError, TypeError, AttributeError):  # no source to read, or no such method
@@ -127,7 +128,8 @@ def publish(staged: Path, target: Path) -> None:
         When the target exists, or its folder cannot be written.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
         _make_readable(staged)
         if staged.is_dir():
             _move_folder(staged, target)
@@ -151,6 +153,8 @@ def _move_file(staged: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # another disk, or a file system without links
+        import shutil  # noqa: PLC0415 -- only for these
+
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
             shutil.copyfile(staged, partial)
@@ -168,6 +172,8 @@ def _move_folder(staged: Path, target: Path) -> None:
     try:
         staged.rename(target)
     except OSError:  # another disk
+        import shutil  # noqa: PLC0415 -- only for this
+
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
             shutil.copytree(staged, partial)
@@ -182,9 +188,10 @@ def _make_readable(path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     for item in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        wanted = (0o777 if item.is_dir() else 0o666) & ~mask
-        if not item.is_symlink() and item.stat().st_mode & wanted != wanted:
-            item.chmod(item.stat().st_mode | wanted)
+        mode = item.lstat().st_mode
+        wanted = (0o777 if stat.S_ISDIR(mode) else 0o666) & ~mask
+        if not stat.S_ISLNK(mode) and mode & wanted != wanted:
+            item.chmod(stat.S_IMODE(mode) | wanted)
 
 
 def content_sha256(path: str | Path) -> str | None:

@@ -108,7 +108,10 @@ def class_tables(executor_class: type[Any]) -> tuple[ClassTable, ...]:
     >>> table.labels, table.colours
     ({1: 'forest', 2: 'sea'}, {1: '#008000', 2: '#0000ff'})
     """
-    return _tables_of(cast("Hashable", executor_class))
+    try:
+        return _tables_of(cast("Hashable", executor_class))
+    except TypeError:  # its metaclass makes it unhashable
+        return _tables_of.__wrapped__(cast("Hashable", executor_class))
 
 
 def forget_class_tables() -> None:

@@ -22,7 +22,16 @@ from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.runs import run, validate
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, model_rows, record_text, run_row, table_text
+from dissmodel_lab.texts import (
+    MODEL_COLUMNS,
+    RUN_COLUMNS,
+    model_rows,
+    record_text,
+    run_row,
+    shareable,
+    table_text,
+    visible,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,13 +123,16 @@ class _Terminal:
             command = self._grammar.parse(words)
             return self._doors[command.name](self, command, words)
         except LabError as error:
-            print(f"Error: {redact_text(str(error))}", file=sys.stderr)
+            _complain(f"Error: {error}")
             return EXIT_USAGE
         except KeyboardInterrupt:
             return EXIT_CANCELLED
         except BrokenPipeError:  # the reader, for example head, has seen enough
             sys.stderr.close()
             return EXIT_OK
+        except Exception:  # noqa: BLE001 -- the model's own: its traceback is what its author needs
+            _complain(traceback.format_exc())
+            return EXIT_FAILED
 
     def _help(self, command: commands.Command, _words: list[str]) -> int:
         print(command.text)
@@ -161,16 +173,17 @@ class _Terminal:
         if command.as_json:
             print(record.model_dump_json(indent=2))
         else:
-            for warning in record.warnings:
-                print(f"Warning: {redact_text(warning)}")
-            print(f"{record.model_name} can run.")
-            for name, value in record.parameters.items():
-                print(f"  {name} = {value!r}")
+            lines = [f"Warning: {redact_text(warning)}" for warning in record.warnings]
+            lines.append(f"{record.model_name} can run.")
+            # As records have them: without secrets.
+            lines += [f"  {name} = {value!r}" for name, value in shareable(record).parameters.items()]
+            print("\n".join(map(visible, lines)))
         return EXIT_OK
 
     def _run(self, command: commands.Command, words: list[str]) -> int:
         bar, keeper = TerminalBar(sys.stderr), FrameKeeper()
-        caller = Caller(command=f"{self._grammar.prog} {shlex.join(words)}")
+        # Word by word: in a whole line the end of one secret may hide the beginning of the next.
+        caller = Caller(command=f"{self._grammar.prog} {shlex.join(map(redact_text, words))}")
         # With --json the record stands alone on stdout: what the model prints goes to stderr.
         aside = _stdout_to_stderr() if command.as_json else contextlib.nullcontext()
         try:
@@ -185,12 +198,12 @@ class _Terminal:
                 )
             code = EXIT_OK if record.status == RunStatus.COMPLETED else EXIT_FAILED
         except LabError as error:
-            print(f"Error: {redact_text(str(error))}", file=sys.stderr)
+            _complain(f"Error: {error}")
             code = EXIT_USAGE
         except KeyboardInterrupt:
             code = EXIT_CANCELLED
         except Exception:  # noqa: BLE001 -- the model's own: its traceback is what its author needs
-            print(redact_text(traceback.format_exc()), file=sys.stderr)
+            _complain(traceback.format_exc())
             code = EXIT_FAILED
         self._tell(bar.progress.record, as_json=command.as_json)
         return code
@@ -254,12 +267,17 @@ class TerminalBar:
                 pass
 
     def _line(self, text: str) -> None:
-        self._stream.write(f"\r\033[K{text}\n" if self._rewrites else f"{text}\n")
+        self._stream.write(f"\r\033[K{visible(text)}\n" if self._rewrites else f"{visible(text)}\n")
         self._stream.flush()
 
     def _rewrite(self, text: str) -> None:
-        self._stream.write(f"\r\033[K{text}")
+        self._stream.write(f"\r\033[K{visible(text)}")
         self._stream.flush()
+
+
+def _complain(text: str) -> None:
+    """Write to stderr what is wrong, without secrets and without what steers a terminal."""
+    print(visible(redact_text(text)), file=sys.stderr)
 
 
 def _arguments(command: commands.Command) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _SUMMARIES = {
 _PARAM = ("--param", "-p")
 _VALUED = ("--input", "--output", "--toml", "--as", "--limit", "--name")
 """Options that are followed by a value."""
+_LONGEST_NAME = 100
+"""Of a recorded cell's model [characters]."""
 _TAKEN = ("In", "Out", "get_ipython", "exit", "quit")
 """Names of a notebook's own, which must not be lost."""
 _EXAMPLES = {
@@ -239,7 +241,9 @@ class Grammar:
         if name == RECORD:
             parser.add_argument("--input", metavar="NAME", help="the variable that is the input, or a file's path")
             parser.add_argument("--output", metavar="NAME", help="the variable that holds the result")
-            parser.add_argument("--name", dest="cell_name", default="cell", metavar="NAME", help="the model's name")
+            parser.add_argument(
+                "--name", dest="cell_name", default="cell", type=_title, metavar="NAME", help="the model's name"
+            )
         if name in (RUN, RECORD) and self._in_notebook:
             parser.add_argument(
                 "--as", dest="variable", type=_variable, metavar="NAME", help="the variable that gets the record"
@@ -257,6 +261,14 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1 on is needed, got {text!r}")
     return int(text)
+
+
+def _title(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
+        raise argparse.ArgumentTypeError(
+            f"a name of 1 to {_LONGEST_NAME} letters, digits and other signs on one line is needed, got {text!r:.120}"
+        )
+    return text.strip()
 
 
 def _variable(text: str) -> str:

@@ -15,12 +15,12 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
 from dissmodel_lab import commands
-from dissmodel_lab.errors import CommandError, LabError
+from dissmodel_lab.errors import CommandError, LabError, did_you_mean
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.runs import run, validate
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, cancelled_text, model_rows, run_row, table_text
+from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, cancelled_text, model_rows, run_row, table_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ class DissmodelMagics(Magics):
             spec = self._spec(command, cell)
             record: ExperimentRecord | None = self._doors[command.name](self, command, spec)
         except LabError as error:
-            raise UsageError(redact_text(str(error))) from None
+            raise UsageError(visible(redact_text(str(error)))) from None
         return record
 
     @property
@@ -109,7 +109,7 @@ class DissmodelMagics(Magics):
         return self._shown_run(call, command, caller)
 
     def _record(self, command: commands.Command, line: str, cell: str | None) -> ExperimentRecord | None:
-        from dissmodel_lab.cells import cell_model  # noqa: PLC0415 -- only for those who record cells
+        from dissmodel_lab.cells import cell_model, own_names  # noqa: PLC0415 -- only for those who record cells
 
         if cell is None or not cell.strip():
             raise CommandError(
@@ -119,6 +119,11 @@ class DissmodelMagics(Magics):
         if not caller.cell_source:  # IPython's terminal tells nothing of its cells
             caller = replace(caller, cell_source=f"%%dissmodel {line}\n{cell}")
         is_variable = given in self._namespace
+        if given.isidentifier() and not is_variable and not Path(given).exists():
+            raise CommandError(
+                f"No variable and no file is called {given!r}. "
+                f"{did_you_mean(given, own_names(self._namespace)[-20:])}"
+            )
         code = shell.transform_cell(cell)
         model = cell_model(command.cell_name)(
             code,
@@ -172,8 +177,8 @@ class DissmodelMagics(Magics):
             namespace=self._namespace,
         )
         for warning in record.warnings:
-            print(f"Warning: {redact_text(warning)}")  # noqa: T201 -- the cell's output
-        print(f"{record.model_name} can run with these parameters and this input.")  # noqa: T201 -- the cell's output
+            print(visible(f"Warning: {redact_text(warning)}"))  # noqa: T201 -- the cell's output
+        print(visible(f"{record.model_name} can run with these parameters and this input."))  # noqa: T201 -- as above
         return None if _stands_alone(self._caller().cell_source, "validate") else record
 
     def _show(self, command: commands.Command, _spec: ModelSpec | str | None) -> ExperimentRecord | None:

@@ -49,8 +49,16 @@ _MAX_FILE = 16 * 1024 * 1024
 _MAX_BITS = 4096
 """Longer whole numbers are not written: Python itself would refuse to read them."""
 
+_MAX_DEPTH = 100
+"""Tables and lists inside of each other; more cannot be written as JSON, and no person reads them."""
+_LIKE_PARAMETERS = frozenset({"parameters", "parameter", "params", "parametros"})
+
 _MAX_LEAVES = 250
 """Tables with more values than these are one value to a form."""
+_MAX_SHOWN_DEPTH = 8
+"""Tables with more tables inside of each other are one value to a form."""
+MAX_FIELDS = 300
+"""A form with more fields than these is slow in a browser."""
 
 Location = tuple[str | int, ...]
 
@@ -104,6 +112,7 @@ class ModelSpec:
             raise ParameterError(f"{origin} is not valid TOML: {error}.") from error
         except (ValueError, RecursionError) as error:
             raise ParameterError(f"{origin} {_too_much(error)}") from error
+        refuse_deep(document, origin)
         if "model" not in document:
             return cls(parameters=document, document=document, text=text)
         model = document["model"]
@@ -111,12 +120,25 @@ class ModelSpec:
         if not isinstance(model, dict) or not isinstance(nested, dict):
             raise _no_tables(origin)
         return cls(
-            model=str(model.get("class", model.get("name", ""))),
-            executor_module=str(model.get("executor_module", "")),
+            model=_text_of(model, "class" if "class" in model else "name", origin),
+            executor_module=_text_of(model, "executor_module", origin),
             parameters={**_spec_parameters(model), **nested},
             document=document,
             text=text,
         )
+
+    @property
+    def overlooked(self) -> list[str]:
+        r"""
+        Name the tables that look like parameters but stand beside ``[model]``, where nothing reads them.
+
+        Examples
+        --------
+        >>> ModelSpec.from_text('[model]\nclass = "flood"\n[parameters]\nrise = 0.1').overlooked
+        ['parameters']
+        """
+        beside = self.document if "model" in self.document else {}
+        return [name for name in beside if name.lower() in _LIKE_PARAMETERS]
 
     @classmethod
     def from_path(cls, path: str | Path) -> ModelSpec:
@@ -147,6 +169,55 @@ class ModelSpec:
         return cls.from_text(text, origin=f"The TOML file {str(path)!r}")
 
 
+def _text_of(model: Mapping[str, Any], key: str, origin: str) -> str:
+    value = model.get(key, "")
+    if not isinstance(value, str):
+        raise ParameterError(
+            f"{origin} needs {key} of [model] to be a text, got {shown(value)}. "
+            'Write for example: [model] class = "coastal_flood".'
+        )
+    return value
+
+
+def refuse_deep(value: Any, origin: str) -> None:
+    """
+    Refuse tables and lists that hold more than 100 others, one inside of the other, or themselves.
+
+    Parameters
+    ----------
+    value : object
+        Parameters, or a whole TOML text.
+    origin : str
+        How messages name it.
+
+    Raises
+    ------
+    ParameterError
+        When it cannot be written or shown.
+
+    Examples
+    --------
+    >>> endless = {}
+    >>> endless["rates"] = endless
+    >>> refuse_deep(endless, "The table")
+    Traceback (most recent call last):
+    dissmodel_lab.errors.ParameterError: The table is nested too deeply to be read. Write shorter tables and lists.
+    """
+    inside = [value]
+    for _ in range(_MAX_DEPTH):
+        inside = [
+            item
+            for outer in inside
+            for item in (outer.values() if isinstance(outer, Mapping) else outer)
+            if isinstance(item, Mapping | list | tuple)
+        ]
+        # One by one they may be the same table many times over.
+        inside = list({id(item): item for item in inside}.values())
+        if not inside:
+            return
+    raise ParameterError(f"{origin} {_too_much(RecursionError())}")
+
+
 def _no_tables(origin: str) -> ParameterError:
     return ParameterError(
         f"{origin} needs [model] and [model.parameters] to be tables. "
@@ -157,8 +228,9 @@ def _no_tables(origin: str) -> ParameterError:
 def _spec_parameters(model: dict[str, Any]) -> dict[str, Any]:
     merged = {key: value for key, value in model.items() if key not in METADATA_KEYS and key != "parameters"}
     land_use_types = merged.get("land_use_types")
-    if isinstance(land_use_types, dict):  # dissmodel's own configurations write the list as a table
-        merged["land_use_types"] = land_use_types.get("types", [])
+    if isinstance(land_use_types, dict) and "types" in land_use_types:
+        # dissmodel's own configurations write the list as a table
+        merged["land_use_types"] = land_use_types["types"]
     return merged
 
 
@@ -241,7 +313,7 @@ class OpenTable(BaseModel):
     0.5
     """
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), defer_build=True)  # built when first used
 
 
 class AsTyped:
@@ -269,8 +341,8 @@ def parameter_schema(executor_class: type[Any], given: Mapping[str, Any] = _NOTH
     executor_class : type
         Its declared ``Parameters`` are returned as they are. Otherwise its source is read, not run.
     given : mapping
-        Values from a TOML file or a person: names that the source does not spell out are taken from here,
-        and so are the shapes of tables.
+        Values from a TOML file or a person: names that the source does not spell out are taken from here, at
+        most :data:`MAX_FIELDS`, and so are the shapes of tables, the smaller ones first.
 
     Returns
     -------
@@ -293,8 +365,31 @@ def parameter_schema(executor_class: type[Any], given: Mapping[str, Any] = _NOTH
 
     inferred = inferred_parameters(executor_class)
     needed_first = sorted(inferred, key=lambda name: not inferred[name].required)
-    names = [*needed_first, *(str(name) for name in given if name not in inferred)]
-    return _open_table({name: _inferred_field(inferred.get(name), given.get(name, NO_DEFAULT)) for name in names})
+    others = [str(name) for name in given if name not in inferred]
+    names = [*needed_first, *others[:MAX_FIELDS]]
+    whole = _kept_whole(given)
+    return _open_table(
+        {
+            name: _inferred_field(inferred.get(name), given.get(name, NO_DEFAULT), is_whole=name in whole)
+            for name in names
+        }
+    )
+
+
+def _kept_whole(given: Mapping[str, Any]) -> set[str]:
+    """Return the names of tables that are one value to a form, so that all together it has not too many fields."""
+    sizes = {
+        str(name): count_values(value)
+        for name, value in given.items()
+        if isinstance(value, Mapping) or _is_tables(value)
+    }
+    whole: set[str] = set()
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if sum(sizes.values()) <= MAX_FIELDS:
+            break
+        whole.add(name)
+        sizes[name] = 1
+    return whole
 
 
 def inferred_facts(info: FieldInfo) -> dict[str, Any] | None:
@@ -325,7 +420,9 @@ def _open_table(fields: Mapping[str, tuple[Any, Any, dict[str, Any]]]) -> type[O
         return create_model("Parameters", __base__=OpenTable, **made)
 
 
-def _inferred_field(parameter: InferredParameter | None, value: Any) -> tuple[Any, Any, dict[str, Any]]:
+def _inferred_field(
+    parameter: InferredParameter | None, value: Any, *, is_whole: bool = False
+) -> tuple[Any, Any, dict[str, Any]]:
     extra: dict[str, Any] = {
         "found": parameter.found_in if parameter else "",
         "expression": parameter.expression if parameter else "",
@@ -334,6 +431,8 @@ def _inferred_field(parameter: InferredParameter | None, value: Any) -> tuple[An
     default = parameter.default if parameter else NO_DEFAULT
     is_required = parameter is not None and parameter.required
     annotation = _shape(value) if parameter is None else _inferred_type(parameter, value)
+    if is_whole:
+        annotation = type(value)
     return annotation, ... if is_required else default, extra
 
 
@@ -359,7 +458,7 @@ def _shape(value: Any) -> Any:
         return type(value)
     if _is_number(value):
         return Number
-    is_small = _n_leaves(value) <= _MAX_LEAVES
+    is_small = count_values(value) <= _MAX_LEAVES and _depth(value) <= _MAX_SHOWN_DEPTH
     if isinstance(value, Mapping) and is_small:
         return _shape_of_tables([value])
     if isinstance(value, list) and value and is_small and all(isinstance(item, Mapping) for item in value):
@@ -367,7 +466,28 @@ def _shape(value: Any) -> Any:
     return type(value) if isinstance(value, list | dict) else Any
 
 
-def _n_leaves(value: Any) -> int:
+def _depth(value: Any) -> int:
+    depth, inside = 0, [value]
+    while inside:
+        inside = [
+            item
+            for outer in inside
+            if isinstance(outer, Mapping | list)
+            for item in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        depth += 1
+    return depth
+
+
+def count_values(value: Any) -> int:
+    """
+    Count the single values in tables and lists of any depth.
+
+    Examples
+    --------
+    >>> count_values({"a": [1, 2], "b": {"c": "d"}}), count_values(5)
+    (3, 1)
+    """
     n_leaves, left = 0, [value]
     while left:
         item = left.pop()
@@ -543,6 +663,8 @@ def resolve_parameters(
 
         needed = [p.name for p in inferred_parameters(executor_class).values() if _is_needed(p, is_in_memory)]
         problems: dict[Location, str] = {(name,): "a value is needed." for name in needed if name not in given}
+        odd = [name for name in given if not isinstance(name, str)]
+        problems |= {(shown(name),): "a parameter's name must be a text." for name in odd}
     else:
         problems = parameter_problems(schema, given)
     if problems:

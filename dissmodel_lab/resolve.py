@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.discovery import (
@@ -26,7 +28,7 @@ from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.parameters import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
     "ResolvedModel",
@@ -236,12 +238,12 @@ def _offered_by(module_name: str) -> tuple[list[type[Any]], list[ImportError]]:
     module = _import(module_name, module_name)
     offered = list(vars(module).values())
     missing: list[ImportError] = []
-    with undisturbed(sys.stderr):
-        for name in public_names(module):  # some packages import an executor at its first use
-            try:
+    for name in public_names(module):  # some packages import an executor at its first use
+        try:
+            with _no_exit(f"{module_name}:{name}"), undisturbed(sys.stderr):
                 offered.append(getattr(module, name, None))
-            except ImportError as error:  # what another one of its executors needs may not be installed
-                missing.append(error)
+        except ImportError as error:  # what another one of its executors needs may not be installed
+            missing.append(error)
     home = f"{module_name}."
     offered += [
         one.executor_class
@@ -277,7 +279,7 @@ def _not_found(name: str, namespace: Mapping[str, Any], listed: Sequence[FoundEx
     broken = {one.origin: f"{one.path}: {one.problem}" for one in listed if one.executor_class is None}
     return " ".join(
         [
-            f"No model is called {name!r}. {did_you_mean(name, known_models(namespace))}",
+            f"No model is called {name!r:.100}. {did_you_mean(name[:100], known_models(namespace))}",
             "A model outside this list is named by its import path, package.module:Class, or by a .toml file.",
             *(f"Not all of {origin} could be searched: {problem}" for origin, problem in broken.items()),
         ]
@@ -298,39 +300,51 @@ def _class_by_path(path: str) -> type[Any]:
     module_name, _, class_name = path.partition(":")
     found: Any = _import(module_name, path)
     for part in class_name.split("."):
-        with undisturbed(sys.stderr):  # some packages import an executor at its first use
+        with _no_exit(path), undisturbed(sys.stderr):  # some packages import an executor at its first use
             is_there = hasattr(found, part)
         if not is_there:
-            around = getattr(found, "__dict__", {})
-            classes = [key for key, value in around.items() if isinstance(value, type) and is_executor(value)]
             raise ExecutorNotFoundError(
-                f"The module {module_name!r} has no {class_name!r}. {did_you_mean(class_name, classes)}"
+                f"The module {module_name!r} has no {class_name!r:.100}. {did_you_mean(class_name, _offered(found))}"
             )
         found = getattr(found, part)
     return _checked(found)
 
 
+def _offered(around: Any) -> list[str]:
+    """Return the names of executors that a module or class holds, and what it says that it hands out."""
+    held = getattr(around, "__dict__", {})
+    classes = [key for key, value in held.items() if isinstance(value, type) and is_executor(value)]
+    return list(dict.fromkeys([*classes, *(public_names(around) if isinstance(around, ModuleType) else [])]))
+
+
+@contextmanager
+def _no_exit(path: str) -> Iterator[None]:
+    """Keep what is imported from ending the notebook's cell, or the terminal, without a word."""
+    try:
+        yield
+    except SystemExit as error:
+        raise ExecutorError(
+            f"The module {path.partition(':')[0]!r} called sys.exit({error.code!r:.80}) when it was imported. "
+            "Put what it runs under: if __name__ == '__main__'."
+        ) from error
+
+
 def _import(module_name: str, wanted: str) -> Any:
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ExecutorNotFoundError(
-            f"{wanted!r} is no import path. Write package.module:Class, or give a .toml file."
+            f"{wanted!r:.100} is no import path. Write package.module:Class, or give a .toml file."
         )
     from dissmodel_lab.discovery.undisturbed import undisturbed  # noqa: PLC0415 -- not needed for a built-in model
 
     try:
-        with undisturbed(sys.stderr):  # what it prints must not stand in a result
+        with _no_exit(module_name), undisturbed(sys.stderr):  # what it prints must not stand in a result
             return importlib.import_module(module_name)
-    except SystemExit as error:
-        raise ExecutorError(
-            f"The module {module_name!r} called sys.exit({error.code!r:.80}) when it was imported. "
-            "Put what it runs under: if __name__ == '__main__'."
-        ) from error
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise  # the module is there, but something that it needs is not: its own traceback says it best
         raise ExecutorNotFoundError(
-            f"{wanted!r} names a module that is not installed: {error.name!r}. Install its package, or check "
-            "the spelling; an import path is written package.module:Class."
+            f"{wanted!r:.100} names a module that is not installed: {error.name!r:.100}. Install its package, or "
+            "check the spelling; an import path is written package.module:Class."
         ) from error
 
 

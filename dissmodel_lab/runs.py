@@ -122,12 +122,21 @@ def run(
     resolved = _resolve(model, toml, namespace)
     keep = store if isinstance(store, RunStore) else RunStore(store)
     record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
+    is_checked = False
     with suppress(Exception):  # so that the first record tells them; the phase validate says what is wrong with them
         check_parameters(resolved, record, is_in_memory=data is not NOT_GIVEN)
+        is_checked = True
     with Interrupts() as interrupts:
         folder = keep.begin(record)
         care = _Care(
-            resolved, record, folder, keep, interrupts, in_memory=data is not NOT_GIVEN, looks_ahead=preflight
+            resolved,
+            record,
+            folder,
+            keep,
+            interrupts,
+            in_memory=data is not NOT_GIVEN,
+            is_checked=is_checked,
+            looks_ahead=preflight,
         )
         try:
             with watched(waiting=record.add_log):
@@ -356,6 +365,7 @@ class _Care:
         interrupts: Interrupts,
         *,
         in_memory: bool,
+        is_checked: bool,
         looks_ahead: bool,
     ) -> None:
         self._resolved = resolved
@@ -364,18 +374,21 @@ class _Care:
         self._store = store
         self._interrupts = interrupts
         self._in_memory = in_memory
+        self._is_checked = is_checked
         self._looks_ahead = looks_ahead
         self._wanted = Path(record.output_path).expanduser() if record.output_path else None
         self._input: Path | None = None
         self._seen: Fingerprint | None = None
         self._hashing: Hashing | None = None
         self._staged = folder.partial
+        self._offered = ""
         self._georeference: Georeference | None = None
 
     def before(self, phase: Phase, value: Any) -> None:
         if phase is Phase.VALIDATE:
             written = _known_before(self._record)
-            check_parameters(self._resolved, self._record, is_in_memory=self._in_memory)
+            if not self._is_checked:
+                check_parameters(self._resolved, self._record, is_in_memory=self._in_memory)
             if self._in_memory:
                 self._record.add_log("The input was given in memory; it has no path and no checksum.")
             else:
@@ -454,7 +467,7 @@ class _Care:
         path = None if self._in_memory else local_path(record.source)
         if path is None:
             return
-        if not path.exists():
+        if fingerprint(path) is None:
             record.add_log(f"The input {record.source.uri} was removed while it was loaded; it has no checksum.")
             self._seen = None
             return
@@ -496,7 +509,8 @@ class _Care:
     def _refuse_overwritten_input(self) -> None:
         said = self._record.output_path
         overwritten = self._seen is not None and fingerprint(cast("Path", self._input)) != self._seen
-        elsewhere = said is not None and self._folder.partial.absolute() not in Path(said).parents
+        is_offered = said in (None, self._offered)
+        elsewhere = not is_offered and self._folder.partial.absolute() not in Path(str(said)).parents
         if overwritten or (elsewhere and self._input is not None and _same_file(Path(str(said)), self._input)):
             source = self._record.source
             raise ExecutorError(
@@ -513,7 +527,8 @@ class _Care:
         self._folder.partial.mkdir()
         if isinstance(result, dict) and not has_suffix(self._staged):
             self._staged.mkdir()
-        self._record.output_path = str(self._staged.absolute())  # the model may be in another folder
+        self._offered = str(self._staged.absolute())  # the model may be in another folder
+        self._record.output_path = self._offered
 
     def _put_away(self) -> None:
         record, folder = self._record, self._folder
@@ -526,7 +541,7 @@ class _Care:
                 if staged.is_dir() and target.suffix in KNOWN_SUFFIXES:  # a folder after all
                     target = target.with_suffix("")
             else:
-                name = _free_name(staged.stem, record.artifacts)
+                name = self._reported_name(staged) or _free_name(staged.stem, record.artifacts)
                 target = _free_path(folder.folder / staged.name)
             with self._interrupts.let_through():
                 self._note_artifact(name, staged, target)
@@ -536,11 +551,20 @@ class _Care:
             if name == "output":
                 record.output_path = shown
 
+    def _reported_name(self, staged: Path) -> str:
+        """Return the name under which save() reported a file's SHA-256 by itself; empty when it did not."""
+        record = self._record
+        known = {"output", *record.artifact_paths}
+        waiting = {said: name for name, said in record.artifacts.items() if name not in known}
+        return waiting.get(file_sha256(staged), "") if waiting and staged.is_file() else ""
+
     def _main_output(self) -> Path | None:
         """Find what save() wrote as its main output, among the staged files or where it says."""
-        record, partial = self._record, self._folder.partial.absolute()
+        record = self._record
         said = record.output_path or ""
-        path = Path(said)
+        if said == self._offered and self._staged.exists():
+            return self._staged
+        path, partial = Path(said), self._folder.partial.absolute()
         if "://" in said:
             return None
         if partial in path.parents:
@@ -570,10 +594,7 @@ class _Care:
         if said and said != checksum and name == "output":
             record.add_log(f"save() reported the SHA-256 {said} for its output; that of the file stands here.")
         record.add_artifact(name, checksum)
-        inside = self._folder.folder in target.parents
-        record.artifact_paths[name] = (
-            target.relative_to(self._folder.folder).as_posix() if inside else _as_asked(target)
-        )
+        record.artifact_paths[name] = self._path_in_record(target)
         if name == "output":
             self._keep_lost_georeference(at)
         try:
@@ -583,6 +604,12 @@ class _Care:
             return
         if content is not None:
             record.content_sha256[name] = content
+
+    def _path_in_record(self, target: Path) -> str:
+        folder = self._folder.folder
+        if target.parent == folder:
+            return target.name
+        return target.relative_to(folder).as_posix() if folder in target.parents else _as_asked(target)
 
     def _keep_lost_georeference(self, saved: Path) -> None:
         """Note where the output lies when save() left it out of the file, although the model's raster knows it."""

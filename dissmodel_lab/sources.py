@@ -6,9 +6,11 @@ themselves; their checksum is then the executor's to fill.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -53,10 +55,22 @@ def local_path(source: DataSource) -> Path | None:
         return None
     if source.uri.startswith("file://"):
         return Path(unquote(source.uri.removeprefix("file://").removeprefix("localhost")))
+    return _own_path(source.uri)
+
+
+def _own_path(text: str) -> Path:
+    path = _as_path(text)
+    if not text.startswith("~"):
+        return path
     try:
-        return Path(source.uri).expanduser()
+        return path.expanduser()
     except RuntimeError:  # "~somebody" who has no home here: a file may be called so
-        return Path(source.uri)
+        return path
+
+
+@functools.lru_cache(maxsize=64)
+def _as_path(text: str) -> Path:
+    return Path(text)  # a run asks for its input's several times
 
 
 def source_path(record: ExperimentRecord) -> Path | None:
@@ -93,14 +107,15 @@ def check_source(source: DataSource) -> None:
     if path is None:
         return
     try:
-        if not path.exists():
+        mode = _mode(path)
+        if mode is None:
             raise SourceError(
                 f"The input {source.uri!r} does not exist (looked in {_looked_in(path)}). Check the path."
             )
-        if not path.is_file() and not path.is_dir():
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise SourceError(f"The input {source.uri!r} is neither a file nor a folder. Give a file's path.")
-        if path.is_file():
-            with path.open("rb") as file:
+        if stat.S_ISREG(mode):
+            with path.open("rb", buffering=0) as file:
                 if not file.read(1):
                     raise SourceError(f"The input {source.uri!r} is empty (0 bytes). Get the file again.")
     except OSError as error:
@@ -111,6 +126,13 @@ def check_source(source: DataSource) -> None:
         if isinstance(error, SourceError):
             raise
         raise SourceError(f"The input {source.uri!r} is no path: {error}.") from error
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116 -- as in fingerprint
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def existing_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
@@ -185,10 +207,10 @@ def fingerprint(path: Path) -> Fingerprint | None:
     True
     """
     try:
-        stat = path.stat()
+        facts = os.stat(path)  # noqa: PTH116 -- half the time of Path.stat, several times a run
     except OSError:
         return None
-    return Fingerprint(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return Fingerprint(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def sha256(path: str | Path) -> str:
@@ -205,8 +227,7 @@ def sha256(path: str | Path) -> str:
     OSError
         When it cannot be read.
     """
-    path = Path(path)
-    return folder_sha256(path) if path.is_dir() else file_sha256(path)
+    return folder_sha256(Path(path)) if os.path.isdir(path) else file_sha256(path)  # noqa: PTH112 -- as in fingerprint
 
 
 def file_sha256(path: str | Path) -> str:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import re
-import shutil
-import socket
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,7 +147,7 @@ class RunFolder:
 
     def keep_room(self) -> None:
         """Where the disk is nearly full, take a little of it, so that there is room for the last record."""
-        if shutil.disk_usage(self.folder).free < _PLENTY:
+        if _free_bytes(self.folder) < _PLENTY:
             self._has_room = True
             (self.folder / _ROOM_NAME).write_bytes(bytes(_ROOM))
 
@@ -188,7 +186,8 @@ class RunFolder:
         if isinstance(event, PhaseFinished) and event.phase is not Phase.SAVE:
             return  # the next phase begins at once: both are told in one write
         if self._journal is None:
-            self._journal = os.open(self.folder / JOURNAL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            journal = f"{self.folder}{os.sep}{JOURNAL_NAME}"
+            self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         told, self._untold = self._untold, ""
         _write_all(self._journal, told.encode())
 
@@ -213,7 +212,7 @@ class RunStore:
         said = str(root or os.environ.get(STORE_VARIABLE) or "experiments")
         if "://" in said:
             raise OutputError(f"The store {redact_text(said)!r} is not a local folder. Give a path on this machine.")
-        self.root = Path(said).expanduser()
+        self.root = Path(said).expanduser() if said.startswith("~") else Path(said)
         self._index = RunIndex(self.root)
 
     @property
@@ -233,9 +232,7 @@ class RunStore:
         moment = record.created_at.strftime("%Y%m%dT%H%M%S")
         run = RunFolder(self.root / f"{moment}-{safe_name(record.model_name)}-{record.experiment_id[:8]}")
         try:
-            if not self.root.is_dir():
-                self.root.mkdir(parents=True, exist_ok=True)
-            run.folder.mkdir()
+            _make_folder(run.folder)
             record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
             run.write(record)
             run.keep_room()
@@ -275,6 +272,8 @@ class RunStore:
         except OSError as error:
             if error.errno not in _FULL or run.is_saved or not _has_files(run.partial):
                 raise
+            import shutil  # noqa: PLC0415 -- only for a full disk
+
             shutil.rmtree(run.partial)
             record.add_log("The disk was full: the incomplete output was removed to make room for this record.")
             return run.write_last(record)
@@ -367,8 +366,8 @@ class RunStore:
         lost = record is not None and not _is_alive(record)
         phase = _journal_phase(entry.folder / JOURNAL_NAME)
         if not lost:
-            return replace(entry, phase=phase)
-        return replace(entry, status=LOST, phase=phase, problem=f"the process ended in phase {phase or 'validate'}")
+            return entry._replace(phase=phase)
+        return entry._replace(status=LOST, phase=phase, problem=f"the process ended in phase {phase or 'validate'}")
 
 
 def safe_name(name: str) -> str:
@@ -445,7 +444,8 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> os.stat
     b'whole'
     """
     # Bare system calls: several times a run, the layers of pathlib and io cost as much as the disk.
-    temporary = f"{path.parent}{os.sep}.{os.getpid()}-{threading.get_ident():x}.tmp"
+    folder = os.path.dirname(path) or os.curdir  # noqa: PTH120 -- as above
+    temporary = f"{folder}{os.sep}.{os.getpid()}-{threading.get_ident():x}.tmp"
     try:
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
@@ -461,6 +461,23 @@ def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> os.stat
         with suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 -- as above
         raise
+
+
+def _free_bytes(folder: Path) -> int:
+    if hasattr(os, "statvfs"):
+        disk = os.statvfs(folder)
+        return disk.f_bavail * disk.f_frsize
+    import shutil  # noqa: PLC0415 -- only where the system has no statvfs
+
+    return shutil.disk_usage(folder).free
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir()
+    except FileNotFoundError:  # the first run of this store
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
 
 
 def _has_files(folder: Path) -> bool:
@@ -514,7 +531,7 @@ def _is_alive(record: ExperimentRecord) -> bool:
     facts = record.provenance
     if facts is None or facts.process_id is None or not facts.hostname:
         return False  # nothing says who runs it
-    if facts.hostname != socket.gethostname():
+    if facts.hostname != platform.node():
         return True  # another machine's process cannot be seen from here: believed, not known
     started = process_started(facts.process_id)
     if started is None:

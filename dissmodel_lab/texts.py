@@ -21,6 +21,8 @@ _LONGEST = 2_000
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # What a terminal obeys instead of showing it: C0, C1 and DEL.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NO_LAYOUT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
+"""The same without tabs and the ends of lines."""
 _LONGEST_CELL = 400
 """Longest text in the list of models [characters]."""
 RUN_COLUMNS = ["run", "model", "status", "when (UTC)", "seconds", "what happened"]
@@ -98,14 +100,17 @@ def run_row(entry: RunEntry) -> list[str]:
 
 def visible(text: str) -> str:
     r"""
-    Show signs that turn the order of letters around, and what is no Unicode, by their code.
+    Show signs that turn the order of letters around or steer a terminal, and what is no Unicode, by their code.
+
+    Tabs and the ends of lines stay.
 
     Examples
     --------
-    >>> visible("a" + chr(0x202E) + "b")
-    'a\\u202eb'
+    >>> print(visible("a" + chr(0x202E) + "b" + chr(27) + "[31m"))
+    a\u202eb\x1b[31m
     """
     text = _TURNING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    text = _NO_LAYOUT.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -201,7 +206,7 @@ def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     """
     if not rows:
         return empty
-    lines = [columns, *([visible(cell) for cell in row] for row in rows)]
+    lines = [columns, *([visible(" ".join(cell.splitlines())) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -98,7 +98,7 @@ def test_own_exception_keeps_its_traceback_and_the_record(shell, record_cell, ca
     (
         "--output grwn",
         "grown = 1",
-        "The cell set no variable 'grwn', which was named as its output. Did you mean 'grown'?",
+        "The cell sets no variable 'grwn', which is named as its output. Did you mean 'grown'?",
     ),
 ])  # fmt: skip
 def test_mistakes_are_one_message(shell, line, body, message):
@@ -107,9 +107,10 @@ def test_mistakes_are_one_message(shell, line, body, message):
     assert str(caught.value).startswith(message)
 
 
-def test_code_that_is_no_python_is_shown_as_python_shows_it(shell, record_cell):
+def test_code_that_is_no_python_is_one_message(shell, record_cell):
     result = record_cell("", "x ==")
-    assert isinstance(result.error_in_exec or result.error_before_exec, SyntaxError)
+    assert isinstance(result.error_in_exec, UsageError)
+    assert str(result.error_in_exec) == "The cell is no Python: invalid syntax (line 1).\n    x ==\n        ^"
     assert RunStore().entries() == []
 
 

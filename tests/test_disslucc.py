@@ -164,6 +164,19 @@ def test_misspelt_parameter_is_told_before_and_after(shell, workspace, capsys):
     )
 
 
+def test_files_that_save_reported_keep_the_names_it_gave_them(shell, workspace):
+    source, parameters = upstream_inputs.make_saturation(workspace / "input", save_steps=(2, 4))
+    toml = upstream_inputs.write_toml(workspace / "model.toml", "lucc_continuous_saturation", parameters)
+    record = through_magic(shell, "lucc_continuous_saturation", source, toml)
+    assert record.artifact_paths == {
+        "output": "output.tif",
+        "step2": "output_step2.tif",
+        "step4": "output_step4.tif",
+    }
+    for name, checksum in record.artifacts.items():
+        assert sha256(record.artifact_path(name)) == checksum
+
+
 def test_georeference_that_save_left_out_is_kept_from_memory(workspace):
     import numpy as np
     from dissmodel.executor import ModelExecutor

@@ -106,7 +106,7 @@ def test_a_broken_repository_tells_nothing(workspace):
 def test_git_is_not_asked_for_every_run(repository, monkeypatch):
     asked = []
     real = subprocess.Popen
-    monkeypatch.setattr(provenance.subprocess, "Popen", lambda *args, **kw: (asked.append(1), real(*args, **kw))[1])
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kw: (asked.append(1), real(*args, **kw))[1])
     moment = [1000.0]
     monkeypatch.setattr(provenance.time, "monotonic", lambda: moment[0])
     for _ in range(10):

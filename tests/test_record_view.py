@@ -291,6 +291,14 @@ def test_a_record_that_the_model_spoiled_does_not_hide_the_models_error(shell):
     assert "the model&#x27;s own" in shell.bundles[-1]["text/html"]
 
 
+def test_a_cancelled_run_says_where_and_does_not_look_like_a_failure():
+    html = record_html(ExperimentRecord(status="cancelled", error="KeyboardInterrupt", failed_phase="run"), RunMaps())
+    assert "<b>cancelled in phase run</b></div>" in html
+    assert "KeyboardInterrupt" not in html
+    failed = record_html(ExperimentRecord(status="failed", error="ValueError: 5", failed_phase="run"), RunMaps())
+    assert "<b>failed in phase run</b><br>ValueError: 5</div>" in failed
+
+
 def test_a_path_that_no_file_can_have_is_said():
     record = ExperimentRecord(source=DataSource(uri="x" * 300 + ".tif"))
     assert maps_of(record).notes[0].startswith("No map of the input: OSError: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import types
@@ -15,7 +16,7 @@ from dissmodel_lab.magics import caller_of
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.rasters import Raster
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.views import run_panel
+from dissmodel_lab.views import phases, run_panel
 from dissmodel_lab.views.outputs import CellOutput, WidgetOutput, new_output
 from dissmodel_lab.views.phases import INTERVAL, PhasePanel, phases_html
 from dissmodel_lab.views.player import StepPlayer
@@ -80,6 +81,31 @@ def test_panel_is_refreshed_at_most_four_times_a_second(shell, monkeypatch):
     running = [html for html in seen if "half way" in html]
     assert running
     assert "<td" in running[0]
+
+
+def test_each_phase_is_seen_however_dear_an_update_was(shell, monkeypatch):
+    class Even(SteppingExecutor, register=False):
+        name = "even"
+
+        def load(self, record):
+            time.sleep(0.6)
+            return super().load(record)
+
+        def run(self, data, record):
+            time.sleep(0.6)
+            return super().run(data, record)
+
+        def save(self, result, record):
+            time.sleep(0.6)
+            return super().save(result, record)
+
+    monkeypatch.setattr(phases, "_SHARE", 1e9)
+    monkeypatch.setattr(phases, "_LONGEST", 60)
+    seen = watched(monkeypatch)
+    in_cell(Even)
+    table = [re.sub(r"<[^>]*>", " ", html) for html in seen]
+    running = [re.search(r"(\w+) +running", text) for text in table]
+    assert list(dict.fromkeys(match[1] for match in running if match)) == ["load", "run", "save"]
 
 
 def test_a_phase_runs_only_when_the_one_before_has_ended():
@@ -190,6 +216,7 @@ def test_picture_and_charts_follow_while_the_phase_is_run(shell, monkeypatch):
     running = {picture for state, picture in pictures if state == "running"}
     assert len(running) >= 2
     assert any("built <b>" in html and "<svg" in html for html in seen)
+    assert not any(": built" in html and "<svg" in html for html in seen)  # once is enough
     assert watched.panel.pictures == len(pictures) <= lasted / INTERVAL / 2 + 1
     assert watched.panel.updates <= lasted / INTERVAL + 2
     assert 0 < watched.panel.busy <= 1.1 * watched.panel.seconds
@@ -232,5 +259,5 @@ def test_all_widgets_of_the_panel_are_closed(shell, monkeypatch):
     watched(monkeypatch)
     in_cell(Spreading)
     panel = watched.panel
-    inner = [panel.widget, panel._table, panel.below, panel._maps, panel._follower.widget, panel._follower.image]
+    inner = [panel.widget, panel._table, panel.below, panel._top, panel._follower.widget, panel._follower.image]
     assert [widget.comm for widget in inner] == [None] * 6

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import sys
+import threading
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -49,7 +50,9 @@ def undisturbed(aside: TextIO | Aside) -> Iterator[list[str]]:
     Let others' code be imported without a trace in this session.
 
     Afterwards matplotlib's backend, the working folder, ``sys.argv``, the filters of warnings, the root
-    logger and the state of the random numbers (Python's and NumPy's) are what they were.
+    logger, the state of the random numbers (Python's and NumPy's), how NumPy treats errors of arithmetic, and
+    what an interrupt does, without which no run could be cancelled, are what they were. So is the limit of
+    recursion, unless it was raised.
 
     Parameters
     ----------
@@ -147,6 +150,51 @@ def _keep_root_logger() -> Callable[[], bool]:
     return restore
 
 
+def _keep_interrupts() -> Callable[[], bool]:
+    import signal  # noqa: PLC0415 -- as above
+
+    is_ours = threading.current_thread() is threading.main_thread()  # no other may set them
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_ours else ()
+    kept = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
+
+    def restore() -> bool:
+        changed = {number: handler for number, handler in kept.items() if signal.getsignal(number) != handler}
+        for number, handler in changed.items():
+            signal.signal(number, handler)
+        return bool(changed)
+
+    return restore
+
+
+def _keep_recursion() -> Callable[[], bool]:
+    limit = sys.getrecursionlimit()
+
+    def restore() -> bool:
+        if sys.getrecursionlimit() >= limit:  # a higher one harms nobody, and a model may need it
+            return False
+        sys.setrecursionlimit(limit)
+        return True
+
+    return restore
+
+
+def _keep_arithmetic() -> Callable[[], bool]:
+    numpy = sys.modules.get("numpy")
+    before = numpy.geterr() if numpy is not None else None
+
+    def restore() -> bool:
+        now = sys.modules.get("numpy")
+        if now is None or not hasattr(now, "geterr"):
+            return False
+        usual = before or {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+        if now.geterr() == usual:
+            return False
+        now.seterr(**usual)
+        return True
+
+    return restore
+
+
 def _keep_random() -> Callable[[], bool]:
     import random  # noqa: PLC0415 -- as above
 
@@ -215,5 +263,8 @@ _KEPT = {
     "": _keep_warnings,  # almost every library adds filters of its own: not worth a word
     "the root logger": _keep_root_logger,
     "the state of the random numbers": _keep_random,
+    "NumPy's treatment of errors": _keep_arithmetic,
+    "what an interrupt does": _keep_interrupts,
+    "the limit of recursion": _keep_recursion,
     "matplotlib's backend": _keep_backend,
 }

@@ -1,5 +1,9 @@
 """The contract: the record of a run, the executor that makes it, and the lifecycle between them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from dissmodel_lab.executor.base import (
     ExecutorNameWarning,
     ExecutorRegistry,
@@ -9,7 +13,9 @@ from dissmodel_lab.executor.base import (
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.lifecycle import execute_lifecycle, report_step, steps
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, JobRequest, RunStatus
-from dissmodel_lab.executor.testing import ExecutorTestHarness
+
+if TYPE_CHECKING:
+    from dissmodel_lab.executor.testing import ExecutorTestHarness
 
 __all__ = [
     "DataSource",
@@ -26,3 +32,11 @@ __all__ = [
     "report_step",
     "steps",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "ExecutorTestHarness":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dissmodel_lab.executor.testing import ExecutorTestHarness  # noqa: PLC0415 -- only for those who test
+
+    return ExecutorTestHarness

@@ -68,9 +68,9 @@ def decode(value: Any) -> Any:
                     return reader(inner)
                 except Exception:  # noqa: BLE001 -- another program's "$": kept as it is, no reason to lose the record
                     return value
-        return {key: decode(item) for key, item in value.items()}
+        return {key: decode(item) if isinstance(item, dict | list) else item for key, item in value.items()}
     if isinstance(value, list):
-        return [decode(item) for item in value]
+        return [decode(item) if isinstance(item, dict | list) else item for item in value]
     return value
 
 

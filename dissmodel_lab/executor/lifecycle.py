@@ -299,7 +299,8 @@ class _Runner:
     def _own_code(self, phase: Phase, work: Callable[[], T]) -> T:
         """Run one of the executor's own methods, and put straight what it must not change."""
         try:
-            with self._around(), self._folders.of_the_model(), self._watching():
+            self._watch_parameters()
+            with self._around(), self._folders, self._reads:
                 result = work()
         finally:
             for problem in self._shape.restore(self._record, self.tell):
@@ -308,18 +309,12 @@ class _Runner:
             _refuse_unrun(self._executor, phase, result)
         return result
 
-    @contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Note what the executor's own method reads of its parameters."""
+    def _watch_parameters(self) -> None:
+        """Note from here on what the executor's own methods read of its parameters."""
         record, reads = self._record, self._reads
         if not isinstance(record.parameters, WatchedParameters):
             record.parameters = WatchedParameters(record.parameters, reads)
             record.resolved_spec = watched_spec(record.resolved_spec, reads)
-        reads.is_watching = True
-        try:
-            yield
-        finally:
-            reads.is_watching = False
 
     def _note_reads(self) -> None:
         record, reads = self._record, self._reads
@@ -385,8 +380,9 @@ class _Runner:
             self.tell(event)
 
     def tell(self, event: Event) -> None:
-        for observer in list(self._observers):
-            if not any(other is observer for other in self._observers):
+        listening = self._observers
+        for observer in listening:
+            if self._observers is not listening and not any(other is observer for other in self._observers):
                 continue  # it failed while another's failure was told
             try:
                 observer(event)
@@ -505,22 +501,24 @@ class _Shape:
 
 
 class _Folders:
-    """The working folder, as the model and as the lab have it: a model may change its own, never the lab's."""
+    """
+    The working folder, as the model and as the lab have it: a model may change its own, never the lab's.
+
+    A context, of the model's own methods.
+    """
 
     def __init__(self) -> None:
         self._lab = _working_folder()
         self._model = self._lab
 
-    @contextmanager
-    def of_the_model(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         if self._model != self._lab:
             os.chdir(self._model)
-        try:
-            yield
-        finally:
-            self._model = _working_folder() or self._lab
-            if self._model != self._lab:
-                os.chdir(self._lab)
+
+    def __exit__(self, *_: object) -> None:
+        self._model = _working_folder() or self._lab
+        if self._model != self._lab:
+            os.chdir(self._lab)
 
 
 def _working_folder() -> str:

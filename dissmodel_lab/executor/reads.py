@@ -27,7 +27,13 @@ class Reads:
     is_whole: bool = False
     """True once the parameters were taken as a whole: then nothing can be called unread."""
     is_watching: bool = False
-    """True while a method of the executor itself runs: what the lab reads does not count."""
+    """True inside of ``with reads``, while a method of the executor runs: what the lab reads does not count."""
+
+    def __enter__(self) -> None:
+        self.is_watching = True
+
+    def __exit__(self, *_: object) -> None:
+        self.is_watching = False
 
     def unread(self, given: Mapping[str, Any]) -> list[str]:
         """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.inference.findings import (
         inference_problem,
         inferred_parameters,
+        misplaced_parameters,
         reads_anything,
         required_names,
         setup_parameters,
@@ -29,6 +30,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other package
     "NoDefault",
     "inference_problem",
     "inferred_parameters",
+    "misplaced_parameters",
     "reads_anything",
     "required_names",
     "setup_parameters",

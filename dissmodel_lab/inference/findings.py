@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from dissmodel_lab.errors import did_you_mean
-from dissmodel_lab.inference.constants import is_plain, kind_of
+from dissmodel_lab.inference.constants import is_hashable, is_plain, kind_of
 from dissmodel_lab.inference.files import Files, Unreadable, function_of, label_of
 from dissmodel_lab.inference.parameter import NO_DEFAULT, InferredParameter
 from dissmodel_lab.inference.statements import Reader
@@ -114,6 +114,57 @@ def unknown_parameters(executor_class: type[Any], given: Iterable[str]) -> dict[
     return {name: did_you_mean(str(name), known) for name in given if name not in known}
 
 
+def misplaced_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """
+    Find given values of another make than what an executor takes: a table for a list, a list for a number.
+
+    Parameters
+    ----------
+    executor_class : type
+        One that declares its parameters is left to them.
+    given : mapping
+        Name -> value.
+
+    Returns
+    -------
+    dict
+        Name -> what it is and what the executor takes, as its casts and defaults tell.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> misplaced_parameters(SteppingExecutor, {"n_steps": {"a": 3}})
+    {'n_steps': 'is a table, where SteppingExecutor takes a number.'}
+    """
+    if hasattr(getattr(executor_class, "Parameters", None), "model_fields"):
+        return {}
+    known = _findings(executor_class).parameters
+    found = {}
+    for name in known.keys() & given.keys():
+        is_made, taken = _make_of(type(given[name])), _make_of(known[name].kind)
+        if (is_made, taken) in _MISPLACED or (known[name].is_cast and (is_made, taken) == (_LIST, _NUMBER)):
+            found[name] = f"is {is_made}, where {executor_class.__name__} takes {taken}."
+    return {name: found[name] for name in given if name in found}
+
+
+_TABLE, _LIST, _NUMBER, _TEXT = "a table", "a list", "a number", "a text"
+#: (what was given, what is taken); a list of numbers for a number, or of texts for a text, may be meant.
+_MISPLACED = frozenset(
+    {
+        *((_TABLE, taken) for taken in (_LIST, _NUMBER, _TEXT)),
+        *((given, _TABLE) for given in (_LIST, _NUMBER, _TEXT)),
+        *((given, _LIST) for given in (_NUMBER, _TEXT)),
+    }
+)
+
+
+def _make_of(kind: type[Any] | None) -> str:
+    if kind is None:
+        return ""
+    makes = ((Mapping, _TABLE), (list | tuple | set | frozenset, _LIST), (str, _TEXT), (int | float, _NUMBER))
+    return next((make for kinds, make in makes if issubclass(kind, kinds)), "")
+
+
 def required_names(executor_class: type[Any]) -> list[str]:
     """
     Return what an executor's ``required_parameters`` names, however oddly it is written.
@@ -186,6 +237,8 @@ _KINDS_BY_NAME: Mapping[str, type[Any]] = {
 
 
 def _findings(executor_class: type[Any]) -> _Findings:
+    if not is_hashable(executor_class):  # its metaclass says so
+        return _findings_of.__wrapped__(executor_class)
     return _findings_of(cast("Hashable", executor_class))
 
 

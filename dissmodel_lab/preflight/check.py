@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from dissmodel_lab.preflight.findings import Finding, error, shown, warning
 from dissmodel_lab.preflight.room import disk_findings, expanded, memory_findings, output_findings
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.preflight.wanted import NamedBands, NamedFile, named_bands, named_files
+from dissmodel_lab.redaction import HIDDEN, is_secret_name
 from dissmodel_lab.sources import source_path
 
 if TYPE_CHECKING:
@@ -116,13 +119,14 @@ class _Check:
         self._files = (*named_files(self._record.parameters), *map(_by_default, named_files(self._defaults)))
         for file in self._files:
             path = self._record.resolve_path(expanded(file.value))
+            is_secret = _is_secret(file.parameter)
+            value = HIDDEN if is_secret else shown(file.value)
             if _exists(path):
-                self._paths.setdefault(f"The file '{shown(file.value)}' of {shown(file.parameter)}", path)
+                self._paths.setdefault(f"The file '{value}' of {shown(file.parameter)}", path)
                 continue
-            what = (
-                f"The parameter {shown(file.parameter)} names the file '{shown(file.value)}', which does not exist."
-            )
-            found.append((error if file.is_sure else warning)("missing-file", what, _advice(path, source)))
+            what = f"The parameter {shown(file.parameter)} names the file '{value}', which does not exist."
+            advice = "Check the path." if is_secret else _advice(path, source)
+            found.append((error if file.is_sure else warning)("missing-file", what, advice))
         return found
 
     def _look_at_files(self) -> list[Finding]:
@@ -136,7 +140,7 @@ class _Check:
                 what = f"{shown(path.name)} was not looked at: the time for a look before the run was over."
                 found.append(warning("not-looked-at", what, "Nothing needs to be done; the run reads it."))
                 continue
-            look: Look = look_at(path, path.name)
+            look: Look = look_at(path, path.name or str(path))
             self._inputs += look.datasets
             found += look.findings
         return found
@@ -145,7 +149,7 @@ class _Check:
         record = self._record
         named = named_bands(record.parameters, translations(record.column_map, record.band_map))
         named += tuple(map(_by_default, named_bands(self._defaults)))
-        return missing_bands(named, self._inputs)
+        return missing_bands([one for one in named if not _is_secret(one.parameter)], self._inputs)
 
     def _compare_crs(self) -> list[Finding]:
         # A model on a plane, such as Life, has no use for a CRS: nothing is missing there.
@@ -188,6 +192,10 @@ def defaults_taken(executor_class: type[Any], given: Mapping[str, Any]) -> dict[
     }
 
 
+def _is_secret(parameter: str) -> bool:
+    return any(map(is_secret_name, re.split(r"[.\[\] ]", parameter)))
+
+
 def _by_default(named: _Named) -> _Named:
     """Say of a name that nobody gave it."""
     return replace(named, parameter=f"{named.parameter} (by default)")
@@ -205,13 +213,34 @@ def unknown_parameters(executor_class: type[Any], parameters: Mapping[str, Any])
     from dissmodel_lab import inference  # noqa: PLC0415 -- reads the executor's source
 
     unknown = inference.unknown_parameters(executor_class, parameters)
-    return [
+    found = [
         warning(
             "unknown-parameter",
             f"The parameter {shown(name)} is never read by {shown(executor_class.__name__)}.",
             advice,
         )
         for name, advice in unknown.items()
+    ]
+    return [*found, *misplaced_findings(executor_class, parameters)]
+
+
+def misplaced_findings(executor_class: type[Any], parameters: Mapping[str, Any]) -> list[Finding]:
+    """
+    Find values of another make than what an undeclared executor takes, as far as its source tells.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> (found,) = misplaced_findings(SteppingExecutor, {"n_steps": [3]})
+    >>> print(found.what, found.do)
+    The parameter n_steps is a list, where SteppingExecutor takes a number. Write it so, unless the model takes both.
+    """
+    from dissmodel_lab import inference  # noqa: PLC0415 -- reads the executor's source
+
+    misplaced = inference.misplaced_parameters(executor_class, parameters)
+    return [
+        warning("wrong-kind", f"The parameter {shown(name)} {said}", "Write it so, unless the model takes both.")
+        for name, said in misplaced.items()
     ]
 
 
@@ -230,6 +259,8 @@ def _advice(path: Path, source: Path | None = None) -> str:
     import difflib  # noqa: PLC0415 -- only for those who mistype
     import itertools  # noqa: PLC0415
 
+    if os.path.islink(path):  # noqa: PTH114 -- unlike Path's own, it raises nothing
+        return "It is a link that leads nowhere: check where it points."
     if source is not None and _exists(source.parent / path.name):
         return f"Write '{shown(source.parent / path.name)}' if that is meant."
     try:

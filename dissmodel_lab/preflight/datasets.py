@@ -116,13 +116,15 @@ def look_at(path: Path, name: str) -> Look:
     try:
         if path.is_dir():
             return _look_into_folder(path, called)
+        if not path.is_file():  # opening it may wait for ever, and reading it have no end
+            return _not_looked_at(called, "it is a device, a pipe or a socket, and no file")
         with path.open("rb") as file:
             head = file.read(HEAD)
         if not head:
             return _broken(called, "it is empty (0 bytes)")
         return _look_at_file(path, called, head)
     except Exception as problem:  # noqa: BLE001 -- whatever a reader says of a damaged file, it is a finding
-        return _broken(called, _reason(problem, str(path), called))
+        return _broken(called, _reason(problem, path, called))
 
 
 def _look_at_file(path: Path, name: str, head: bytes) -> Look:
@@ -134,7 +136,10 @@ def _look_at_file(path: Path, name: str, head: bytes) -> Look:
     if head.startswith(TIFF_MAGIC) or suffix in {".tif", ".tiff"}:
         return _look_at_raster(str(path.absolute()), name, path.stat().st_size)
     if suffix in TABLE_SUFFIXES:
-        return Look((_table(path, name, head),))
+        try:
+            return Look((_table(path, name, head),))
+        except csv.Error as problem:
+            return _not_looked_at(name, f"its first line is no header ({problem})", "See that it is a table of text.")
     is_geojson = _is_geojson(head) if suffix in {".geojson", ".json"} else False
     if is_geojson and path.stat().st_size > MAX_GEOJSON:
         return Look((_long_geojson(path, name, head),))
@@ -143,16 +148,25 @@ def _look_at_file(path: Path, name: str, head: bytes) -> Look:
     return Look()
 
 
-def _reason(problem: Exception, path: str, name: str) -> str:
-    text = str(problem).replace(path, name).strip().rstrip(".")
+def _reason(problem: Exception, path: Path, name: str) -> str:
+    text = str(problem)
+    for written in (str(path.absolute()), str(path)):
+        text = text.replace(written, name)
+    text = text.strip().rstrip(".")
     if isinstance(problem, OSError) and problem.strerror:
         text = problem.strerror
-    return text.removeprefix(f"{name}: ") or type(problem).__name__
+    return text.removeprefix(f"{name}:").strip() or type(problem).__name__
 
 
 def _broken(name: str, reason: str) -> Look:
     what = f"{name} cannot be read: {reason[:300]}."
     return Look(findings=(error("unreadable", what, "Get the file again, or open it with the program it is from."),))
+
+
+def _not_looked_at(
+    name: str, reason: str, do: str = "Name a file, unless the model reads from such a thing."
+) -> Look:
+    return Look(findings=(warning("not-looked-at", f"{name} was not looked at: {reason}.", do),))
 
 
 # --- several files in one ----------------------------------------------------------------------------------
@@ -168,8 +182,8 @@ def _look_into_zip(path: Path, name: str) -> Look:
     member = next(member for member in members if member.filename == maps[0])
     inside = f"{name} ({shown(maps[0])})"
     if member.compress_type != zipfile.ZIP_STORED and member.file_size > MAX_ZIPPED:
-        what = f"{inside} was not looked at: it would have to be unpacked first."
-        return Look(findings=(*findings, warning("not-looked-at", what, "Unpack it and name the file itself.")))
+        packed = _not_looked_at(inside, "it would have to be unpacked first", "Unpack it and name the file itself.")
+        return Look(findings=(*findings, *packed.findings))
     whole = f"/vsizip/{{{path.absolute()}}}/{maps[0]}"
     is_raster = maps[0].lower().endswith((".tif", ".tiff"))
     look = (_look_at_raster if is_raster else _look_at_vector)(whole, inside, member.file_size)
@@ -178,13 +192,20 @@ def _look_into_zip(path: Path, name: str) -> Look:
 
 def _look_into_folder(path: Path, name: str) -> Look:
     with os.scandir(path) as entries:
-        files = sorted(entry.name for entry, _ in zip(entries, range(MAX_FILES), strict=False) if entry.is_file())
+        files = sorted(entry.name for entry, _ in zip(entries, range(MAX_FILES), strict=False) if _is_file(entry))
     maps = [file for file in files if file.lower().endswith(MAP_SUFFIXES)]
     findings = _counted(maps, name, "folder", files)
     if not maps:
         return Look(findings=findings)
     look = look_at(path / maps[0], f"{name}/{maps[0]}")
     return Look(look.datasets, (*findings, *look.findings))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a circle of links
+        return False
 
 
 def _first_kind(members: list[str]) -> list[str]:

@@ -23,9 +23,9 @@ def preflight_of_record(record: ExperimentRecord, executor_class: type[Any] | No
     Parameters
     ----------
     record : ExperimentRecord
-        Of an earlier run that is to be repeated. The version is taken from its provenance, from the field
-        ``code_version`` of a record that ``dissmodel``'s own command line wrote, or from the key ``dissmodel``
-        of its TOML.
+        Of an earlier run that is to be repeated, or of a run that begins. The version is taken from its
+        provenance, from the field ``code_version`` of a record that ``dissmodel``'s own command line wrote, or
+        from the key ``dissmodel`` of its TOML; of a run that begins, from the TOML alone.
     executor_class : type, optional
         Where it is known; a class that doesn't build on ``dissmodel`` is not judged.
 
@@ -40,13 +40,14 @@ def preflight_of_record(record: ExperimentRecord, executor_class: type[Any] | No
     then, now = _version_of(record), _installed()
     if not then or not now or is_exclusive(then) == is_exclusive(now):
         return []
+    made = "TOML was written for" if _is_new(record) else "record was made with"
     end = record.parameters.get("end_time")
     named = f" ({shown(end)})" if isinstance(end, int | float) else ""
     if is_exclusive(then):
-        what = f"The record was made with {PACKAGE} {shown(then)}, where a run stops one step before end_time{named};"
+        what = f"The {made} {PACKAGE} {shown(then)}, where a run stops one step before end_time{named};"
         change = "shorter"
     else:
-        what = f"The record was made with {PACKAGE} {shown(then)}, where a run includes the step at end_time{named};"
+        what = f"The {made} {PACKAGE} {shown(then)}, where a run includes the step at end_time{named};"
         change = "longer"
     does = "stops one step before it" if is_exclusive(now) else "includes it"
     return [
@@ -80,7 +81,7 @@ def _builds_on_dissmodel(record: ExperimentRecord, executor_class: type[Any] | N
 
 def _version_of(record: ExperimentRecord) -> str:
     facts = record.provenance
-    if facts is not None and (known := facts.versions.get(PACKAGE)):
+    if facts is not None and not _is_new(record) and (known := facts.versions.get(PACKAGE)):
         return str(known)
     if facts is None and re.match(r"\d+\.\d+", str(record.code_version)):
         return str(record.code_version)
@@ -89,6 +90,12 @@ def _version_of(record: ExperimentRecord) -> str:
     # only what names one series: ">=0.4" allows both meanings
     exact = re.fullmatch(r"(?:==|~=)?\s*(\d+\.\d+[\w.]*?)(?:\.\*)?", said.strip()) if isinstance(said, str) else None
     return exact.group(1) if exact else ""
+
+
+def _is_new(record: ExperimentRecord) -> bool:
+    """Tell whether a run begins here: its provenance then says what is installed, not what it was made with."""
+    facts = record.provenance
+    return facts is not None and record.ended_at is None and facts.versions.get(PACKAGE, "") in ("", _installed())
 
 
 def _installed() -> str:

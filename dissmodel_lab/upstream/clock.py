@@ -33,6 +33,11 @@ MODULE = "dissmodel.core.environment"
 
 WAITING = "Waiting for another dissmodel simulation in this process: two at once give wrong results."
 
+ENDLESS = (
+    "The model {model} has the step {step}, so that simulated time never goes on and the run may never end. "
+    "Interrupt it, and choose a step above 0."
+)
+
 
 class Watch:
     """What :func:`watched` yields: the simulations that have run so far, in their order."""
@@ -74,6 +79,12 @@ class Watch:
         """Keep the series of a simulation."""
         self._series[part - 1] = series(environment)
 
+    def tell_endless(self, models: Sequence[Any]) -> None:
+        """Say, once a simulation, that time will not go on; the scheduler would never return."""
+        still = next((model for model in models if _is_still(model)), None)
+        if still is not None and self._waiting is not None:
+            self._waiting(f"Warning: {ENDLESS.format(model=type(still).__name__, step=still._step)}")  # noqa: SLF001 -- upstream's
+
     def claim(self) -> None:
         """Wait until no other run in this process uses dissmodel; keep it until the outermost watch ends."""
         _STATE.turn.take(self.outermost, self._waiting)
@@ -96,7 +107,8 @@ def watched(*, waiting: Callable[[str], None] | None = None) -> Iterator[Watch]:
     Parameters
     ----------
     waiting : callable, optional
-        Is given one sentence when this thread begins to wait. The wait can be interrupted.
+        Is given one sentence when this thread begins to wait, which can be interrupted; and one when a
+        simulation is about to run whose time does not go on.
 
     Yields
     ------
@@ -157,6 +169,10 @@ class _Simulation:
             layers=self._layers,
         )
 
+    def models(self) -> list[Any]:
+        """Return the models that are registered."""
+        return self._schedule.models()
+
     def _count(self, time: Any) -> int | None:
         try:
             rest = self._schedule.n_steps_from(time)
@@ -169,6 +185,11 @@ class _Simulation:
 
     def _values(self) -> dict[str, float]:
         return values_of(self._schedule.models(), self._environment)
+
+
+def _is_still(model: Any) -> bool:
+    step = getattr(model, "_step", None)
+    return isinstance(step, Real) and not float(step) > 0
 
 
 def _label(time: Any) -> str:
@@ -264,6 +285,7 @@ class _Observation:
             watch.claim()
             part = watch.begin()
             simulation = running[id(environment)] = _Simulation(environment, part)
+            watch.tell_endless(simulation.models())
             try:
                 result = run(environment, *args, **kwargs)
                 simulation.tick()

@@ -58,7 +58,8 @@ def charts_svg(series: Series) -> str:
     all_x = series.x
     x = [all_x[at] for at in chosen]
     charts = "".join(_svg_chart(name, x, [values[at] for at in chosen]) for name, values in _drawn(series))
-    return f"<div>{charts}</div>{_left_out(series)}"
+    # Widgets set lines as far apart as their buttons are high.
+    return f'<div style="line-height:1.5"><div>{charts}</div>{_left_out(series)}</div>'
 
 
 def charts_png(series: Series) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from dissmodel_lab.errors import LabError
-from dissmodel_lab.inference import inference_problem, unknown_parameters
+from dissmodel_lab.inference import inference_problem, misplaced_parameters, unknown_parameters
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, parameter_schema
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.provenance import Caller
     from dissmodel_lab.views.run_panel import Listeners
+
+#: Parameters of which something is said, at most.
+_ADVICE = 10
 
 
 def show_form(
@@ -132,7 +136,13 @@ def _advice(executor_class: type[Any], values: Mapping[str, Any]) -> dict[str, s
     if problem:
         return {"parameters": problem}
     unknown = unknown_parameters(executor_class, values)
-    return {name: f"The model never reads it. {advice}" for name, advice in unknown.items()}
+    said = {
+        name: f"The model never reads it. {advice}" for name, advice in itertools.islice(unknown.items(), _ADVICE)
+    }
+    if len(unknown) > _ADVICE:
+        said["and others"] = f"The model never reads {len(unknown) - _ADVICE:,} more."
+    misplaced = misplaced_parameters(executor_class, values)
+    return said | {name: f"It {problem}" for name, problem in misplaced.items()}
 
 
 def _name_in_a_cell(resolved: ResolvedModel, model: str, namespace: Mapping[str, Any]) -> str:

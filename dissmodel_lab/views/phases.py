@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as widgets
@@ -14,14 +15,16 @@ from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.markup import escape, escape_short
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dissmodel_lab.executor.events import Phase
 
 INTERVAL = 0.25
 """Shortest time between two updates [s]: at most four a second."""
 _SHARE = 100
-"""The next update waits this many times the last one's cost: drawing takes at most 1 % of the processor."""
+"""The next update waits this many times the last one's cost, table or picture: at most 1 % of the processor."""
 _LONGEST = 1.0
-"""Longest time between two updates [s]: a phase that begins is seen soon, whatever the last update cost."""
+"""Longest time between two updates [s]: people see that it lives, whatever the last update cost."""
 
 # A sign, a colour of its dot and a word: the state never hangs on colour alone.
 _MARKS = {
@@ -42,7 +45,7 @@ _CELL = "padding:2px 14px 2px 0;text-align:left;border:none"
 _NUMBER = "padding:2px 14px 2px 0;text-align:right;border:none"
 
 
-def phases_html(progress: Progress) -> str:
+def phases_html(progress: Progress, *, with_values: bool = True) -> str:
     """
     Draw the phases as a table, with total, memory, step and last log line.
 
@@ -50,6 +53,8 @@ def phases_html(progress: Progress) -> str:
     ----------
     progress : Progress
         What is known of the run.
+    with_values : bool, optional
+        Whether the step's values are named too; not where charts show them.
 
     Returns
     -------
@@ -70,7 +75,7 @@ def phases_html(progress: Progress) -> str:
         f'<td style="{_CELL}"><b>{_shown(progress.status)}</b></td>'
         f'<td style="{_NUMBER}"><b>{total}</b></td>'
         f'<td style="{_NUMBER}">{_memory_text(progress)}</td></tr></table>'
-        f"{_bar(progress)}{_left(progress)}{_last_log(progress)}</div>"
+        f"{_bar(progress, with_values=with_values)}{_left(progress)}{_last_log(progress)}</div>"
     )
 
 
@@ -106,19 +111,18 @@ def _memory_text(progress: Progress) -> str:
     return f"peak {bytes_text(size)}" if size else ""
 
 
-def _bar(progress: Progress) -> str:
+def _bar(progress: Progress, *, with_values: bool) -> str:
     text = _shown(progress.step_text())
     if not text:
         return ""
-    values = ", ".join(
-        f"{_shown(str(name))} {_number(value)}" for name, value in list(progress.values.items())[:_VALUES]
-    )
+    told = list(progress.values.items())[:_VALUES] if with_values else []
+    values = ", ".join(f"{_shown(str(name))} {_number(value)}" for name, value in told)
     shown = f"{text}{': ' if values else ''}{values}"
     if not progress.n_steps:
         return f"<div>{shown}</div>"
     share = min(100.0, 100 * progress.step / progress.n_steps)
     return (
-        '<div style="width:420px;max-width:100%;height:6px;background:#d0d0d0;border-radius:3px;overflow:hidden">'
+        '<div style="width:100%;max-width:420px;height:6px;background:#d0d0d0;border-radius:3px;overflow:hidden">'
         f'<div style="width:{share:.1f}%;height:6px;background:#1f77b4"></div></div><div>{shown}</div>'
     )
 
@@ -155,7 +159,7 @@ class Follower(Protocol):
 
     @property
     def widget(self) -> Any:
-        """Stands beside the input's map."""
+        """Stands beside the table."""
 
     def draw(self) -> bool:
         """Draw what is new, when that is due; return whether something was sent."""
@@ -182,17 +186,18 @@ class PhasePanel:
         self._progress = progress
         self._follower = follower
         self._is_picture = False
-        self._table = widgets.HTML(phases_html(progress))
+        self._table = widgets.HTML(phases_html(progress), layout=widgets.Layout(flex="1 1 340px", min_width="0"))
         self._table.add_class("dl-phases")
         self._voice = widgets.HTML(self._voice_html())
         self.below = widgets.HTML()
         """Room under the table, for a map."""
-        maps = [self.below, *([follower.widget] if follower is not None else [])]
-        # Side by side where the page is wide enough.
-        self._maps = widgets.Box(maps, layout=widgets.Layout(flex_flow="row wrap"))
-        self.widget = widgets.VBox([self._table, self._voice, self._maps])
+        live = [follower.widget] if follower is not None else []
+        # The live picture stands beside the table where there is room, so that both are seen without scrolling.
+        self._top = widgets.Box([self._table, *live], layout=widgets.Layout(flex_flow="row wrap", grid_gap="0 16px"))
+        self.widget = widgets.VBox([self._top, self._voice, self.below])
         self.widget.add_class("dl-panel")
         self._over = threading.Event()
+        self._is_urgent = threading.Event()
         self._ticker: threading.Thread | None = None
         self.updates = 0
         """Updates sent so far."""
@@ -212,9 +217,14 @@ class PhasePanel:
         )
         self._ticker.start()
 
+    def hurry(self) -> None:
+        """Draw the table next, as soon as an update may be sent: a phase has begun, and it may be a short one."""
+        self._is_urgent.set()
+
     def stop(self) -> None:
         """End refreshing; the last state is drawn."""
         self._over.set()
+        self._is_urgent.set()
         if self._ticker is not None:
             self._ticker.join(timeout=5)
         self._refresh()
@@ -224,34 +234,45 @@ class PhasePanel:
         _close(self.widget)
 
     def _tick(self) -> None:
-        wait = INTERVAL
-        while not self._over.wait(wait):
-            wait = INTERVAL if self._refresh_picture() else min(max(INTERVAL, _SHARE * self._refresh()), _LONGEST)
+        due = 0.0
+        while not self._over.wait(INTERVAL):
+            is_urgent = self._is_urgent.wait(due - time.perf_counter())
+            if self._over.is_set():
+                return
+            self._is_urgent.clear()
+            busy = self.busy
+            if is_urgent or not self._refresh_picture():
+                self._refresh()
+            now = time.perf_counter()  # what an urgent update took too early is waited for now
+            due = min(max(due, now) + _SHARE * (self.busy - busy), now + _LONGEST)
 
     def _refresh_picture(self) -> bool:
         """Draw the follower's picture when it is its turn, and it has a new one."""
-        began, busy = time.perf_counter(), time.thread_time()
-        self._is_picture = not self._is_picture and self._follower is not None and self._follower.draw()
-        if self._is_picture:
-            self.updates += 1
-            self.pictures += 1
-            self.seconds += time.perf_counter() - began
-            self.busy += time.thread_time() - busy
+        if self._follower is None or self._is_picture:
+            self._is_picture = False
+            return False
+        with self._measured():
+            self._is_picture = self._follower.draw()
+        self.updates += self._is_picture
+        self.pictures += self._is_picture
         return self._is_picture
 
-    def _refresh(self) -> float:
+    def _refresh(self) -> None:
+        with self._measured():
+            charts = self._follower.charts() if self._follower is not None else ""
+            self._table.value = phases_html(self._progress, with_values=not charts) + charts
+            voice = self._voice_html()
+            if self._voice.value != voice:
+                self._voice.value = voice
+        self.updates += 1
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
         # The thread's own time decides: waiting for a model that holds the interpreter costs the model nothing.
         began, busy = time.perf_counter(), time.thread_time()
-        charts = self._follower.charts() if self._follower is not None else ""
-        self._table.value = phases_html(self._progress) + charts
-        voice = self._voice_html()
-        if self._voice.value != voice:
-            self._voice.value = voice
-        self.updates += 1
+        yield
         self.seconds += time.perf_counter() - began
-        cost = time.thread_time() - busy
-        self.busy += cost
-        return cost
+        self.busy += time.thread_time() - busy
 
     def _voice_html(self) -> str:
         # Off the screen, not hidden: screen readers pass over what is hidden.

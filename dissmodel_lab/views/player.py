@@ -29,8 +29,10 @@ STRIP, THUMB = 8, 150
 MOVING, MOVING_SIDE, MOVING_SECONDS = 24, 320, 4.8
 #: How much of the strip's budget the animation gets.
 MOVING_SHARE = 0.55
-#: Size of the player's and the live picture on the page [CSS pixels].
+#: Largest size of the player's picture on the page, and of the live one, which stands beside the table of phases
+#: in JupyterLab on a screen 1280 wide [CSS pixels].
 WIDTH, MAX_HEIGHT = 440, 620
+LIVE_WIDTH, LIVE_MAX_HEIGHT = 360, 440
 #: The next live picture waits this many times what the last one cost its thread: at most 0.5 % of it.
 PATIENCE = 200
 #: Shortest time between two live pictures [s].
@@ -149,7 +151,7 @@ def film_html(frames: Frames, *, budget: int) -> str:
         f'<div style="width:{wide}px;height:{high}px;border:1px solid #888888;background-color:#ffffff">'
         f'<img alt="Animation of {what}: {escape(_alt(frames))}" width="{wide}" height="{high}" '
         f'src="{data_url(moving)}" style="width:{wide}px;height:{high}px;max-width:{wide}px;margin:0;display:block">'
-        '</div><div class="dl-strip" style="overflow-x:auto;white-space:nowrap;max-width:100%;margin:6px 0">'
+        '</div><div class="dl-strip" style="margin:6px 0">'
         f"{strip}</div>{legend_html(frames.legend)}{notes_html((*frames.notes, *smaller))}</div>"
     )
 
@@ -169,7 +171,7 @@ def _cell(frames: Frames, number: int, encoded: bytes, size: tuple[int, int]) ->
     label = _words(frames.moments[number].text)
     wide, high = size
     return (
-        '<div class="dl-frame" style="display:inline-block;vertical-align:top;margin:0 8px 0 0;white-space:normal;'
+        '<div class="dl-frame" style="display:inline-block;vertical-align:top;margin:0 8px 0 0;'
         f'width:{wide}px"><img alt="{_words(frames.band)}, {label}" width="{wide}" height="{high}" '
         f'src="{data_url(encoded)}" style="width:{wide}px;height:{high}px;max-width:{wide}px;margin:0;display:block;'
         f'background-color:#ffffff"><div style="{_SMALL};overflow-wrap:anywhere">{label}</div></div>'
@@ -233,7 +235,7 @@ class StepPlayer:
 
         last = len(frames.moments) - 1
         wide, high = _fitted(frames.size, WIDTH, MAX_HEIGHT)
-        room = w.Layout(width=f"{wide}px", height=f"{high}px", border="1px solid #888888", margin="0")
+        room = w.Layout(width=f"{wide}px", height=f"{high}px", border="1px solid #888888", margin="2px")
         self.pictures = [w.Image(value=frames.png(at), format="png", layout=room) for at in range(last + 1)]
         for picture in self.pictures:
             picture.add_class("dl-step-picture")
@@ -244,7 +246,8 @@ class StepPlayer:
             index=0,
             description="Step",
             continuous_update=True,
-            layout=w.Layout(width="640px", max_width="100%"),
+            style={"description_width": "initial"},
+            layout=w.Layout(width="600px", max_width="100%"),
         )
         self.slider.add_class("dl-step-slider")
         interval = max(80, min(500, 8000 // (last + 1)))
@@ -256,11 +259,17 @@ class StepPlayer:
         title = f'<div style="font-weight:bold">Step by step: {_words(frames.band)}</div>'
         style = (
             f"<style>.dl-step-picture{{{_CRISP};background-color:#ffffff;max-width:none}}"
-            ".dl-step-slider .widget-readout{min-width:240px}</style>"
+            ".dl-step-slider .widget-readout{min-width:240px;text-align:left}</style>"
         )
-        below = legend_html(frames.legend) + notes_html(frames.notes)
-        self.widget = w.VBox([w.HTML(style + title), self.stack, w.HBox([self.play]), self.slider, w.HTML(below)])
+        below = _lines(legend_html(frames.legend) + notes_html(frames.notes))
+        controls = w.Box([self.play, self.slider], layout=w.Layout(flex_flow="row wrap", grid_gap="0 12px"))
+        self.widget = w.VBox([w.HTML(style + title), self.stack, controls, w.HTML(below)])
         self.widget.add_class("dl-player")
+
+
+def _lines(html: str) -> str:
+    # As in the charts: widgets set lines far apart.
+    return f'<div style="line-height:1.5">{html}</div>'
 
 
 def _plain(text: str) -> str:
@@ -283,14 +292,19 @@ class LiveMap:
 
         self._keeper = keeper
         self._style = w.HTML(f"<style>.dl-live-picture{{{_CRISP};background-color:#ffffff;max-width:none}}</style>")
-        self.chooser = w.Dropdown(options=[], description="Live map", layout=w.Layout(width="320px"))
+        self.chooser = w.Dropdown(
+            options=[],
+            description="Live map",
+            style={"description_width": "initial"},
+            layout=w.Layout(width=f"{LIVE_WIDTH}px", max_width="100%", margin="2px 0"),
+        )
         self.chooser.add_class("dl-live-chooser")
         self.image = w.Image(format="png", value=b"")
         self.image.add_class("dl-live-picture")
         self.legend = w.HTML()
         self.widget = w.VBox(
             [self._style, self.chooser, self.image, self.legend],
-            layout=w.Layout(display="none", max_width=f"{WIDTH + 20}px"),
+            layout=w.Layout(display="none", max_width=f"{LIVE_WIDTH + 20}px"),
         )
         self.widget.add_class("dl-live")
         self.problem = ""
@@ -362,7 +376,7 @@ class LiveMap:
             self._resize(painted.pixels.shape[1], painted.pixels.shape[0])
         legend = replace(painted.legend, minimum=None, maximum=None)  # they are those of one step
         if legend != self._legend or is_new:
-            self.legend.value = legend_html(legend)
+            self.legend.value = _lines(legend_html(legend))
         self._legend, self._drawn = legend, frame
         self.image.value = png.encode(painted.pixels, painted.legend.colours, level=1)
         if self._keeper.options and len(self.chooser.options) != len(self._keeper.options):
@@ -371,7 +385,7 @@ class LiveMap:
         self._next = time.perf_counter() + max(PICTURE_INTERVAL, PATIENCE * cost)
 
     def _resize(self, width: int, height: int) -> None:
-        wide, high = _fitted((width, height), WIDTH, MAX_HEIGHT)
+        wide, high = _fitted((width, height), LIVE_WIDTH, LIVE_MAX_HEIGHT)
         self.image.layout.width, self.image.layout.height = f"{wide}px", f"{high}px"
         self.widget.layout.display = ""
 

@@ -15,6 +15,7 @@ from affine import Affine
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
+from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import read_frames
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.progress import Progress
@@ -210,10 +211,12 @@ def _error(record: ExperimentRecord) -> str:
     if not record.error:
         return ""
     where = f" in phase {escape_short(record.failed_phase, 200)}" if record.failed_phase else ""
-    said = escape_short(record.error, 8_000)
+    # Who pressed the stop button need not read Python's word for it.
+    said = "" if record.error == "KeyboardInterrupt" else f"<br>{escape_short(record.error, 8_000)}"
+    colour = "#b26a00" if record.status == RunStatus.CANCELLED else "#c62828"
     return (
-        '<div role="alert" style="border-left:4px solid #c62828;padding:2px 10px;margin:6px 0;'
-        f'overflow-wrap:anywhere"><b>{escape_short(record.status, 200)}{where}</b><br>{said}</div>'
+        f'<div role="alert" style="border-left:4px solid {colour};padding:2px 10px;margin:6px 0;'
+        f'overflow-wrap:anywhere"><b>{escape_short(record.status, 200)}{where}</b>{said}</div>'
     )
 
 

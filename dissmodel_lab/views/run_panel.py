@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.class_tables import forget_class_tables
-from dissmodel_lab.executor.events import Phase, PhaseFinished, RunStarted
+from dissmodel_lab.executor.events import Phase, PhaseFinished, PhaseStarted, RunStarted
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.progress import Progress
@@ -151,6 +151,8 @@ class _LiveRun:
         if isinstance(event, RunStarted):
             forget_class_tables()
             self.keeper.classes = loaded_executor(event.record)
+        elif isinstance(event, PhaseStarted):
+            self.panel.hurry()
         if not isinstance(event, PhaseFinished) or event.phase is not Phase.LOAD:
             return
         record = self.progress.record
@@ -171,7 +173,7 @@ class _LiveRun:
             self._input = preview(source, classes=self.keeper.classes)
         except Exception:  # noqa: BLE001 -- said once, with its reason, in the static picture at the end
             return
-        self.panel.below.value = map_figure(self._input, "Input")
+        self.panel.below.value = f'<div style="line-height:1.5">{map_figure(self._input, "Input")}</div>'
 
     def show_static(self, output: Output) -> RunMaps:
         """Replace the panel by a picture of the run that needs no kernel; return its maps."""

@@ -153,8 +153,8 @@ def watched(kind: str, n_steps: int) -> dict[str, float]:
     during: dict[str, float] = {}
     parts: list[Any] = []
 
-    def call(observers):
-        live, keeper = observers[:2]
+    def call(listeners):
+        live, keeper = listeners.observers
         parts.append(keeper)
 
         def note(event):
@@ -167,13 +167,13 @@ def watched(kind: str, n_steps: int) -> dict[str, float]:
                 during.update(panel_sec=live.panel.seconds, busy_sec=live.panel.busy)
 
         model = FrameLoop(kind, tells=True)
-        everybody = [*observers, note]
+        everybody = [*listeners.observers, note]
         return run(
             model,
             parameters={"n_steps": n_steps},
             store=tempfile.mkdtemp(),
             observers=everybody,
-            watchers=observers.watchers,
+            watchers=listeners.watchers,
         )
 
     record = run_in_cell(call)

@@ -38,8 +38,8 @@ FIRST_PANEL = """
 %load_ext dissmodel_lab
 import dissmodel_lab, recorded_run, trivial
 from dissmodel_lab.views.run_panel import run_in_cell
-record = run_in_cell(lambda observers: dissmodel_lab.run(
-    trivial.Trivial, source={given!r}, parameters=recorded_run.PARAMETERS, store={store!r}, observers=observers))
+record = run_in_cell(lambda listeners: dissmodel_lab.run(
+    trivial.Trivial, source={given!r}, parameters=recorded_run.PARAMETERS, store={store!r}, **listeners._asdict()))
 """
 #: what is timed in a kernel -> the cell; a fresh kernel each time
 CELLS = {

@@ -19,8 +19,8 @@ class SlowFlood(CoastalFlood):
     name = "slow_flood"
     def validate(self, record): time.sleep(0.7); super().validate(record)
     def load(self, record): time.sleep(0.9); return super().load(record)
-    def run(self, data, record): time.sleep(1.5); return super().run(data, record)
-    def save(self, result, record): time.sleep(2.5); return super().save(result, record)
+    def run(self, data, record): time.sleep(0.9); return super().run(data, record)
+    def save(self, result, record): time.sleep(0.9); return super().save(result, record)
 """
 # Notes each new text of the phases' table, as it stands on the screen.
 WATCH = """() => {
@@ -68,7 +68,7 @@ def test_form_to_maps_by_keyboard_alone(open_notebook, screenshot, kind):
     page.keyboard.press("Enter")
     page.wait_for_selector(".dl-panel", timeout=20_000)
     page.locator(".dl-panel").scroll_into_view_if_needed()
-    page.wait_for_timeout(2500)
+    page.wait_for_function("() => window.__seen.some(text => text.startsWith('done done'))")
     screenshot("running")
     page.wait_for_selector(".dl-map img.leaflet-image-layer", timeout=60_000)
     page.locator(".dl-map").first.scroll_into_view_if_needed()
@@ -169,7 +169,7 @@ def static_pictures(page):
 
 
 def test_interrupt_cancels_the_run(open_notebook, screenshot):
-    endless = SLOW.replace("time.sleep(1.5); return super().run", "time.sleep(60); return super().run")
+    endless = SLOW.replace("time.sleep(0.9); return super().run", "time.sleep(60); return super().run")
     notebook = open_notebook(LOAD, endless, "%dissmodel run slow_flood", "%dissmodel runs")
     notebook.run_all(wait=False)
     page = notebook.page

@@ -18,7 +18,7 @@ import ipywidgets as widgets
 from pydantic import TypeAdapter, ValidationError
 
 from dissmodel_lab.errors import ParameterError
-from dissmodel_lab.parameters import Location, parse_value, shown
+from dissmodel_lab.parameters import Location, count_values, parse_value, shown
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, hint, number_text, plain, toml_value
 from dissmodel_lab.views.markup import escape
 
@@ -29,6 +29,8 @@ LABEL_WIDTH = "220px"
 _HINT_MARGIN = "0 0 0 228px"  # under the entry: the label's width and its gap
 _ENDLESS = 1e300  # a bound beyond stands for "as large as a float can be"
 _LONG = 60  # [characters]; a longer default gets a box of several lines
+_LONGEST = 20_000  # [characters]; a longer text makes every key typed slow
+_MOST_VALUES = 2_000
 
 
 class Control(ABC):
@@ -177,7 +179,7 @@ class TextEntry(Entry):
         facts = self.facts
         if facts.is_secret:
             return self.labelled(widgets.Password)
-        text = "" if facts.default is MISSING else self._text(facts.default)
+        text = "" if facts.default is MISSING or _too_long(facts.default) else self._text(facts.default)
         is_long = len(text) > _LONG or "\n" in text
         return self.labelled(widgets.Textarea, rows=3) if is_long else self.labelled(widgets.Text)
 
@@ -188,13 +190,26 @@ class TextEntry(Entry):
         return self._parsed(text)
 
     def write(self, value: Any) -> None:  # noqa: D102 -- as Entry says
-        self.input.value = "" if value is None or value is MISSING else self._text(value)
+        size = _too_long(value)
+        self.input.value = "" if value is None or value is MISSING or size else self._text(value)
+        if not self.facts.is_secret:
+            self.input.placeholder = (
+                f"{size}, too long to edit here: kept as it is" if size else self.facts.own_default
+            )
 
     def _parsed(self, text: str) -> Any:
         return text
 
     def _text(self, value: Any) -> str:
         return value if isinstance(value, str) else str(value)
+
+
+def _too_long(value: Any) -> str:
+    """Say how long a value is that a browser could not edit; empty when it can."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"{len(value):,} characters"
+    count = count_values(value) if isinstance(value, list | dict) else 1
+    return f"{count:,} values" if count > _MOST_VALUES else ""
 
 
 class ValueEntry(TextEntry):

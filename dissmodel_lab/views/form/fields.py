@@ -26,14 +26,17 @@ from dissmodel_lab.parameters import (
     Bound,
     OpenTable,
     bounds,
+    count_values,
     default_values,
     inferred_facts,
     names_of,
     shown,
     unit,
 )
-from dissmodel_lab.redaction import HIDDEN, is_secret_name
+from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text
 
+_MANY = 1000
+"""Lists and tables of more values are told by their number."""
 _MAX_BITS = 4096
 """Longer whole numbers are not written: Python itself would refuse to read them."""
 
@@ -167,9 +170,9 @@ def _inferred(facts: FieldFacts, known: Mapping[str, Any], info: FieldInfo) -> F
         is_inferred=True,
         is_required=info.is_required(),
         is_as_typed=any(isinstance(rule, AsTyped) for rule in info.metadata),
-        own_default=one_line(known["expression"]) or own,
+        own_default=redact_text(one_line(known["expression"]) or own),
         found=known["found"],
-        conflicts=tuple(known["conflicts"]),
+        conflicts=tuple(map(redact_text, known["conflicts"])),
     )
 
 
@@ -306,7 +309,8 @@ def hint(facts: FieldFacts) -> str:
     if facts.default is MISSING:
         parts.append("" if is_table else "no default")
     elif not is_table and not (facts.default is None and "empty means none" in parts):
-        parts.append(f"default {HIDDEN if facts.is_secret and facts.default else value_text(facts.default)}")
+        is_hidden = facts.is_secret and facts.default
+        parts.append(f"default {HIDDEN if is_hidden else redact_text(value_text(facts.default))}")
     limits = "; ".join(part for part in parts if part)
     return (
         f"{facts.description.rstrip('.')} — {limits}" if facts.description and limits else facts.description or limits
@@ -460,6 +464,8 @@ def value_text(value: Any, *, limit: int = 80) -> str:
         text = number_text(value)
     elif isinstance(value, str):
         text = one_line(value) or '""'
+    elif (count := count_values(value)) > _MANY:
+        text = f"{'a table' if isinstance(value, Mapping) else 'a list'} of {count:,} values"
     else:
         try:
             text = toml_value(value)

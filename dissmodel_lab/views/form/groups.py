@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from dissmodel_lab.parameters import OpenTable, parameter_schema
+from dissmodel_lab.parameters import MAX_FIELDS, OpenTable, parameter_schema
 from dissmodel_lab.views.form.controls import ENTRIES, Changed, Control, Entry, Message, Problems, class_name
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, describe, hint, one_line, plain
 from dissmodel_lab.views.markup import escape
@@ -80,13 +80,14 @@ class Table(Control):
         self._held: Any = MISSING  # what was given instead of a table
         self._extra: dict[str, Any] = {}  # values that the schema takes without declaring them
         self.others = _others(schema, where, self._edited)
+        self._more = widgets.HTML(layout=widgets.Layout(display="none"))
         self._message = Message(where)
         described = describe(schema)
         self.controls = {fact.name: control_for(fact, (*where, fact.name), self._edited) for fact in described}
         # By alias too: a TOML file may use either.
         self._named = {called: self.controls[fact.name] for fact in described for called in (fact.name, *fact.names)}
         rows = [control.widget for control in self.controls.values()]
-        rows += [self.others.widget] if self.others else []
+        rows += [self.others.widget, self._more] if self.others else []
         self.widget = widgets.VBox([*([_title(facts, where)] if facts else []), self._message.widget, *rows])
         if facts:
             self.widget.add_class("dl-group")
@@ -96,7 +97,7 @@ class Table(Control):
             return self._held
         entered = {name: control.get() for name, control in self.controls.items()}
         others = self.others.get() if self.others else MISSING
-        extra = self._extra if others is MISSING else others
+        extra = self._extra if others is MISSING else {**self._extra, **others}
         return {name: value for name, value in entered.items() if value is not MISSING} | extra
 
     def set(self, value: Any) -> None:  # noqa: D102 -- as Control says
@@ -108,16 +109,23 @@ class Table(Control):
             control.set(MISSING)
         if is_table:
             self.update(given)
+        self._tell_of_more()
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set some of the values, and leave the others as they are."""
         for name, value in values.items():
             if name in self._named:
                 self._named[name].set(value)
-            elif self.others:
+            elif self.others and name not in self._extra and len(self.controls) < MAX_FIELDS:
                 self.others.put(name, plain(value))
             elif self._schema.model_config.get("extra") == "allow":
                 self._extra[name] = plain(value)
+
+    def _tell_of_more(self) -> None:
+        """Say how many values have no field, because a browser would be slow with them."""
+        count = len(self._extra) if self.others else 0
+        self._more.value = f"and {count:,} more parameters, kept as they are" if count else ""
+        self._more.layout.display = None if count else "none"
 
     def show(self, problems: Problems) -> None:  # noqa: D102 -- as Control says
         self._message.show({loc: said for loc, said in problems.items() if not loc or loc[0] not in self.controls})

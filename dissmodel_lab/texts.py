@@ -63,7 +63,7 @@ def _in_a_cell(text: str) -> str:
 
 def summary_of(executor_class: type[Any]) -> str:
     """
-    Return the first line of a class's own docstring; empty when it has none.
+    Return the first line of a class's own docstring; empty when it has none, or begins with an underlined heading.
 
     Examples
     --------
@@ -72,7 +72,8 @@ def summary_of(executor_class: type[Any]) -> str:
     """
     text = vars(executor_class).get("__doc__")
     lines = text.strip().splitlines() if isinstance(text, str) else []
-    return lines[0].strip() if lines else ""
+    is_heading = len(lines) > 1 and re.fullmatch(r"\s*([-=~])\1{3,}\s*", lines[1]) is not None
+    return lines[0].strip() if lines and not is_heading else ""
 
 
 def run_row(entry: RunEntry) -> list[str]:

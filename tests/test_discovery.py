@@ -740,3 +740,22 @@ def test_disslucc_stands_in_the_list_of_a_notebook(shell):
     for name, path in LUCC.items():
         assert name in bundle["text/plain"]
         assert f">{html.escape(path)}<" in bundle["text/html"]
+
+
+def test_an_underlined_heading_says_not_what_a_model_does():
+    from dissmodel_lab.texts import summary_of
+
+    class Headed:
+        """
+        Parameters expected
+        -------------------
+        n_steps
+        """
+
+    class Plain:
+        """Let forest become cropland - step by step.
+
+        -------
+        """
+
+    assert (summary_of(Headed), summary_of(Plain)) == ("", "Let forest become cropland - step by step.")

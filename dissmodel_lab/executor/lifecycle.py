@@ -246,6 +246,7 @@ class _Runner:
         self._untold_step: Step | None = None
         self._n_told = 0
         self._reads = Reads()
+        self._given: frozenset[Any] = frozenset()
         self._phase_now: Phase | None = None
 
     def all_phases(self, data: Any) -> None:
@@ -313,6 +314,7 @@ class _Runner:
         """Note from here on what the executor's own methods read of its parameters."""
         record, reads = self._record, self._reads
         if not isinstance(record.parameters, WatchedParameters):
+            self._given = self._given or frozenset(record.parameters)
             record.parameters = WatchedParameters(record.parameters, reads)
             record.resolved_spec = watched_spec(record.resolved_spec, reads)
 
@@ -325,7 +327,8 @@ class _Runner:
             reads.is_whole = True
         no_parameters = METADATA_KEYS | {"parameters"}
         record.defaults_taken = {key: value for key, value in reads.defaults.items() if key not in no_parameters}
-        origins = dict.fromkeys(record.parameters, "given") | record.parameter_origins
+        origins = {name: "given" if name in self._given else "model" for name in record.parameters}
+        origins |= record.parameter_origins
         record.parameter_origins = origins | dict.fromkeys(record.defaults_taken, "default taken")
         if record.status == RunStatus.COMPLETED:
             given = [name for name in record.parameters if origins[name] in ("given", "toml")]
@@ -427,6 +430,9 @@ class _LiveLog(list[str]):
         super().append(line)
         self._tell(LogLine(str(line)))
 
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy of the record has a plain list, and tells nobody
+        return list, (list(self),)
+
     def extend(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.append(line)
@@ -495,8 +501,9 @@ class _Shape:
             value[:] = [str(line) for line in value]
             self._logs = value
             return []
-        lines = [str(line) for line in value] if isinstance(value, list | tuple) else list(self._logs)
-        record.logs = self._logs = _LiveLog(lines, tell)
+        kept = list(self._logs)
+        lines = [str(line) for line in value] if isinstance(value, list | tuple) else kept
+        record.logs = self._logs = _LiveLog(lines if lines[: len(kept)] == kept else kept + lines, tell)
         return [] if isinstance(value, list) else [f"set record.logs to {shown_value(value)}; it was put back."]
 
 

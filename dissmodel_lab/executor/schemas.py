@@ -313,7 +313,7 @@ class ExperimentRecord(_OpenSchema):
     parameters: Values = {}
     """Resolved parameters, declared defaults included."""
     parameter_origins: dict[str, str] = {}
-    """Where each value comes from: ``given``, ``toml``, ``default`` (declared) or ``default taken``."""
+    """Where each value comes from: given, toml, default (declared), default taken, cell, model (it put it there)."""
     defaults_taken: Values = {}
     """Values that the executor chose by itself, because nothing was given (``.get("end_time", 88)``)."""
     unread_parameters: list[Text] = []

@@ -40,7 +40,7 @@ PICTURE_INTERVAL = 0.25
 #: Shortest time between two drawings of the charts [s].
 CHARTS_INTERVAL = 1.0
 #: Finding where the cells of a table lie takes about so long for each [s]; it must not pass 1 % of the run so far.
-CELL_SECONDS = 5e-7
+CELL_SECONDS = 1.5e-6
 _LABEL = 120
 _TRIES = 8
 _CRISP = "image-rendering:pixelated"

@@ -25,7 +25,7 @@ from dissmodel_lab.errors import ExecutorError, LabError, OutputError, Parameter
 from dissmodel_lab.executor.events import Observer, Phase, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
-from dissmodel_lab.parameters import ModelSpec, declared_parameters, resolve_parameters
+from dissmodel_lab.parameters import ModelSpec, declared_parameters, refuse_deep, resolve_parameters
 from dissmodel_lab.provenance import Caller, collect_provenance, versions
 from dissmodel_lab.resolve import ResolvedModel, import_path, resolve_model
 from dissmodel_lab.sources import (
@@ -120,6 +120,7 @@ def run(
     ('completed', ['validate', 'load', 'run', 'save'])
     """
     resolved = _resolve(model, toml, namespace)
+    refuse_deep(parameters or {}, "The parameters")
     keep = store if isinstance(store, RunStore) else RunStore(store)
     record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
     is_checked = False

@@ -188,3 +188,8 @@ def test_a_password_in_any_text_is_hidden(before, secret, after):
     text = f"{before}\npassword = '{secret}'\n{after}"
     assert redact_text(text).count(secret) == (before + after).count(secret)
     assert HIDDEN in redact_text(text)
+
+
+def test_the_end_of_one_secret_does_not_hide_the_beginning_of_the_next():
+    line = """--param 'password="a"' --param 'db={"token": "b"}'"""
+    assert redact_text(line) == """--param 'password=***' --param 'db={"token": ***}'"""

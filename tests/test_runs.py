@@ -14,7 +14,7 @@ from doors import read_json
 from pydantic import Field
 
 from dissmodel_lab import ExperimentRecord, ModelExecutor, Parameters, run
-from dissmodel_lab.errors import OutputError
+from dissmodel_lab.errors import OutputError, ParameterError
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
 from dissmodel_lab.rasters import Raster, read_raster, write_raster
 from dissmodel_lab.store import RunStore
@@ -433,3 +433,11 @@ def test_executor_written_against_pypi_dissmodel(door, grid):
     from dissmodel.executor.schemas import ExperimentRecord as UpstreamRecord
 
     assert UpstreamRecord.model_validate_json(record.record_path.read_text()).output_sha256 == record.output_sha256
+
+
+def test_parameters_that_hold_themselves_are_refused(workspace):
+    endless = {}
+    endless["again"] = endless
+    with pytest.raises(ParameterError, match=r"^The parameters "):
+        run(Halving, parameters={"table": endless})
+    assert RunStore().entries() == []

@@ -59,7 +59,8 @@ _QUOTED = (
     r"[bfru]{0,2}(?:\"\"\"[\s\S]*?\"\"\"|\'\'\'[\s\S]*?\'\'\'"
     r"|\"(?:[^\"\\\n]|\\.)*\"|\'(?:[^\'\\\n]|\\.)*\')"
 )
-_VALUE = rf"(?:(?:Bearer|Basic|Digest)\s+)?(?:(?:(?!(?<=['\"])['\"]\s){_QUOTED}|[^\s,;)}}\]&'\"])+|['\"][^\s,;)}}\]&]+)"
+_CLOSED = r"(?<=['\"])['\"]\s"  # a shell's own quotation mark behind a value's: no second value begins with it
+_VALUE = rf"(?:(?:Bearer|Basic|Digest)\s+)?(?:(?:(?!{_CLOSED}){_QUOTED}|[^\s,;)}}\]&'\"])+|['\"][^\s,;)}}\]&]+)"
 _SHORT_NAME = rf"(?<![\w\-])(?:[\w\-]{{0,64}}[_\-])?{_SHORT_WORDS}(?![\w\-])"
 _ASSIGNMENT = _Pattern(rf"(?i)({_NAME}{_SIGN}|{_OPTION}){_VALUE}")
 _SHORT_ASSIGNMENT = _Pattern(rf"(?i)({_SHORT_NAME}{_SIGN}){_VALUE}")

@@ -347,11 +347,11 @@ def _names_files(record: ExperimentRecord) -> bool:
 def _warn_of_unknown(resolved: ResolvedModel, record: ExperimentRecord) -> None:
     if not record.parameters or declared_parameters(resolved.executor_class) is not None:
         return
-    from dissmodel_lab.inference import unknown_parameters  # noqa: PLC0415 -- reads the executor's source
+    from dissmodel_lab.inference import unknown_parameters, unread_text  # noqa: PLC0415 -- reads the executor's source
 
     executor_class = resolved.executor_class
     for name, advice in unknown_parameters(executor_class, record.parameters).items():
-        record.add_warning(f"The parameter {name} is never read by {executor_class.__name__}. {advice}")
+        record.add_warning(f"{unread_text(executor_class, name)} {advice}")
 
 
 class _Care:

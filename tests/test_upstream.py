@@ -14,7 +14,7 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -530,7 +530,9 @@ def test_two_threads_take_turns():
     assert heard[0][1] == WAITING
 
 
-def test_a_run_without_dissmodel_waits_for_nobody():
+@contextmanager
+def held():
+    """Let another thread use dissmodel meanwhile."""
     entered, release = threading.Event(), threading.Event()
 
     def hold():
@@ -542,39 +544,29 @@ def test_a_run_without_dissmodel_waits_for_nobody():
     holder = in_thread(hold)
     assert entered.wait(20)
     try:
-        heard = []
-        with watched(waiting=heard.append) as watch:
-            assert watch.parts == 0
-        assert heard == []
+        yield
     finally:
         release.set()
         holder.join(20)
 
 
+def test_a_run_without_dissmodel_waits_for_nobody():
+    heard = []
+    with held():
+        with watched(waiting=heard.append) as watch:
+            assert watch.parts == 0
+        assert heard == []
+
+
 def test_waiting_can_be_interrupted():
-    entered, release = threading.Event(), threading.Event()
-
-    def hold():
-        with watched():
-            Environment(end_time=1)
-            entered.set()
-            release.wait(20)
-
-    holder = in_thread(hold)
-    assert entered.wait(20)
-
     def interrupt(sentence):
         assert sentence == (
             "Waiting for another dissmodel simulation in this process: two at once give wrong results."
         )
         raise KeyboardInterrupt
 
-    try:
-        with pytest.raises(KeyboardInterrupt), watched(waiting=interrupt):
-            Environment(end_time=1)
-    finally:
-        release.set()
-        holder.join(20)
+    with held(), pytest.raises(KeyboardInterrupt), watched(waiting=interrupt):
+        Environment(end_time=1)
     with watched(waiting=interrupt):  # the holder has left
         Environment(end_time=1)
 

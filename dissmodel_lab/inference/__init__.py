@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         required_names,
         setup_parameters,
         unknown_parameters,
+        unread_text,
     )
 
 __all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other packages
@@ -35,6 +36,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other package
     "required_names",
     "setup_parameters",
     "unknown_parameters",
+    "unread_text",
 ]
 
 

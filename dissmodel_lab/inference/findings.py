@@ -165,6 +165,18 @@ def _make_of(kind: type[Any] | None) -> str:
     return next((make for kinds, make in makes if issubclass(kind, kinds)), "")
 
 
+def unread_text(executor_class: type[Any], name: str) -> str:
+    """
+    Say of a name that an executor never reads it.
+
+    Examples
+    --------
+    >>> unread_text(dict, "yeers")
+    'The parameter yeers is never read by dict.'
+    """
+    return f"The parameter {name} is never read by {executor_class.__name__}."
+
+
 def required_names(executor_class: type[Any]) -> list[str]:
     """
     Return what an executor's ``required_parameters`` names, however oddly it is written.

@@ -216,7 +216,7 @@ def unknown_parameters(executor_class: type[Any], parameters: Mapping[str, Any])
     found = [
         warning(
             "unknown-parameter",
-            f"The parameter {shown(name)} is never read by {shown(executor_class.__name__)}.",
+            inference.unread_text(executor_class, shown(name)),
             advice,
         )
         for name, advice in unknown.items()

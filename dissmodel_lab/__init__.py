@@ -18,14 +18,26 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``artifacts``          where an output goes, how it gets there whole, the hash of its content
 ``class_tables``       an executor's own constants -> labels and colours of classes
 ``provenance``         cell, notebook, git, versions, host
-``index``, ``store``   a folder a run, and a cache over the folders
+``contents``           what a file means, as a hash, whatever its container and compression
+``titles``             the parameters that make a run what it is
+``annotations``        tags and notes, added to a run afterwards
+``conditions``         ``sea_level_rise > 0.4 and status == 'completed'`` as a tree
+``index``, ``store``   a folder a run, and a cache over the folders that answers questions
 ``preflight``          a look at the files before the run: what would go wrong, in words
-``runs``               THE FRONT DOOR: :func:`run`
+``runner``             THE FRONT DOOR: :func:`run`
 ``models``             the built-in models: the examples to copy
 ``cells``              a notebook cell as a model
 ``progress``           events -> what can be said of a run right now
 ``maps``               data -> pixels, bounds, legend
 ``frames``             steps -> a few pictures and numbers that tell how the run went
+``worker``             a run in a clean process of its own
+``differences``        two outputs -> which cells or values differ, how much, where
+``changes``            two maps or two runs -> what changed, in classes, areas and values
+``verification``       a record -> is it as recorded, and does running it again give the same
+``history``            runs -> rows of a table, with the parameters that differ
+``settings``           who runs this: author, licence, from a small file
+``citation``           a record -> the methods text for a paper
+``exports``            records -> RO-Crate, PROV, MLflow, tables, upstream's profile; and back
 ``texts``, ``views``   what a person sees, in a terminal and in a notebook
 ``commands``           one command grammar for both
 ``magics``, ``cli``    its two doors
@@ -57,7 +69,7 @@ if TYPE_CHECKING:
     )
     from dissmodel_lab.maps import preview
     from dissmodel_lab.rasters import Raster, read_raster, write_raster
-    from dissmodel_lab.runs import run, validate
+    from dissmodel_lab.runner import run, validate
     from dissmodel_lab.store import RunStore, read_record
 
 __version__ = "0.1.0"
@@ -100,8 +112,8 @@ _HOMES = {
     "write_raster": "rasters",
     "RunStore": "store",
     "read_record": "store",
-    "run": "runs",
-    "validate": "runs",
+    "run": "runner",
+    "validate": "runner",
     "preview": "maps",
     "run_cli": "cli",
 }

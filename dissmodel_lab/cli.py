@@ -20,7 +20,7 @@ from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.runs import run, validate
+from dissmodel_lab.runner import run, validate
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import (
     MODEL_COLUMNS,

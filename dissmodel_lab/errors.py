@@ -10,6 +10,9 @@
     ├── SourceError            an input cannot be read, is empty, or is not what its name says (ValueError)
     ├── OutputError            an output would destroy something, or cannot be written (OSError)
     ├── RunNotFoundError       no run in the store has that id (LookupError)
+    ├── QueryError             a condition on runs cannot be understood (ValueError)
+    ├── ComparisonError        two maps or runs cannot be compared (ValueError)
+    ├── ExportError            a run cannot be exported, or a crate not be imported (ValueError)
     └── CommandError           a command line that cannot be understood (ValueError)
 
 Every message follows one recipe: what was wrong, the value, what is allowed, what to do.
@@ -54,6 +57,18 @@ class OutputError(LabError, OSError):
 
 class RunNotFoundError(LabError, LookupError):
     """No run in the store has that id."""
+
+
+class QueryError(LabError, ValueError):
+    """A condition on runs cannot be understood."""
+
+
+class ComparisonError(LabError, ValueError):
+    """Two maps or runs cannot be compared."""
+
+
+class ExportError(LabError, ValueError):
+    """A run cannot be exported, or a crate cannot be imported."""
 
 
 class CommandError(LabError, ValueError):

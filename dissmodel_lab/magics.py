@@ -18,7 +18,7 @@ from dissmodel_lab import commands
 from dissmodel_lab.errors import CommandError, LabError, did_you_mean
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.runs import run, validate
+from dissmodel_lab.runner import run, validate
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, cancelled_text, model_rows, run_row, table_text, visible
 

@@ -320,6 +320,8 @@ class ExperimentRecord(_OpenSchema):
     """Names that were given, but that the executor never asked for."""
     parameter_files: Texts = {}
     """SHA-256 of each file that a parameter names, by the parameter's place (``demand_csv``, ``maps[0].path``)."""
+    parameter_defaults: Values = {}
+    """The declared default of each parameter whose value is another one."""
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
 
@@ -344,6 +346,8 @@ class ExperimentRecord(_OpenSchema):
     ended_at: UtcDatetime | None = None
     phases: dict[str, PhaseUsage] = {}
     """What each phase that ended took."""
+    verdict: Values = {}
+    """What this run says of an earlier one that it repeats: see :mod:`dissmodel_lab.verification`."""
     failed_phase: str | None = None
     """The phase in which the run failed or was cancelled."""
     error: Text | None = None

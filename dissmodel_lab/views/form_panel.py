@@ -17,7 +17,7 @@ from dissmodel_lab.inference import inference_problem, misplaced_parameters, unk
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, parameter_schema
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
-from dissmodel_lab.runs import run
+from dissmodel_lab.runner import run
 from dissmodel_lab.texts import cancelled_text, summary_of
 from dissmodel_lab.views.form import ParameterForm, RunRequest
 from dissmodel_lab.views.outputs import new_output

@@ -66,7 +66,7 @@ def test_completed_run(door, grid):
     assert list(record.phases) == PHASES
     assert all(record.metrics[f"time_{phase}_sec"] >= 0 for phase in [*PHASES, "total"])
     assert read_raster(record.output_path).band("half").max() == pytest.approx(11 * 0.25)
-    assert record.provenance.executor_class == "test_runs:Halving"
+    assert record.provenance.executor_class == "test_runner:Halving"
     assert set(record.content_sha256) == {"output"}
     assert not (record.record_path.parent / "partial").exists()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from dissmodel_lab import __version__, commands
+from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
 from dissmodel_lab.executor.schemas import RunStatus
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
 
 _TERMINAL_COMMANDS = (
-    commands.MODELS,
-    commands.RUN,
-    commands.VALIDATE,
-    commands.SHOW,
-    commands.RUNS,
-    commands.HELP,
+    w.MODELS,
+    w.RUN,
+    w.VALIDATE,
+    w.SHOW,
+    w.RUNS,
+    w.HELP,
 )
-_MODEL_COMMANDS = (commands.RUN, commands.VALIDATE, commands.SHOW, commands.HELP)
+_MODEL_COMMANDS = (w.RUN, w.VALIDATE, w.SHOW, w.HELP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -217,12 +218,12 @@ class _Terminal:
             print(record.model_dump_json(indent=2) if as_json else record_text(record))
 
     _doors: dict[str, Callable[[_Terminal, commands.Command, list[str]], int]] = {  # noqa: RUF012 -- a constant
-        commands.HELP: _help,
-        commands.MODELS: _models,
-        commands.RUNS: _runs,
-        commands.SHOW: _show,
-        commands.VALIDATE: _validate,
-        commands.RUN: _run,
+        w.HELP: _help,
+        w.MODELS: _models,
+        w.RUNS: _runs,
+        w.SHOW: _show,
+        w.VALIDATE: _validate,
+        w.RUN: _run,
     }
 
 

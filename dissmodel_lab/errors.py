@@ -21,10 +21,13 @@ A modeller's own exception is never wrapped in one of these: it keeps its traceb
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_LONGEST_NAME = 100
+"""Longer names are cut in a sentence [characters]."""
 
 
 class LabError(Exception):
@@ -104,3 +107,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     listing = f"Known: {', '.join(names) or 'none'}."
     return f"Did you mean {near[0]!r}? {listing}" if near else listing
+
+
+def shown(name: Any) -> str:
+    r"""
+    Return a name from a file or a parameter as it may stand in a sentence.
+
+    Examples
+    --------
+    >>> shown("uso"), shown("u\x1b[31mso")
+    ('uso', "'u\\x1b[31mso'")
+    """
+    text = str(name)
+    text = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
+    return text if text.isprintable() and text else repr(text)

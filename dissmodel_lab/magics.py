@@ -15,6 +15,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
 from dissmodel_lab import commands
+from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import CommandError, LabError, did_you_mean
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
@@ -56,7 +57,7 @@ class DissmodelMagics(Magics):
         """
         try:
             command = _GRAMMAR.parse_line(line)
-            if command.name == commands.RECORD:
+            if command.name == w.RECORD:
                 return self._record(command, line, cell)
             spec = self._spec(command, cell)
             record: ExperimentRecord | None = self._doors[command.name](self, command, spec)
@@ -81,7 +82,7 @@ class DissmodelMagics(Magics):
     def _spec(self, command: commands.Command, cell: str | None) -> ModelSpec | str | None:
         if cell is None:
             return command.toml
-        if command.name not in (commands.RUN, commands.FORM, commands.VALIDATE):
+        if command.name not in (w.RUN, w.FORM, w.VALIDATE):
             raise CommandError(
                 f"%%dissmodel {command.name} takes no body. Write %dissmodel {command.name} on a line of its own."
             )
@@ -199,13 +200,13 @@ class DissmodelMagics(Magics):
         print(command.text)  # noqa: T201 -- the cell's output
 
     _doors: dict[str, Callable[..., Any]] = {  # noqa: RUF012 -- a constant
-        commands.RUN: _run,
-        commands.FORM: _form,
-        commands.VALIDATE: _validate,
-        commands.SHOW: _show,
-        commands.RUNS: _runs,
-        commands.MODELS: _models,
-        commands.HELP: _help,
+        w.RUN: _run,
+        w.FORM: _form,
+        w.VALIDATE: _validate,
+        w.SHOW: _show,
+        w.RUNS: _runs,
+        w.MODELS: _models,
+        w.HELP: _help,
     }
 
 

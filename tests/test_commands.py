@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import BaseModel
 
 from dissmodel_lab.commands import Command, Grammar, cell_spec, complete
+from dissmodel_lab.conditions import Comparison
 from dissmodel_lab.errors import CommandError, ParameterError
 from dissmodel_lab.executor import ExperimentRecord, ModelExecutor
 from dissmodel_lab.executor.testing import SteppingExecutor
+from dissmodel_lab.index import RunQuery
 from dissmodel_lab.resolve import known_models
 from dissmodel_lab.store import RunStore
 
 GRAMMAR = Grammar("%dissmodel")
 TERMINAL = Grammar("dissmodel-lab")
-COMMANDS = ["models", "form", "run", "record", "validate", "show", "runs", "help"]
+COMMANDS = [
+    "models", "form", "run", "record", "validate", "show", "runs", "annotate", "changes", "compare", "verify",
+    "rerun", "export", "import", "cite", "reindex", "help",
+]  # fmt: skip
 
 
 def flood(**facts):
@@ -44,8 +50,64 @@ LINES = [
     ("form flood --param years=5", Command("form", model="flood", parameters={"years": 5})),
     ("validate flood --input x.tif", Command("validate", model="flood", input="x.tif")),
     ("show ab12", Command("show", run_id="ab12")),
-    ("runs", Command("runs", limit=20)),
-    ("runs --limit 5", Command("runs", limit=5)),
+    ("runs", Command("runs", query=RunQuery(limit=20))),
+    ("runs --limit 5 --page 3", Command("runs", query=RunQuery(limit=5, offset=10))),
+    ("runs --sort -seconds", Command("runs", query=RunQuery(limit=20, sort="-seconds"))),
+    ("runs --sort=rise", Command("runs", query=RunQuery(limit=20, sort="rise"))),
+    ("runs --columns 'rise, years'", Command("runs", query=RunQuery(limit=20), columns=("rise", "years"))),
+    ("runs --model flood --status lost", Command("runs", query=RunQuery(model="flood", status="lost", limit=20))),
+    (
+        "runs --tag thesis --source 9f2c --since 2026-11-23 --until 2026-11-24T10:30-03:00",
+        Command(
+            "runs",
+            query=RunQuery(
+                tag="thesis",
+                source_sha256="9f2c",
+                since=datetime(2026, 11, 23, tzinfo=UTC),
+                until=datetime(2026, 11, 24, 13, 30, tzinfo=UTC),
+                limit=20,
+            ),
+        ),
+    ),
+    (
+        "runs --where 'rise > 0.4'",
+        Command("runs", query=RunQuery(where=Comparison("rise", ">", 0.4), limit=20)),
+    ),
+    (
+        "annotate ab12 --tag thesis --tag paper --untag draft --note 'figure 3'",
+        Command("annotate", run_id="ab12", tags=("thesis", "paper"), untag=("draft",), note="figure 3"),
+    ),
+    ("changes last --band uso", Command("changes", run_id="last", band="uso")),
+    ("compare ab12 last", Command("compare", run_id="ab12", other_id="last")),
+    ("compare ab12 last --common-grid", Command("compare", run_id="ab12", other_id="last", common_grid=True)),
+    ("verify ab12", Command("verify", run_id="ab12")),
+    (
+        "rerun ab12 --executor m:M --base-folder data --tolerance 1e-6 --any-version --timeout 60",
+        Command(
+            "rerun",
+            run_id="ab12",
+            executor="m:M",
+            base_folder="data",
+            tolerance=1e-6,
+            any_version=True,
+            timeout=60.0,
+        ),
+    ),
+    (
+        "export ab12 --format ro-crate --output x.zip",
+        Command("export", run_ids=("ab12",), format="ro-crate", output="x.zip"),
+    ),
+    (
+        "export --format csv ab12 --output x.csv cd34",
+        Command("export", run_ids=("ab12", "cd34"), format="csv", output="x.csv"),
+    ),
+    (
+        "export --format csv --output x.csv --model flood",
+        Command("export", format="csv", output="x.csv", query=RunQuery(model="flood")),
+    ),
+    ("import flood.zip", Command("import", path="flood.zip")),
+    ("cite last --language pt", Command("cite", run_id="last", language="pt")),
+    ("reindex", Command("reindex")),
 ]
 
 
@@ -54,12 +116,56 @@ def test_line(line, command):
     assert GRAMMAR.parse_line(line) == command
 
 
+EXPORT_USAGE = (
+    "%dissmodel export [-h] --format FORMAT --output PATH [--model MODEL] [--status STATUS] [--tag TAG] "
+    "[--source SHA256] [--since DATE] [--until DATE] [--where CONDITION] [ID ...]"
+)
+RUNS_USAGE = (
+    "%dissmodel runs [-h] [--model MODEL] [--status STATUS] [--tag TAG] [--source SHA256] [--since DATE] "
+    "[--until DATE] [--where CONDITION] [--sort NAME] [--columns A,B] [--limit N] [--page N]"
+)
 REFUSED = [
+    (
+        "runs --status done",
+        (
+            "%dissmodel runs: argument --status: no status is called 'done'. Known: pending, running, completed, "
+            f"failed, cancelled, lost, unreadable. Usage: {RUNS_USAGE}"
+        ),
+    ),
+    (
+        "runs --since yesterday",
+        (
+            "%dissmodel runs: argument --since: a date such as 2026-11-23 or a moment such as 2026-11-23T14:30 is "
+            f"needed, got 'yesterday'. Usage: {RUNS_USAGE}"
+        ),
+    ),
+    (
+        "rerun last --tolerance -1",
+        (
+            "%dissmodel rerun: argument --tolerance: a number above 0 is needed, got '-1'. Usage: %dissmodel rerun "
+            "[-h] [--executor MODEL] [--base-folder FOLDER] [--tolerance NUMBER] [--any-version] "
+            "[--timeout SECONDS] ID"
+        ),
+    ),
+    (
+        "export last --format rocrate --output x.zip",
+        (
+            "%dissmodel export: argument --format: no format is called 'rocrate'. Did you mean 'ro-crate'? Known: "
+            f"ro-crate, prov, mlflow, csv, parquet, profile. Usage: {EXPORT_USAGE}"
+        ),
+    ),
+    (
+        "cite last --language fr",
+        (
+            "%dissmodel cite: argument --language: no language is called 'fr'. Known: en, pt. Usage: %dissmodel "
+            "cite [-h] [--language LANGUAGE] ID"
+        ),
+    ),
     (
         "rnu flood",
         "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: " + ", ".join(COMMANDS) + ".",
     ),
-    ("zzz", "%dissmodel has no command 'zzz'. Known: models, form, run, record, validate, show, runs, help."),
+    ("zzz", "%dissmodel has no command 'zzz'. Known: " + ", ".join(COMMANDS) + "."),
     ("help rnu", "%dissmodel has no command 'rnu'. Did you mean 'run'? Known: " + ", ".join(COMMANDS) + "."),
     (
         "run flood --outptu x.tif",
@@ -95,21 +201,21 @@ REFUSED = [
         "runs --limit many",
         (
             "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got 'many'. "
-            "Usage: %dissmodel runs [-h] [--limit N]"
+            f"Usage: {RUNS_USAGE}"
         ),
     ),
     (
         "runs --limit 0",
         (
             "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '0'. "
-            "Usage: %dissmodel runs [-h] [--limit N]"
+            f"Usage: {RUNS_USAGE}"
         ),
     ),
     (
         "runs --limit -3",
         (
             "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '-3'. "
-            "Usage: %dissmodel runs [-h] [--limit N]"
+            f"Usage: {RUNS_USAGE}"
         ),
     ),
     (
@@ -131,7 +237,7 @@ def test_each_door_offers_what_it_can_do():
     assert TERMINAL.parse_line("models --json") == Command("models", as_json=True)
     assert TERMINAL.parse_line("show last --json") == Command("show", run_id="last", as_json=True)
     assert [name for name in COMMANDS if "--json" in TERMINAL.options(name)] == [
-        "models", "run", "validate", "show", "runs",
+        "models", "run", "validate", "show", "runs", "changes", "compare", "verify", "rerun",
     ]  # fmt: skip
     assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run", "record"]
     with pytest.raises(CommandError, match=r"^dissmodel-lab run has no option '--as'\. "):
@@ -226,7 +332,7 @@ LIFE = ["coastal_flood", "forest_fire", "game_of_life"]
 
 TABS = [
     ("", "", COMMANDS),
-    ("r", "r", ["run", "record", "runs"]),
+    ("r", "r", ["run", "record", "runs", "rerun", "reindex"]),
     ("  ru", "ru", ["run", "runs"]),
     ("zz", "zz", []),
     ("run coas", "coas", ["coastal_flood"]),
@@ -244,7 +350,10 @@ TABS = [
     ("run --as rec game_of_life --param gen", "gen", ["generations="]),
     ("run no_such_model --param ", "", []),
     ("run --param ", "", []),
-    ("help r", "r", ["run", "record", "runs"]),
+    ("help r", "r", ["run", "record", "runs", "rerun", "reindex"]),
+    ("export last --format p", "p", ["prov", "parquet", "profile"]),
+    ("runs --status c", "c", ["completed", "cancelled"]),
+    ("cite last --language ", "", ["en", "pt"]),
     ("runs --l", "--l", ["--limit"]),
     ("rnu coas", "coas", []),
     ("models ", "", ["--help"]),
@@ -277,6 +386,10 @@ def test_tab_offers_runs():
     assert complete(GRAMMAR, "show ", store=store).words == ["last", record.experiment_id[:8]]
     assert complete(GRAMMAR, f"show {record.experiment_id[:3]}", store=store).words == [record.experiment_id[:8]]
     assert complete(GRAMMAR, "show ").words == ["--help"]
+    for command in ("annotate", "changes", "verify", "rerun", "cite", "export", "compare", "compare last"):
+        assert complete(GRAMMAR, f"{command} l", store=store).words == ["last"]
+    assert complete(GRAMMAR, "rerun --executor m:M la", store=store).words == ["last"]
+    assert complete(GRAMMAR, "verify last l", store=store).words == []
 
 
 def test_tab_makes_no_executor():

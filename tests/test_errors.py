@@ -14,6 +14,9 @@ KINDS = {
     errors.SourceError: ValueError,
     errors.OutputError: OSError,
     errors.RunNotFoundError: LookupError,
+    errors.QueryError: ValueError,
+    errors.ComparisonError: ValueError,
+    errors.ExportError: ValueError,
     errors.CommandError: ValueError,
 }
 

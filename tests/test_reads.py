@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from doors import DOORS
 
-from dissmodel_lab import ExperimentRecord, ModelExecutor, execute_lifecycle
+from dissmodel_lab import ExperimentRecord, ModelExecutor, execute_lifecycle, run
 from dissmodel_lab.executor.reads import Reads, WatchedParameters, plain_spec, watched_spec
 from dissmodel_lab.store import RunStore
 
@@ -206,3 +206,20 @@ def test_replaced_parameters_accuse_nobody(workspace):
     record = run(Replacing, parameters={"end_time": 1, "x": 2})
     assert record.unread_parameters == []
     assert record.parameters == {"end_time": 3}
+
+
+def test_of_thousands_of_parameters_that_nobody_reads_the_first_are_named(workspace):
+    extra = {f"extra_{number}": number for number in range(5_000)}
+    record = run(Undeclared, parameters={"end_time": 5, **extra})
+    assert len(record.unread_parameters) == 5_000
+    never = [warning for warning in record.warnings if "never read" in warning]
+    assert len(never) == 42
+    assert never[20] == "4,980 more parameters are never read by Undeclared. Leave them out."
+    assert never[-1] == "4,980 more parameters were given, but never read."
+
+
+def test_a_table_beside_the_model_that_nothing_reads(workspace):
+    Path("study.toml").write_text('[model]\nend_time = 5\n[parameters]\ngain = 0.7\n')
+    record = run(Undeclared, toml="study.toml")
+    assert "The table [parameters] beside [model] is never read. Write [model.parameters]." in record.warnings
+    assert record.defaults_taken["gain"] == 0.5

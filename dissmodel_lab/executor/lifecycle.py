@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 _Values = Mapping[str, float] | Callable[[], Mapping[str, float]] | None
 _Layers = Callable[[], Mapping[str, Any]] | None
+_MOST_NAMED = 20
+"""How many parameters that were never read are named one by one in the log; the record lists all."""
 
 #: Steps are told to observers at most this often [s]; the check in between costs under a microsecond.
 STEP_INTERVAL = 0.2
@@ -333,9 +335,12 @@ class _Runner:
         if record.status == RunStatus.COMPLETED:
             given = [name for name in record.parameters if origins[name] in ("given", "toml")]
             record.unread_parameters = reads.unread(dict.fromkeys(given))
-        for name in record.unread_parameters:
+        unread = record.unread_parameters
+        for name in unread[:_MOST_NAMED]:
             advice = did_you_mean(name, sorted(reads.names - no_parameters))
-            record.add_warning(f"The parameter {name!r} was given, but the model never read it. {advice}")
+            record.add_warning(f"The parameter {name!r:.100} was given, but the model never read it. {advice}")
+        if len(unread) > _MOST_NAMED:
+            record.add_warning(f"{len(unread) - _MOST_NAMED:,} more parameters were given, but never read.")
 
     def close(self, status: RunStatus, error: BaseException | None) -> None:
         record = self._record

@@ -15,6 +15,7 @@ from dissmodel_lab.inference.parameter import NO_DEFAULT, InferredParameter, NoD
 
 if TYPE_CHECKING:
     from dissmodel_lab.inference.findings import (
+        doubtful_parameters,
         inference_problem,
         inferred_parameters,
         misplaced_parameters,
@@ -29,6 +30,7 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other package
     "InferredParameter",
     "NO_DEFAULT",
     "NoDefault",
+    "doubtful_parameters",
     "inference_problem",
     "inferred_parameters",
     "misplaced_parameters",

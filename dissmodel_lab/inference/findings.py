@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from dissmodel_lab.errors import did_you_mean
+from dissmodel_lab.errors import did_you_mean, shown
 from dissmodel_lab.inference.constants import is_hashable, is_plain, kind_of
 from dissmodel_lab.inference.files import Files, Unreadable, function_of, label_of
 from dissmodel_lab.inference.parameter import NO_DEFAULT, InferredParameter
@@ -147,6 +147,43 @@ def misplaced_parameters(executor_class: type[Any], given: Mapping[str, Any]) ->
     return {name: found[name] for name in given if name in found}
 
 
+def doubtful_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """
+    Say of given values which are never read, and which are of another make than the executor takes.
+
+    Parameters
+    ----------
+    executor_class : type
+        One that declares its parameters is left to them.
+    given : mapping
+        Name -> value.
+
+    Returns
+    -------
+    list of tuple of str
+        The rule, one sentence what, one sentence what to do. Of many names that are never read the first are named.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor.testing import SteppingExecutor
+    >>> for _, what, do in doubtful_parameters(SteppingExecutor, {"n_steps": [3]}):
+    ...     print(what, do)
+    The parameter n_steps is a list, where SteppingExecutor takes a number. Write it so, unless the model takes both.
+    """
+    unknown = unknown_parameters(executor_class, given)
+    rule, name_of = "unknown-parameter", executor_class.__name__
+    said = [(rule, unread_text(executor_class, shown(name)), do) for name, do in list(unknown.items())[:_MOST]]
+    if len(unknown) > _MOST:
+        more = f"{len(unknown) - _MOST:,} more parameters are never read by {name_of}."
+        said.append((rule, more, "Leave them out."))
+    do = "Write it so, unless the model takes both."
+    for name, what in misplaced_parameters(executor_class, given).items():
+        said.append(("wrong-kind", f"The parameter {shown(name)} {what}", do))
+    return said
+
+
+_MOST = 20
+"""How many unknown parameters are named one by one."""
 _TABLE, _LIST, _NUMBER, _TEXT = "a table", "a list", "a number", "a text"
 #: (what was given, what is taken); a list of numbers for a number, or of texts for a text, may be meant.
 _MISPLACED = frozenset(

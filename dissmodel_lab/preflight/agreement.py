@@ -6,7 +6,8 @@ import difflib
 import math
 from typing import TYPE_CHECKING, Any
 
-from dissmodel_lab.preflight.findings import Finding, error, listed, shown, warning
+from dissmodel_lab.errors import shown
+from dissmodel_lab.preflight.findings import Finding, error, listed, warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

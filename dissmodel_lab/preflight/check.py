@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dissmodel_lab.class_tables import class_tables
+from dissmodel_lab.errors import shown
 from dissmodel_lab.parameters import declared_parameters
 from dissmodel_lab.preflight.agreement import crs_findings, extent_findings, missing_bands, translations
 from dissmodel_lab.preflight.codes import class_findings
 from dissmodel_lab.preflight.datasets import Dataset, Look, look_at
-from dissmodel_lab.preflight.findings import Finding, error, shown, warning
+from dissmodel_lab.preflight.findings import Finding, error, warning
 from dissmodel_lab.preflight.room import disk_findings, expanded, memory_findings, output_findings
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.preflight.wanted import NamedBands, NamedFile, named_bands, named_files
@@ -92,7 +93,7 @@ class _Check:
     def findings(self) -> list[Finding]:
         rules: tuple[Callable[[], list[Finding]], ...] = (
             self._find_files,
-            lambda: unknown_parameters(self._executor_class, self._record.parameters),
+            lambda: parameter_findings(self._executor_class, self._record.parameters),
             lambda: output_findings(self._output, self._store, self._paths),
             self._look_at_files,
             self._find_bands,
@@ -201,47 +202,20 @@ def _by_default(named: _Named) -> _Named:
     return replace(named, parameter=f"{named.parameter} (by default)")
 
 
-def unknown_parameters(executor_class: type[Any], parameters: Mapping[str, Any]) -> list[Finding]:
+def parameter_findings(executor_class: type[Any], parameters: Mapping[str, Any]) -> list[Finding]:
     """
-    Find given parameters that an undeclared executor never asks for, as far as its source tells.
-
-    Examples
-    --------
-    >>> unknown_parameters(object, {})
-    []
-    """
-    from dissmodel_lab import inference  # noqa: PLC0415 -- reads the executor's source
-
-    unknown = inference.unknown_parameters(executor_class, parameters)
-    found = [
-        warning(
-            "unknown-parameter",
-            inference.unread_text(executor_class, shown(name)),
-            advice,
-        )
-        for name, advice in unknown.items()
-    ]
-    return [*found, *misplaced_findings(executor_class, parameters)]
-
-
-def misplaced_findings(executor_class: type[Any], parameters: Mapping[str, Any]) -> list[Finding]:
-    """
-    Find values of another make than what an undeclared executor takes, as far as its source tells.
+    Find given parameters that an undeclared executor never asks for, or of another make than it takes.
 
     Examples
     --------
     >>> from dissmodel_lab.executor.testing import SteppingExecutor
-    >>> (found,) = misplaced_findings(SteppingExecutor, {"n_steps": [3]})
+    >>> (found,) = parameter_findings(SteppingExecutor, {"n_steps": [3]})
     >>> print(found.what, found.do)
     The parameter n_steps is a list, where SteppingExecutor takes a number. Write it so, unless the model takes both.
     """
-    from dissmodel_lab import inference  # noqa: PLC0415 -- reads the executor's source
+    from dissmodel_lab.inference import doubtful_parameters  # noqa: PLC0415 -- reads the executor's source
 
-    misplaced = inference.misplaced_parameters(executor_class, parameters)
-    return [
-        warning("wrong-kind", f"The parameter {shown(name)} {said}", "Write it so, unless the model takes both.")
-        for name, said in misplaced.items()
-    ]
+    return [warning(*said) for said in doubtful_parameters(executor_class, parameters)]
 
 
 def _exists(path: Path) -> bool:

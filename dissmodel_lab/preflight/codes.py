@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dissmodel_lab.preflight.findings import Finding, listed, shown, warning
+from dissmodel_lab.errors import shown
+from dissmodel_lab.preflight.findings import Finding, listed, warning
 from dissmodel_lab.rasters import quiet_georeference
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dissmodel_lab.preflight.findings import Finding, error, listed, shown, warning
+from dissmodel_lab.errors import shown
+from dissmodel_lab.preflight.findings import Finding, error, listed, warning
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.rasters import band_classes, band_names, is_pixel_transform, quiet_georeference
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dissmodel_lab.errors import shown
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning"]
 
-#: Longer names are cut in a sentence [characters].
-MAX_NAME = 100
 #: More names than this are counted, not listed.
 MAX_LISTED = 20
 
@@ -67,20 +66,6 @@ def findings_text(findings: Iterable[Finding]) -> str:
     """
     ordered = sorted(findings, key=lambda finding: finding.level != "error")
     return "\n".join(f"{f.level}: {f.what} {f.do} ({f.rule})" for f in ordered)
-
-
-def shown(name: Any) -> str:
-    r"""
-    Return a name from a file or a parameter as it may stand in a sentence.
-
-    Examples
-    --------
-    >>> shown("uso"), shown("u\x1b[31mso")
-    ('uso', "'u\\x1b[31mso'")
-    """
-    text = str(name)
-    text = text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"
-    return text if text.isprintable() and text else repr(text)
 
 
 def listed(names: Iterable[Any]) -> str:

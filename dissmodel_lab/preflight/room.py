@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.artifacts import KNOWN_SUFFIXES, has_suffix
-from dissmodel_lab.preflight.findings import Finding, error, shown, size_text, warning
+from dissmodel_lab.errors import shown
+from dissmodel_lab.preflight.findings import Finding, error, size_text, warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ import re
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from dissmodel_lab.preflight.findings import Finding, shown, warning
+from dissmodel_lab.errors import shown
+from dissmodel_lab.preflight.findings import Finding, warning
 
 if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import ExperimentRecord

@@ -1,0 +1,11 @@
+"""One command grammar for the cell and the terminal: names, options, help and completion.
+
+Words come in, a parsed command or completions go out. Showing is the doors' business (magics, cli).
+"""
+
+from __future__ import annotations
+
+from dissmodel_lab.commands.completion import Completions, complete
+from dissmodel_lab.commands.grammar import Command, Grammar, cell_spec
+
+__all__ = ["Command", "Completions", "Grammar", "cell_spec", "complete"]

@@ -1,0 +1,251 @@
+"""Words in, a parsed command out: the one grammar of the cell and the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dissmodel_lab.commands import words as w
+from dissmodel_lab.errors import CommandError, did_you_mean
+from dissmodel_lab.index import RunQuery
+from dissmodel_lab.parameters import ModelSpec, parse_assignment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FILTER = ("model", "status", "tag", "source_sha256", "since", "until", "where")
+_MAY_BEGIN_WITH_A_DASH = ("--sort",)
+"""Options whose value is told from an option only by its place."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as it was understood."""
+
+    name: str
+    model: str = ""
+    input: str | None = None
+    output: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    toml: str | None = None
+    variable: str | None = None
+    """Name of the notebook's variable that gets the record (``--as``)."""
+    preflight: bool = True
+    cell_name: str = "cell"
+    """What the model of a recorded cell is called (``--name``)."""
+    run_id: str = ""
+    other_id: str = ""
+    """The second run of ``compare``."""
+    run_ids: tuple[str, ...] = ()
+    """Of ``export``."""
+    query: RunQuery = field(default_factory=RunQuery)
+    """Which runs, of ``runs`` and ``export``."""
+    columns: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    untag: tuple[str, ...] = ()
+    note: str = ""
+    band: str | None = None
+    common_grid: bool = False
+    executor: str = ""
+    """What ``rerun`` runs when the record cannot say it."""
+    base_folder: str | None = None
+    tolerance: float | None = None
+    any_version: bool = False
+    timeout: float | None = None
+    format: str = ""
+    path: str = ""
+    """What ``import`` reads."""
+    language: str = "en"
+    as_json: bool = False
+    text: str = ""
+    """For ``help``: the text to show."""
+
+
+class _HelpWanted(Exception):  # noqa: N818 -- control flow inside of this module, no error
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{self.prog}: {message}. Usage: {' '.join(self.format_usage().split()[1:])}")
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002 -- argparse's signature
+        raise _HelpWanted(self.format_help())
+
+
+class Grammar:
+    """
+    The commands and their options.
+
+    Parameters
+    ----------
+    prog : str
+        How the commands are called: ``%dissmodel`` or ``dissmodel-lab``. A name with ``%`` is the notebook's,
+        which has variables for ``--as``; the terminal's commands can print ``--json`` instead.
+    commands : sequence of str
+        Those that this door offers.
+    model : str, optional
+        A fixed model; the commands then take none.
+
+    Examples
+    --------
+    >>> grammar = Grammar("dissmodel-lab")
+    >>> command = grammar.parse(["run", "flood", "--param", "years=5"])
+    >>> command.name, command.model, command.parameters
+    ('run', 'flood', {'years': 5})
+    >>> grammar.parse(["rnu"])
+    Traceback (most recent call last):
+    dissmodel_lab.errors.CommandError: dissmodel-lab has no command 'rnu'. Did you mean 'run'? ...
+    """
+
+    def __init__(self, prog: str, commands: Sequence[str] = tuple(w.SUMMARIES), model: str = "") -> None:
+        self.prog = prog
+        self._door = w.Door(prog, model)
+        self._parsers = {name: self._parser(name) for name in commands}
+
+    @property
+    def commands(self) -> list[str]:
+        """Names of the commands."""
+        return list(self._parsers)
+
+    def parse_line(self, line: str) -> Command:
+        """
+        Understand a line as a shell would split it.
+
+        Raises
+        ------
+        CommandError
+            When it cannot be understood.
+        """
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise CommandError(f"{self.prog}: {error} in {line!r}. Close the quotation marks.") from error
+        return self.parse(words)
+
+    def parse(self, words: Sequence[str]) -> Command:
+        """
+        Understand a list of words.
+
+        Raises
+        ------
+        CommandError
+            When they cannot be understood.
+        """
+        if not words or words[0] in (w.HELP, "-h", "--help"):
+            about = words[1] if len(words) > 1 else ""
+            return Command(w.HELP, text=self._help(w.HELP if about in ("-h", "--help") else about))
+        parser = self._parser_of(words[0])
+        try:
+            options, rest = parser.parse_known_args(_glued(words[1:]))
+        except _HelpWanted as wanted:
+            return Command(w.HELP, text=wanted.text)
+        if words[0] == w.EXPORT:  # argparse finds several runs in one place only, before or behind the options
+            options.run_ids += [word for word in rest if not word.startswith("-")]
+            rest = [word for word in rest if word.startswith("-")]
+        self._refuse_rest(words[0], rest)
+        return self._command(words[0], options)
+
+    def options(self, command: str) -> list[str]:
+        """Return the long options of a command."""
+        parser = self._parsers.get(command)
+        actions = parser._actions if parser is not None else []  # noqa: SLF001 -- argparse has no public list
+        return [option for action in actions for option in action.option_strings if option.startswith("--")]
+
+    def valued_options(self, command: str) -> list[str]:
+        """Return the options of a command that are followed by a value."""
+        parser = self._parsers.get(command)
+        actions = parser._actions if parser is not None else []  # noqa: SLF001 -- argparse has no public list
+        return [option for action in actions if action.nargs != 0 for option in action.option_strings]
+
+    def _command(self, name: str, options: argparse.Namespace) -> Command:
+        known = vars(options)
+        if name in (w.RUNS, w.EXPORT):
+            known["query"] = _query(known)
+        parameters = dict(parse_assignment(text) for text in known.pop("param", None) or [])
+        model = known.pop("model", None) or self._door.model
+        if name in (w.RUN, w.FORM, w.VALIDATE) and not model:
+            model = known.get("toml") or ""
+            if not model:
+                raise CommandError(
+                    f"{self.prog} {name} needs a model: a name, package.module:Class, or a .toml file. "
+                    f"Write for example: {self.prog} {w.EXAMPLES[name]}"
+                )
+            known["toml"] = None
+        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+        return Command(name, model=model, parameters=parameters, **facts)
+
+    def _parser_of(self, name: str) -> _Parser:
+        if name not in self._parsers:
+            raise CommandError(f"{self.prog} has no command {name!r}. {did_you_mean(name, self._parsers)}")
+        return self._parsers[name]
+
+    def _refuse_rest(self, name: str, rest: Sequence[str]) -> None:
+        for word in rest:
+            if word.startswith("-"):
+                option = word.partition("=")[0]
+                raise CommandError(
+                    f"{self.prog} {name} has no option {option!r}. {did_you_mean(option, self.options(name))}"
+                )
+        if rest:
+            raise CommandError(
+                f"{self.prog} {name} does not know what to do with {rest[0]!r}. "
+                f"Write for example: {self.prog} {w.EXAMPLES[name]}"
+            )
+
+    def _help(self, name: str) -> str:
+        if name:
+            return self._parser_of(name).format_help()
+        width = max(map(len, self._parsers))
+        lines = [f"  {command.ljust(width)}  {w.SUMMARIES[command]}" for command in self._parsers]
+        return "\n".join(
+            [f"{self.prog} COMMAND [options]", "", *lines, "", f"More on each: {self.prog} help COMMAND"]
+        )
+
+    def _parser(self, name: str) -> _Parser:
+        example = w.EXAMPLES[name]
+        if self._door.model:
+            example = example.replace("coastal_flood ", "").replace("coastal_flood", "").strip()
+        parser = _Parser(
+            prog=f"{self.prog} {name}",
+            description=w.SUMMARIES[name],
+            epilog=f"Example: {self.prog} {example}",
+            allow_abbrev=False,
+        )
+        w.add_arguments(parser, name, self._door)
+        return parser
+
+
+def _glued(words: Sequence[str]) -> list[str]:
+    """Join an option and its value where argparse would take the value for another option: ``--sort -seconds``."""
+    glued: list[str] = []
+    for word in words:
+        if glued and glued[-1] in _MAY_BEGIN_WITH_A_DASH:
+            glued[-1] += f"={word}"
+        else:
+            glued.append(word)
+    return glued
+
+
+def _query(known: dict[str, Any]) -> RunQuery:
+    facts = {name: said for name in _FILTER if (said := known.pop(name)) is not None}
+    if "limit" in known:  # a page of a list; an export takes all
+        limit = known.pop("limit")
+        facts |= {"sort": known.pop("sort"), "limit": limit, "offset": (known.pop("page") - 1) * limit}
+    return RunQuery(**facts)
+
+
+def cell_spec(body: str) -> ModelSpec:
+    """
+    Read the body of a ``%%dissmodel`` cell: parameters, or a whole ``[model]``, in TOML.
+
+    Raises
+    ------
+    ParameterError
+        When it is not TOML; line 1 is the first line under the ``%%dissmodel`` line.
+    """
+    return ModelSpec.from_text(body, origin="The cell's body")

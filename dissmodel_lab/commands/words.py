@@ -1,0 +1,307 @@
+"""The commands, their options, and what each option takes."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from dissmodel_lab.conditions import parse_condition
+from dissmodel_lab.errors import QueryError, did_you_mean
+from dissmodel_lab.executor.schemas import RunStatus
+from dissmodel_lab.store import LOST, UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dissmodel_lab.conditions import Condition
+
+MODELS, RUN, RECORD, FORM, VALIDATE = "models", "run", "record", "form", "validate"
+SHOW, RUNS, ANNOTATE, REINDEX = "show", "runs", "annotate", "reindex"
+VERIFY, RERUN, CHANGES, COMPARE = "verify", "rerun", "changes", "compare"
+EXPORT, IMPORT, CITE, HELP = "export", "import", "cite", "help"
+
+SUMMARIES = {
+    MODELS: "list the models that can be run, those of installed packages included",
+    FORM: "show a form for a model's parameters (in a notebook)",
+    RUN: "run a model and keep its record",
+    RECORD: "run the code of this cell as a model and keep its record (in a notebook)",
+    VALIDATE: "check model, parameters and input without running",
+    SHOW: "show one run: phases, maps, parameters, provenance",
+    RUNS: "list the runs that were kept, newest first",
+    ANNOTATE: "add tags and notes to a run; its record stays as it is",
+    CHANGES: "show what a run changed, from its input to its output",
+    COMPARE: "compare two runs: parameters, metrics, timings and their outputs on a map",
+    VERIFY: "check that a run's record, input and outputs are as recorded",
+    RERUN: "run a recorded run again in a clean process, and say whether it gives the same",
+    EXPORT: "write runs in a form that others can open",
+    IMPORT: "read an RO-Crate back into the store",
+    CITE: "write the methods text for a paper",
+    REINDEX: "build the index again from the run folders",
+    HELP: "explain a command",
+}
+EXAMPLES = {
+    RUN: "run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif",
+    RECORD: "record --input grid --output grid",
+    FORM: "form coastal_flood",
+    VALIDATE: "validate coastal_flood --param years=20",
+    SHOW: "show last",
+    RUNS: "runs --where \"sea_level_rise > 0.4 and status == 'completed'\" --limit 5",
+    ANNOTATE: "annotate last --tag thesis --note 'the run of figure 3'",
+    CHANGES: "changes last",
+    COMPARE: "compare 3f2a last",
+    VERIFY: "verify last",
+    RERUN: "rerun last",
+    EXPORT: "export last --format ro-crate --output flood.zip",
+    IMPORT: "import flood.zip",
+    CITE: "cite last --language pt",
+    REINDEX: "reindex",
+    MODELS: "models",
+    HELP: "help run",
+}
+FORMATS = ("ro-crate", "prov", "mlflow", "csv", "parquet", "profile")
+"""Of ``export``."""
+LANGUAGES = ("en", "pt")
+_OF_A_MODEL = (RUN, FORM, VALIDATE)
+_LONGEST_NAME = 100
+"""Of a recorded cell's model [characters]."""
+_TAKEN = ("In", "Out", "get_ipython", "exit", "quit")
+"""Names of a notebook's own, which must not be lost."""
+
+
+class Door(NamedTuple):
+    """Who offers the commands."""
+
+    prog: str
+    """How they are called."""
+    model: str = ""
+    """A fixed model; the commands then take none."""
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether there are variables for ``--as`` and output to look at; a terminal prints ``--json`` instead."""
+        return self.prog.startswith("%")
+
+
+def add_arguments(parser: argparse.ArgumentParser, command: str, door: Door) -> None:
+    """Give a command's parser its options."""
+    if command in _OF_A_MODEL:
+        _add_model(parser, door)
+    if command == RUN:
+        parser.add_argument(
+            "--no-preflight", dest="preflight", action="store_false", help="do not look at the files first"
+        )
+    if command in _OF_A_MODEL:
+        parser.add_argument("--output", metavar="PATH", help="the output; in the run's own folder when left out")
+    if command in _OWN:
+        _OWN[command](parser)
+    if command in (RUN, RECORD) and door.is_notebook:
+        parser.add_argument(
+            "--as", dest="variable", type=_variable, metavar="NAME", help="the variable that gets the record"
+        )
+    if command in _AS_JSON and not door.is_notebook:
+        parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON and nothing else")
+
+
+def _add_model(parser: argparse.ArgumentParser, door: Door) -> None:
+    if not door.model:
+        parser.add_argument("model", nargs="?", metavar="MODEL", help="name, package.module:Class or .toml file")
+    parser.add_argument("--input", metavar="URI", help="the input; the model's own sample when left out")
+    parser.add_argument(
+        "--param", "-p", action="append", metavar="NAME=VALUE", help="a TOML value; a bare word is a text"
+    )
+    parser.add_argument("--toml", metavar="FILE", help="a TOML file with parameters")
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", metavar="NAME", help="the variable that is the input, or a file's path")
+    parser.add_argument("--output", metavar="NAME", help="the variable that holds the result")
+    parser.add_argument(
+        "--name", dest="cell_name", default="cell", type=_title, metavar="NAME", help="the model's name"
+    )
+
+
+def _add_run_id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_id", metavar="ID", help="first characters of a run's id, or: last")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    _add_filter(parser)
+    parser.add_argument(
+        "--sort", default="-created", metavar="NAME", help="a field, parameter or metric; -NAME for the largest first"
+    )
+    parser.add_argument(
+        "--columns", type=_names, default=(), metavar="A,B", help="parameters or metrics to show in any case"
+    )
+    parser.add_argument("--limit", type=_count, default=20, metavar="N", help="how many on a page (20)")
+    parser.add_argument("--page", type=_count, default=1, metavar="N", help="which page (1)")
+
+
+def _add_filter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="", metavar="MODEL", help="only runs of this model")
+    parser.add_argument("--status", type=_status, metavar="STATUS", help=f"only {', '.join(STATUSES)}")
+    parser.add_argument("--tag", default="", metavar="TAG", help="only runs with this tag")
+    parser.add_argument(
+        "--source", dest="source_sha256", default="", metavar="SHA256", help="only runs whose input has this checksum"
+    )
+    parser.add_argument("--since", type=_moment, metavar="DATE", help="only runs from then on (UTC), as 2026-11-23")
+    parser.add_argument("--until", type=_moment, metavar="DATE", help="only runs before (UTC)")
+    parser.add_argument(
+        "--where",
+        type=_condition,
+        metavar="CONDITION",
+        help='on parameters and metrics: "rise > 0.4 and years == 20"',
+    )
+
+
+def _add_annotate(parser: argparse.ArgumentParser) -> None:
+    _add_run_id(parser)
+    parser.add_argument("--tag", dest="tags", action="append", default=[], metavar="TAG", help="a tag to add")
+    parser.add_argument("--untag", action="append", default=[], metavar="TAG", help="a tag to take away")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a note to add")
+
+
+def _add_band(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--band", metavar="NAME", help="the band or column; the first one when left out")
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    _add_run_id(parser)
+    _add_band(parser)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_id", metavar="A", help="the first run")
+    parser.add_argument("other_id", metavar="B", help="the second run")
+    _add_band(parser)
+    parser.add_argument(
+        "--common-grid", action="store_true", help="bring the second output onto the first one's grid"
+    )
+
+
+def _add_rerun(parser: argparse.ArgumentParser) -> None:
+    _add_run_id(parser)
+    parser.add_argument(
+        "--executor", default="", metavar="MODEL", help="what to run, when the record alone cannot say it"
+    )
+    parser.add_argument("--base-folder", metavar="FOLDER", help="where the record's relative paths begin")
+    parser.add_argument("--tolerance", type=_tolerance, metavar="NUMBER", help="differences up to this count as none")
+    parser.add_argument("--any-version", action="store_true", help="also with another version of the model's package")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after this time [s]")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run_ids", nargs="*", metavar="ID", help="runs; for csv and parquet all that fit when left out"
+    )
+    parser.add_argument("--format", required=True, type=_format, metavar="FORMAT", help=", ".join(FORMATS))
+    parser.add_argument("--output", required=True, metavar="PATH", help="the file or folder to write")
+    _add_filter(parser)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a crate: a folder or a .zip")
+
+
+def _add_cite(parser: argparse.ArgumentParser) -> None:
+    _add_run_id(parser)
+    parser.add_argument("--language", default="en", type=_language, metavar="LANGUAGE", help="en or pt")
+
+
+_OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    RECORD: _add_record,
+    SHOW: _add_run_id,
+    RUNS: _add_runs,
+    ANNOTATE: _add_annotate,
+    CHANGES: _add_changes,
+    COMPARE: _add_compare,
+    VERIFY: _add_run_id,
+    RERUN: _add_rerun,
+    EXPORT: _add_export,
+    IMPORT: _add_import,
+    CITE: _add_cite,
+}
+_AS_JSON = (RUN, SHOW, RUNS, MODELS, VALIDATE, CHANGES, COMPARE, VERIFY, RERUN)
+STATUSES = (*(status.value for status in RunStatus), LOST, UNREADABLE)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on is needed, got {text!r}")
+    return int(text)
+
+
+def _title(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_NAME:
+        raise argparse.ArgumentTypeError(
+            f"a name of 1 to {_LONGEST_NAME} letters, digits and other signs on one line is needed, got {text!r:.120}"
+        )
+    return text.strip()
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text) or text in _TAKEN:
+        raise argparse.ArgumentTypeError(
+            f"a name for a variable is needed, got {text!r}; letters, digits and _ are allowed, but no digit at "
+            f"the start, no word of Python's own and none of {', '.join(_TAKEN)}"
+        )
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _one_of(text: str, known: tuple[str, ...], what: str) -> str:
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"no {what} is called {text!r:.100}. {did_you_mean(text, known)[:-1]}")
+    return text
+
+
+def _status(text: str) -> str:
+    return _one_of(text, STATUSES, "status")
+
+
+def _format(text: str) -> str:
+    return _one_of(text, FORMATS, "format")
+
+
+def _language(text: str) -> str:
+    return _one_of(text, LANGUAGES, "language")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"a date such as 2026-11-23 or a moment such as 2026-11-23T14:30 is needed, got {text!r:.100}"
+        ) from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _condition(text: str) -> Condition:
+    try:
+        return parse_condition(text)
+    except QueryError as error:  # argparse would hide the message of a ValueError
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from error
+
+
+def _seconds(text: str) -> float:
+    return _positive(text, "a time in seconds")
+
+
+def _tolerance(text: str) -> float:
+    return _positive(text, "a number")
+
+
+def _positive(text: str, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number <= 0:
+        raise argparse.ArgumentTypeError(f"{what} above 0 is needed, got {text!r:.100}")
+    return number

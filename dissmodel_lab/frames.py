@@ -48,8 +48,8 @@ MOST = 48
 """Most frames that are kept; an even number, so that thinning keeps the first and the last."""
 POINTS = 240
 """Most points of a series that are kept; even as well."""
-SHARE = 0.02
-"""Part of the run's time that copying may take; the rest of the promised 3 % is room for the unforeseen."""
+SHARE = 0.005
+"""Part of the run's time that copying may take; the panel may take 1 %, telling the steps has the rest of 3 %."""
 ALLOWANCE = 0.005
 """What copying may take before :data:`SHARE` holds, so that short runs have frames too [s]."""
 LIVE_INTERVAL = 0.25
@@ -234,6 +234,7 @@ class FrameKeeper:
         self._film: _Thinned[RawFrame] = _Thinned(MOST)
         self._points: _Thinned[tuple[float | None, dict[str, float]]] = _Thinned(POINTS)
         self._choice = _FirstThatChanges()
+        self._places: dict[tuple[Shown, int], Backdrop] = {}
         self._next_live = 0.0 if live else math.inf
         self._not_before = 0.0
         self._charged = self._forgive_from = 0
@@ -335,7 +336,7 @@ class FrameKeeper:
             first, backdrop = self._choice.first(shown), self._choice.backdrop(shown, layers)
             for at, (count, frame) in enumerate(self._film.items):
                 self._film.items[at] = count, RawFrame(frame.moment, shown, first, backdrop)
-        taken = _copied(layers, shown, moment)
+        taken = self._copied(layers, shown, moment)
         if taken is not None:
             self._add(taken)
 
@@ -361,9 +362,23 @@ class FrameKeeper:
         kept = self._film.items[-1] if self._film.items else None
         if kept is not None and kept[0] == self._count and kept[1].shown == shown:
             self.newest = kept[1]
-        elif shown is not None and (frame := _copied(layers, shown, moment)) is not None:
+        elif shown is not None and (frame := self._copied(layers, shown, moment)) is not None:
             self.copies += 1
             self.newest = frame
+
+    def _copied(self, layers: Mapping[str, Any], shown: Shown, moment: Moment) -> RawFrame | None:
+        data = layers.get(shown.layer)
+        if data is None:  # another part of the run may call its layer otherwise
+            data = next((other for other in layers.values() if shown.band in _bands(other)), None)
+        values = _copy(data, shown.band) if data is not None else None
+        if values is None:
+            return None
+        backdrop = self._places.get((shown, len(values)))
+        if backdrop is None:
+            backdrop = _backdrop(data, shown.band)
+            if backdrop.geometry is not None:  # asking a table for its shapes takes as long as copying a column
+                self._places[shown, len(values)] = backdrop
+        return RawFrame(moment, shown, values, backdrop)
 
     def _take_last(self, *, stopped: bool) -> None:
         step, self._last = self._last, None
@@ -384,7 +399,7 @@ class FrameKeeper:
         if not self._film.items:
             self._keep(layers, moment)
             return
-        frame = _copied(layers, self._film.items[-1][1].shown, moment)
+        frame = self._copied(layers, self._film.items[-1][1].shown, moment)
         if frame is not None and frame.values.shape == self._film.items[0][1].values.shape:
             self._film.add_last(self._count, frame)
             self.newest = frame
@@ -396,7 +411,7 @@ class FrameKeeper:
 
         series = self.series()
         self.frames = compose([frame for _, frame in self._film.evened()], series, self.notes, self.classes)
-        self._film.items, self._choice = [], _FirstThatChanges()
+        self._film.items, self._choice, self._places = [], _FirstThatChanges(), {}
         path = self._record.record_path if self._record is not None else None
         if self.frames is not None and path is not None:
             try:
@@ -569,14 +584,6 @@ def _copy(data: Any, band: str) -> Any:
     # From the middle of each block where the last block reaches so far: its number of rows is then exact.
     down, across = (min(factor // 2, (length - 1) % factor) for length in array.shape)
     return array[down::factor, across::factor].copy()
-
-
-def _copied(layers: Mapping[str, Any], shown: Shown, moment: Moment) -> RawFrame | None:
-    data = layers.get(shown.layer)
-    if data is None:  # another part of the run may call its layer otherwise
-        data = next((other for other in layers.values() if shown.band in _bands(other)), None)
-    values = _copy(data, shown.band) if data is not None else None
-    return None if values is None else RawFrame(moment, shown, values, _backdrop(data, shown.band))
 
 
 def _backdrop(data: Any, band: str) -> Backdrop:

@@ -10,9 +10,11 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import geopandas
 import nbformat
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 
 from dissmodel_lab import frames as frames_module
@@ -263,6 +265,26 @@ def test_cells_of_a_huge_table_are_not_looked_for_in_a_short_run(eager):
     keeper.newest = RawFrame(Moment(1), Shown("", "a"), np.zeros(10), Backdrop(geometry=range(10_000_000)))
     assert not live.draw()
     assert live.problem == ""
+
+
+def test_what_is_worked_out_once_is_told_apart(eager):
+    side = 30
+    row, column = (axis.ravel() for axis in np.indices((side, side)))
+    table = geopandas.GeoDataFrame(
+        {"age": np.zeros(side * side)}, geometry=shapely.box(column, row, column + 1, row + 1)
+    )
+    keeper, tell = keeper_with(table)
+    live = LiveMap(keeper)
+    live._began -= 3600.0
+    once = [live.once]
+    for step in (1, 2, 3):
+        table["age"] = np.arange(side * side) * step
+        tell(step)
+        live._next = 0.0
+        assert live.draw()
+        once.append(live.once)
+    assert once[0] == 0.0 < once[1]
+    assert once[1:] == [once[1]] * 3
 
 
 def test_charts_are_drawn_anew_once_a_second(eager):

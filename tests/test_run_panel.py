@@ -7,10 +7,12 @@ import sys
 import time
 import types
 
+import ipywidgets as widgets
 import numpy as np
 import pytest
 
 from dissmodel_lab import run, steps
+from dissmodel_lab.class_tables import _tables_of as class_tables_of
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
 from dissmodel_lab.magics import caller_of
 from dissmodel_lab.progress import Progress
@@ -220,6 +222,55 @@ def test_picture_and_charts_follow_while_the_phase_is_run(shell, monkeypatch):
     assert watched.panel.pictures == len(pictures) <= lasted / INTERVAL / 2 + 1
     assert watched.panel.updates <= lasted / INTERVAL + 2
     assert 0 < watched.panel.busy <= 1.1 * watched.panel.seconds
+
+
+class Laborious:
+    """A follower whose first picture takes 30 ms of the processor."""
+
+    def __init__(self, *, is_once):
+        self.widget, self.once, self.moments = widgets.HTML(), 0.0, []
+        self._is_once = is_once
+
+    def draw(self):
+        began = time.thread_time()
+        while not self.moments and time.thread_time() - began < 0.03:
+            pass
+        self.once += self._is_once * (time.thread_time() - began)
+        self.moments.append(time.perf_counter())
+        return True
+
+    def charts(self):
+        self.moments.append(time.perf_counter())
+        return ""
+
+
+@pytest.mark.parametrize("is_once", [True, False])
+def test_only_what_is_repeated_makes_the_next_update_wait(is_once):
+    follower = Laborious(is_once=is_once)
+    panel = PhasePanel(Progress(), follower)
+    panel.start()
+    time.sleep(1.0)
+    seen = len(follower.moments)
+    panel.stop()
+    assert (seen >= 2) is is_once
+    assert panel.busy >= 0.03
+
+
+class Loaded(Spreading, register=False):
+    """Loads a grid, so that the input's map is drawn before the phase run."""
+
+    name = "loaded"
+
+    def load(self, record):
+        return np.zeros((8, 8))
+
+    def run(self, data, record):
+        record.metrics["read_before"] = class_tables_of.cache_info().currsize
+        return super().run(data, record)
+
+
+def test_the_executors_constants_are_read_before_the_phase_run(shell):
+    assert in_cell(Loaded).metrics["read_before"] == 1
 
 
 def test_a_run_with_steps_ends_as_strip_charts_and_player(shell, monkeypatch):

@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
     from dissmodel_lab.frames import Backdrop, Moment, RawFrame, Series
     from dissmodel_lab.maps.place import Bounds, Placement
+    from dissmodel_lab.maps.vector import Owners
 
 #: Longest side of a picture [pixels]: that of the copies.
 SIDE = 256
-#: Where a table's column is put to be drawn.
-_COLUMN = "value"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,7 +170,7 @@ class Scene:
         self._backdrop: Backdrop = frame.backdrop
         self._shape = frame.values.shape
         self._placement: Placement | None = None
-        self._layer: Any = None
+        self._owners: Owners | None = None
         self._crs, self._notes = to_crs(frame.backdrop.crs)
 
     def fits(self, frame: RawFrame) -> bool:
@@ -278,16 +277,11 @@ class Scene:
         )
 
     def _column_grid(self, values: Any) -> Grid:
-        from geopandas import GeoDataFrame  # noqa: PLC0415 -- the model has loaded it
+        from dissmodel_lab.maps.vector import column_grid, find_owners  # noqa: PLC0415 -- brings geopandas, rasterio
 
-        from dissmodel_lab.maps.vector import from_table  # noqa: PLC0415 -- brings geopandas and rasterio
-
-        if self._layer is None:  # it knows where the shapes lie; only the column changes
-            table = GeoDataFrame({_COLUMN: values}, geometry=self._backdrop.geometry, crs=self._crs)
-            self._layer = from_table(table)
-        self._layer.table[_COLUMN] = values
-        grid: Grid = self._layer.grid(_COLUMN, SIDE)
-        return replace(grid, band=self.shown.band, bands=(self.shown.band,))
+        if self._owners is None:  # only the column changes
+            self._owners = find_owners(np.asarray(self._backdrop.geometry), SIDE)
+        return replace(column_grid(values, self.shown.band, self._owners), crs=self._crs)
 
 
 def compose(

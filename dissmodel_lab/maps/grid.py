@@ -53,6 +53,8 @@ class Grid:
     """Unit of the values."""
     is_discrete: bool = False
     """True for whole numbers, truth values and texts."""
+    reach: float | None = None
+    """Set where zero means "the same": the colours then part at zero, and end at so much to both sides."""
     notes: tuple[str, ...] = ()
     """Sentences that must be shown with the picture."""
 

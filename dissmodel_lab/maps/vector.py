@@ -7,7 +7,7 @@ Imported lazily: geopandas takes 0.5 s.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,25 +91,8 @@ class TableLayer:
     def grid(self, band: str, max_pixels: int) -> Grid:
         """Return one column on the grid of the cells, or on a grid over the shapes."""
         check_band(band, self.bands)
-        owners = self._owners(max_pixels)
-        values, known, names, is_discrete = _values(self._column(band))
-        values, known = np.append(values, values[:1] * 0), np.append(known, False)  # -1 takes the last
-        if not len(self.table):
-            values = np.zeros(1, np.uint8)
-        shown = values[owners.features]
-        valid, notes = usable(shown, mask=known[owners.features])
-        return Grid(
-            values=shown,
-            valid=valid,
-            band=band,
-            bands=self.bands,
-            source_size=owners.source_size,
-            transform=owners.transform,
-            crs=self._crs,
-            names=names,
-            is_discrete=is_discrete,
-            notes=(*self.notes, *owners.notes, *notes),
-        )
+        grid = column_grid(self._column(band), band, self._owners(max_pixels))
+        return replace(grid, bands=self.bands, crs=self._crs, notes=(*self.notes, *grid.notes))
 
     @property
     def _crs(self) -> CRS | None:
@@ -223,6 +206,44 @@ def find_owners(shapes: NDArray[Any], max_pixels: int) -> Owners:
         transform=found.transform,
         source_size=found.source_size,
         notes=(*notes, *found.notes),
+    )
+
+
+def column_grid(column: Any, band: str, owners: Owners) -> Grid:
+    """
+    Lay a column over the cells that its rows own; the grid has no CRS.
+
+    Parameters
+    ----------
+    column : Series or array
+        One value for each feature.
+    band : str
+        What to call it.
+    owners : Owners
+        As :func:`find_owners` found them.
+
+    Examples
+    --------
+    >>> owners = find_owners(np.array([shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]), 1024)
+    >>> column_grid([3, 4], "age", owners).values
+    array([[3, 4]])
+    """
+    values, known, names, is_discrete = _values(pd.Series(column))
+    values, known = np.append(values, values[:1] * 0), np.append(known, False)  # -1 takes the last
+    if not len(column):
+        values = np.zeros(1, np.uint8)
+    shown = values[owners.features]
+    valid, notes = usable(shown, mask=known[owners.features])
+    return Grid(
+        values=shown,
+        valid=valid,
+        band=band,
+        bands=(band,),
+        source_size=owners.source_size,
+        transform=owners.transform,
+        names=names,
+        is_discrete=is_discrete,
+        notes=(*owners.notes, *notes),
     )
 
 

@@ -161,6 +161,10 @@ class Follower(Protocol):
     def widget(self) -> Any:
         """Stands beside the table."""
 
+    @property
+    def once(self) -> float:
+        """Processor time of what is worked out once for all pictures, and bounded by the follower itself [s]."""
+
     def draw(self) -> bool:
         """Draw what is new, when that is due; return whether something was sent."""
 
@@ -240,11 +244,14 @@ class PhasePanel:
             if self._over.is_set():
                 return
             self._is_urgent.clear()
-            busy = self.busy
+            cost = self._repeated_cost()
             if is_urgent or not self._refresh_picture():
                 self._refresh()
             now = time.perf_counter()  # what an urgent update took too early is waited for now
-            due = min(max(due, now) + _SHARE * (self.busy - busy), now + _LONGEST)
+            due = min(max(due, now) + _SHARE * (self._repeated_cost() - cost), now + _LONGEST)
+
+    def _repeated_cost(self) -> float:
+        return self.busy - (self._follower.once if self._follower is not None else 0.0)
 
     def _refresh_picture(self) -> bool:
         """Draw the follower's picture when it is its turn, and it has a new one."""

@@ -33,14 +33,14 @@ MOVING_SHARE = 0.55
 #: in JupyterLab on a screen 1280 wide [CSS pixels].
 WIDTH, MAX_HEIGHT = 440, 620
 LIVE_WIDTH, LIVE_MAX_HEIGHT = 360, 440
-#: The next live picture waits this many times what the last one cost its thread: at most 0.5 % of it.
-PATIENCE = 200
+#: The next live picture waits this many times what the last one cost its thread: at most 0.7 % of it.
+PATIENCE = 150
 #: Shortest time between two live pictures [s].
 PICTURE_INTERVAL = 0.25
 #: Shortest time between two drawings of the charts [s].
 CHARTS_INTERVAL = 1.0
 #: Finding where the cells of a table lie takes about so long for each [s]; it must not pass 1 % of the run so far.
-CELL_SECONDS = 1.5e-6
+CELL_SECONDS = 0.6e-6
 _LABEL = 120
 _TRIES = 8
 _CRISP = "image-rendering:pixelated"
@@ -309,6 +309,8 @@ class LiveMap:
         self.widget.add_class("dl-live")
         self.problem = ""
         """Why there is no picture."""
+        self.once = 0.0
+        """Processor time of what is worked out once for all pictures [s]."""
         self._scene: Scene | None = None
         self._legend: Legend | None = None
         self._drawn: RawFrame | None = None
@@ -356,19 +358,14 @@ class LiveMap:
         return self._scene is not None or CELL_SECONDS * rows <= 0.01 * (now - self._began)
 
     def _show(self, frame: RawFrame) -> None:
-        from dissmodel_lab.class_tables import class_tables  # noqa: PLC0415 -- see above
-        from dissmodel_lab.maps import png  # noqa: PLC0415
-        from dissmodel_lab.maps.frames import Scene  # noqa: PLC0415
+        from dissmodel_lab.maps import png  # noqa: PLC0415 -- see above
         from dissmodel_lab.views.map_view import legend_html  # noqa: PLC0415
 
         is_new = self._scene is None or not self._scene.fits(frame)
         if is_new:
             if self._scene is None or self._scene.shown != frame.shown:
                 self._legend = None
-            self._scene = Scene(frame, self._keeper.classes)
-            self._scene.place(self._scene.grid(frame.values))  # once for all frames: not in the cost of one
-            if isinstance(self._keeper.classes, type):
-                class_tables(self._keeper.classes)  # as this
+            self._prepare(frame)
         assert self._scene is not None  # for the type checker: it was made above
         busy = time.thread_time()
         painted = self._scene.paint(frame.values, self._legend)
@@ -383,6 +380,18 @@ class LiveMap:
             self._fill_chooser(frame.shown)
         cost = time.thread_time() - busy
         self._next = time.perf_counter() + max(PICTURE_INTERVAL, PATIENCE * cost)
+
+    def _prepare(self, frame: RawFrame) -> None:
+        """Work out once for all pictures what they share: it is not in the cost of one."""
+        from dissmodel_lab.class_tables import class_tables  # noqa: PLC0415 -- see above
+        from dissmodel_lab.maps.frames import Scene  # noqa: PLC0415
+
+        busy = time.thread_time()
+        self._scene = Scene(frame, self._keeper.classes)
+        self._scene.place(self._scene.grid(frame.values))
+        if isinstance(self._keeper.classes, type):
+            class_tables(self._keeper.classes)
+        self.once += time.thread_time() - busy
 
     def _resize(self, width: int, height: int) -> None:
         wide, high = _fitted((width, height), LIVE_WIDTH, LIVE_MAX_HEIGHT)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.artifacts import is_map_file
-from dissmodel_lab.class_tables import forget_class_tables
+from dissmodel_lab.class_tables import class_tables, forget_class_tables
 from dissmodel_lab.executor.events import Phase, PhaseFinished, PhaseStarted, RunStarted
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
@@ -173,6 +173,8 @@ class _LiveRun:
             self._input = preview(source, classes=self.keeper.classes)
         except Exception:  # noqa: BLE001 -- said once, with its reason, in the static picture at the end
             return
+        if isinstance(self.keeper.classes, type):
+            class_tables(self.keeper.classes)  # reading modules takes 15 ms: the live picture finds it done
         self.panel.below.value = f'<div style="line-height:1.5">{map_figure(self._input, "Input")}</div>'
 
     def show_static(self, output: Output) -> RunMaps:

@@ -35,10 +35,12 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``changes``            two maps or two runs -> what changed, in classes, areas and values
 ``verification``       a record -> is it as recorded, and does running it again give the same
 ``history``            runs -> rows of a table, with the parameters that differ
+``plain``              a record's values as other programs know them: numbers, texts, flat names, Markdown
 ``settings``           who runs this: author, licence, from a small file
 ``citation``           a record -> the methods text for a paper
 ``exports``            records -> RO-Crate, PROV, MLflow, tables, upstream's profile; and back
 ``texts``, ``views``   what a person sees, in a terminal and in a notebook
+``records``            THE SECOND FRONT DOOR: what is done with runs afterwards, by their ids
 ``commands``           one command grammar for both
 ``magics``, ``cli``    its two doors
 =====================  ==========================================================================
@@ -69,8 +71,10 @@ if TYPE_CHECKING:
     )
     from dissmodel_lab.maps import preview
     from dissmodel_lab.rasters import Raster, read_raster, write_raster
+    from dissmodel_lab.records import annotate, cite, compare, export, import_crate, rerun, verify
     from dissmodel_lab.runner import run, validate
     from dissmodel_lab.store import RunStore, read_record
+    from dissmodel_lab.views.history import runs
 
 __version__ = "0.1.0"
 
@@ -84,15 +88,23 @@ __all__ = [
     "Parameters",
     "Raster",
     "RunStore",
+    "annotate",
+    "cite",
+    "compare",
     "execute_lifecycle",
+    "export",
+    "import_crate",
     "preview",
     "read_raster",
     "read_record",
     "report_step",
+    "rerun",
     "run",
     "run_cli",
+    "runs",
     "steps",
     "validate",
+    "verify",
     "write_raster",
 ]
 
@@ -112,7 +124,9 @@ _HOMES = {
     "write_raster": "rasters",
     "RunStore": "store",
     "read_record": "store",
+    **dict.fromkeys(("annotate", "cite", "compare", "export", "import_crate", "rerun", "verify"), "records"),
     "run": "runner",
+    "runs": "views.history",
     "validate": "runner",
     "preview": "maps",
     "run_cli": "cli",

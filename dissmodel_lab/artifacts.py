@@ -1,4 +1,4 @@
-"""What a run leaves: where its output goes, how it gets there whole, and the hash of its content.
+"""What a run leaves: where its output goes, and how it gets there whole.
 
 An executor writes into a folder of the run's own; only what is complete is moved to where it was asked
 for, in one step that cannot replace an existing file.
@@ -6,27 +6,17 @@ for, in one step that cannot replace an existing file.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path  # noqa: TC003 -- the examples need it
+from typing import Any
 
 from dissmodel_lab.errors import OutputError
-from dissmodel_lab.sources import folder_sha256
 from dissmodel_lab.upstream import is_raster_backend
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff"})
 VECTOR_SUFFIXES = frozenset({".gpkg", ".shp", ".geojson", ".fgb"})
-
-_EXACT = 2**53
-"""Whole numbers up to here are exact as 64-bit floats."""
-
 
 #: Endings that an output gets when none was asked for.
 KNOWN_SUFFIXES = (".tif", ".gpkg", ".txt", ".bin")
@@ -192,143 +182,3 @@ def _make_readable(path: Path) -> None:
         wanted = (0o777 if stat.S_ISDIR(mode) else 0o666) & ~mask
         if not stat.S_ISLNK(mode) and mode & wanted != wanted:
             item.chmod(stat.S_IMODE(mode) | wanted)
-
-
-def content_sha256(path: str | Path) -> str | None:
-    """
-    Return the SHA-256 of what a file means, whatever its container, compression and timestamps.
-
-    The hash is that of a header and the values behind it, in this order:
-
-    *Raster*: the JSON text (keys sorted, no spaces) of ``bands`` (names), ``crs`` (``AUTHORITY:CODE``, or
-    WKT2:2019 where there is none, or null), ``kind`` (``raster``), ``nodata``, ``shape`` ([bands, height,
-    width]) and ``transform`` (six numbers a to f); then each band's values, row by row, as little-endian
-    64-bit floats (64-bit integers stay integers), every NaN the same NaN and -0.0 as 0.0.
-
-    *Vector*: for each layer the JSON text of ``columns``, ``crs``, ``kind`` (``vector``), ``layer`` (its name
-    where there are several, else null) and ``rows``; then each geometry as little-endian ISO WKB behind its
-    length in 8 bytes; then each column's values: numbers and booleans as 64-bit floats (integers beyond
-    2**53 as 64-bit integers, and their whole column with them), everything else as the JSON text of its
-    list. The order of the rows counts; FlatGeobuf changes it.
-
-    *Folder*: :func:`dissmodel_lab.sources.folder_sha256`.
-
-    Parameters
-    ----------
-    path : str or Path
-        A GeoTIFF, a vector file or a folder.
-
-    Returns
-    -------
-    str or None
-        None for other kinds of files: their bytes are their content.
-
-    Raises
-    ------
-    Exception
-        Whatever the reading library raises when the file is not what its ending says.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return folder_sha256(path)
-    if path.suffix.lower() in RASTER_SUFFIXES:
-        return _hash_parts(_raster_parts(path))
-    if path.suffix.lower() in VECTOR_SUFFIXES:
-        return _hash_parts(_vector_parts(path))
-    return None
-
-
-def _hash_parts(parts: Iterator[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _header(**facts: Any) -> bytes:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def crs_text(crs: Any) -> str | None:
-    """
-    Return a CRS as ``AUTHORITY:CODE``, or as WKT2:2019 where there is none; None for no CRS.
-
-    Examples
-    --------
-    >>> crs_text("epsg:31983"), crs_text(None)
-    ('EPSG:31983', None)
-    """
-    if not crs:
-        return None
-    from pyproj import CRS  # noqa: PLC0415 -- loaded with the file's own library already
-
-    known = CRS.from_user_input(crs)
-    authority = known.to_authority()
-    return ":".join(authority) if authority else known.to_wkt("WKT2_2019")
-
-
-def _values(array: Any) -> bytes:
-    import numpy as np  # noqa: PLC0415
-
-    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:  # noqa: PLR2004 -- 64 bits do not fit a float
-        return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-    if array.dtype.kind == "c":
-        return _values(array.real) + _values(array.imag)
-    floats = np.ascontiguousarray(array, dtype="<f8") + 0.0  # turns -0.0 into 0.0
-    floats[np.isnan(floats)] = np.nan
-    return floats.tobytes()
-
-
-def _raster_parts(path: Path) -> Iterator[bytes]:
-    import rasterio  # noqa: PLC0415
-    from rasterio.windows import Window  # noqa: PLC0415
-
-    from dissmodel_lab.rasters import band_names, quiet_georeference  # noqa: PLC0415 -- needs numpy
-
-    rows = 512
-    with quiet_georeference(), rasterio.open(path) as dataset:
-        nodata = dataset.nodata
-        yield _header(
-            kind="raster",
-            shape=[dataset.count, dataset.height, dataset.width],
-            bands=list(band_names(dataset)),
-            crs=crs_text(dataset.crs.to_wkt() if dataset.crs else None),
-            transform=list(dataset.transform)[:6],
-            nodata=None if nodata is None else repr(float(nodata)),
-        )
-        for band in dataset.indexes:
-            for top in range(0, dataset.height, rows):
-                height = min(rows, dataset.height - top)
-                yield _values(dataset.read(band, window=Window(0, top, dataset.width, height)))
-
-
-def _vector_parts(path: Path) -> Iterator[bytes]:
-    import geopandas  # noqa: PLC0415
-    import shapely  # noqa: PLC0415
-
-    layers = [str(name) for name in geopandas.list_layers(path)["name"]]
-    for layer in layers:
-        frame = geopandas.read_file(path, layer=layer)
-        geometry = frame.geometry if isinstance(frame, geopandas.GeoDataFrame) else None
-        names = [name for name in frame.columns if geometry is None or name != geometry.name]
-        yield _header(
-            kind="vector",
-            layer=layer if len(layers) > 1 else None,
-            rows=len(frame),
-            columns=[str(name) for name in names],
-            crs=crs_text(geometry.crs.to_wkt() if geometry is not None and geometry.crs else None),
-        )
-        for shape in shapely.to_wkb(geometry.array, byte_order=1, flavor="iso") if geometry is not None else ():
-            yield b"\0" * 8 if shape is None else len(shape).to_bytes(8, "little") + shape
-        for name in names:
-            yield _column_values(frame[name])
-
-
-def _column_values(column: Any) -> bytes:
-    if column.dtype.kind in "biuf":
-        array = column.to_numpy()
-        # GeoJSON has 32-bit integers where GeoPackage has 64: as floats they are the same.
-        fits = array.dtype.kind in "iu" and (not array.size or max(abs(int(array.min())), int(array.max())) <= _EXACT)
-        return _values(array.astype("<f8") if fits else array)
-    values = [None if value is None or value != value else str(value) for value in column]  # noqa: PLR0124 -- NaN
-    return json.dumps(values, ensure_ascii=False).encode()

@@ -12,12 +12,14 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from dissmodel_lab import __version__, commands
+from dissmodel_lab import __version__, commands, records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
+from dissmodel_lab.history import list_runs, query_words
+from dissmodel_lab.plain import printable
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
@@ -25,13 +27,10 @@ from dissmodel_lab.runner import run, validate
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import (
     MODEL_COLUMNS,
-    RUN_COLUMNS,
     model_rows,
     record_text,
-    run_row,
     shareable,
     table_text,
-    visible,
 )
 
 if TYPE_CHECKING:
@@ -42,14 +41,7 @@ if TYPE_CHECKING:
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
 
-_TERMINAL_COMMANDS = (
-    w.MODELS,
-    w.RUN,
-    w.VALIDATE,
-    w.SHOW,
-    w.RUNS,
-    w.HELP,
-)
+_TERMINAL_COMMANDS = tuple(name for name in w.SUMMARIES if name not in (w.FORM, w.RECORD))
 _MODEL_COMMANDS = (w.RUN, w.VALIDATE, w.SHOW, w.HELP)
 
 
@@ -148,24 +140,62 @@ class _Terminal:
         return EXIT_OK
 
     def _runs(self, command: commands.Command, _words: list[str]) -> int:
-        entries = RunStore().entries()[: command.limit]
-        rows = [run_row(entry) for entry in entries]
-        if command.as_json:
-            facts = [
-                {
-                    **dict(zip(RUN_COLUMNS, row, strict=True)),
-                    "experiment_id": entry.experiment_id,
-                    "folder": str(entry.folder),
-                }
-                for row, entry in zip(rows, entries, strict=True)
-            ]
-            print(json.dumps(facts, indent=2))
-        else:
-            print(table_text(RUN_COLUMNS, rows, "No runs yet. Start one with: run MODEL"))
+        history = list_runs(RunStore(), command.query, columns=command.columns, thumbnails=False)
+        is_new = not history.total and len(query_words(command.query)) == 1  # the order alone: nothing was asked
+        text = "No runs yet. Start one with: run MODEL" if is_new else history.to_text()
+        self._print(command, text, history.to_json)
         return EXIT_OK
 
+    def _changes(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.changes import change_facts  # noqa: PLC0415 -- loads numpy
+        from dissmodel_lab.views.comparison_text import change_text  # noqa: PLC0415 -- as above
+
+        change = records.changes(command.run_id, band=command.band)
+        self._print(command, change_text(change), lambda: change_facts(change))
+        return EXIT_OK
+
+    def _compare(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.changes import comparison_facts  # noqa: PLC0415 -- loads numpy
+        from dissmodel_lab.views.comparison_text import comparison_text  # noqa: PLC0415 -- as above
+
+        comparison = records.compare(
+            command.run_id, command.other_id, band=command.band, common_grid=command.common_grid
+        )
+        self._print(command, comparison_text(comparison), lambda: comparison_facts(comparison))
+        return EXIT_OK
+
+    def _verify(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.views.comparison_text import integrity_text  # noqa: PLC0415 -- loads numpy
+
+        integrity = records.verify(command.run_id)
+        self._print(command, integrity_text(integrity), integrity.as_values)
+        return EXIT_OK if integrity.is_intact else EXIT_FAILED
+
+    def _rerun(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.views.comparison_text import verdict_text  # noqa: PLC0415 -- loads numpy
+
+        with _terminable():
+            verdict = records.rerun(
+                command.run_id, observers=[TerminalBar(sys.stderr)], **commands.rerun_options(command)
+            )
+        self._print(command, verdict_text(verdict), verdict.as_values)
+        return EXIT_OK if verdict.is_confirmed else EXIT_FAILED
+
+    def _cite(self, command: commands.Command, _words: list[str]) -> int:
+        print(records.cite(command.run_id, language=command.language))
+        return EXIT_OK
+
+    def _done(self, command: commands.Command, _words: list[str]) -> int:
+        print(printable(redact_text(commands.done(command))))
+        return EXIT_OK
+
+    @staticmethod
+    def _print(command: commands.Command, text: str, values: Callable[[], Any]) -> None:
+        """Print a text, or with ``--json`` the values behind it alone."""
+        print(json.dumps(values(), indent=2, allow_nan=False) if command.as_json else text)
+
     def _show(self, command: commands.Command, _words: list[str]) -> int:
-        record = RunStore().read(command.run_id)
+        record = records.find(command.run_id)
         print(record.model_dump_json(indent=2) if command.as_json else record_text(record))
         return EXIT_OK
 
@@ -178,7 +208,7 @@ class _Terminal:
             lines.append(f"{record.model_name} can run.")
             # As records have them: without secrets.
             lines += [f"  {name} = {value!r}" for name, value in shareable(record).parameters.items()]
-            print("\n".join(map(visible, lines)))
+            print("\n".join(map(printable, lines)))
         return EXIT_OK
 
     def _run(self, command: commands.Command, words: list[str]) -> int:
@@ -224,6 +254,15 @@ class _Terminal:
         w.SHOW: _show,
         w.VALIDATE: _validate,
         w.RUN: _run,
+        w.CHANGES: _changes,
+        w.COMPARE: _compare,
+        w.VERIFY: _verify,
+        w.RERUN: _rerun,
+        w.CITE: _cite,
+        w.ANNOTATE: _done,
+        w.EXPORT: _done,
+        w.IMPORT: _done,
+        w.REINDEX: _done,
     }
 
 
@@ -268,17 +307,17 @@ class TerminalBar:
                 pass
 
     def _line(self, text: str) -> None:
-        self._stream.write(f"\r\033[K{visible(text)}\n" if self._rewrites else f"{visible(text)}\n")
+        self._stream.write(f"\r\033[K{printable(text)}\n" if self._rewrites else f"{printable(text)}\n")
         self._stream.flush()
 
     def _rewrite(self, text: str) -> None:
-        self._stream.write(f"\r\033[K{visible(text)}")
+        self._stream.write(f"\r\033[K{printable(text)}")
         self._stream.flush()
 
 
 def _complain(text: str) -> None:
     """Write to stderr what is wrong, without secrets and without what steers a terminal."""
-    print(visible(redact_text(text)), file=sys.stderr)
+    print(printable(redact_text(text)), file=sys.stderr)
 
 
 def _arguments(command: commands.Command) -> dict[str, Any]:

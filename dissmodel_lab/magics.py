@@ -7,31 +7,36 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
-from dissmodel_lab import commands
+from dissmodel_lab import commands, records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import CommandError, LabError, did_you_mean
+from dissmodel_lab.plain import printable
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.runner import run, validate
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.texts import MODEL_COLUMNS, RUN_COLUMNS, cancelled_text, model_rows, run_row, table_text, visible
+from dissmodel_lab.texts import MODEL_COLUMNS, cancelled_text, model_rows, table_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from dissmodel_lab.changes import Change, RunComparison
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.parameters import ModelSpec
+    from dissmodel_lab.verification import Integrity, Verdict
+    from dissmodel_lab.views.history import RunTable
     from dissmodel_lab.views.run_panel import Listeners
 
+_Shown = TypeVar("_Shown")
 _GRAMMAR = commands.Grammar("%dissmodel")
 _LINE = re.compile(r"%%?dissmodel\s+(.*)$", re.DOTALL)
 
@@ -41,14 +46,14 @@ class DissmodelMagics(Magics):
     """``%dissmodel COMMAND ...``; ``%dissmodel help`` lists the commands."""
 
     @line_cell_magic
-    def dissmodel(self, line: str, cell: str | None = None) -> ExperimentRecord | None:
+    def dissmodel(self, line: str, cell: str | None = None) -> Any:
         """
         Run, see and keep models. ``%dissmodel help`` lists the commands, ``%dissmodel help run`` explains one.
 
         Returns
         -------
-        ExperimentRecord or None
-            The record, for ``run`` and ``validate``.
+        ExperimentRecord, RunTable, Change, RunComparison, Integrity, Verdict, str or None
+            What the command makes, for ``x = %dissmodel ...``; None where the cell shows it already.
 
         Raises
         ------
@@ -60,10 +65,9 @@ class DissmodelMagics(Magics):
             if command.name == w.RECORD:
                 return self._record(command, line, cell)
             spec = self._spec(command, cell)
-            record: ExperimentRecord | None = self._doors[command.name](self, command, spec)
+            return self._doors[command.name](self, command, spec)
         except LabError as error:
-            raise UsageError(visible(redact_text(str(error)))) from None
-        return record
+            raise UsageError(printable(redact_text(str(error)))) from None
 
     @property
     def _namespace(self) -> dict[str, Any]:
@@ -107,7 +111,7 @@ class DissmodelMagics(Magics):
                 preflight=command.preflight,
             )
 
-        return self._shown_run(call, command, caller)
+        return self._shown_run(call, command)
 
     def _record(self, command: commands.Command, line: str, cell: str | None) -> ExperimentRecord | None:
         from dissmodel_lab.cells import cell_model, own_names  # noqa: PLC0415 -- only for those who record cells
@@ -139,10 +143,10 @@ class DissmodelMagics(Magics):
         def call(listeners: Listeners) -> ExperimentRecord:
             return run(model, caller=caller, observers=listeners.observers, watchers=listeners.watchers, **source)
 
-        return self._shown_run(call, command, caller)
+        return self._shown_run(call, command)
 
     def _shown_run(
-        self, call: Callable[[Listeners], ExperimentRecord], command: commands.Command, caller: Caller
+        self, call: Callable[[Listeners], ExperimentRecord], command: commands.Command
     ) -> ExperimentRecord | None:
         from dissmodel_lab.views.run_panel import run_in_cell  # noqa: PLC0415 -- widgets, only when something is shown
 
@@ -153,7 +157,7 @@ class DissmodelMagics(Magics):
         if command.variable:
             self._namespace[command.variable] = record
             return None
-        return None if _stands_alone(caller.cell_source, command.name) else record
+        return self._unless_alone(command.name, record)
 
     def _form(self, command: commands.Command, spec: ModelSpec | str | None) -> None:
         from dissmodel_lab.views.form_panel import show_form  # noqa: PLC0415
@@ -178,20 +182,71 @@ class DissmodelMagics(Magics):
             namespace=self._namespace,
         )
         for warning in record.warnings:
-            print(visible(f"Warning: {redact_text(warning)}"))  # noqa: T201 -- the cell's output
-        print(visible(f"{record.model_name} can run with these parameters and this input."))  # noqa: T201 -- as above
-        return None if _stands_alone(self._caller().cell_source, "validate") else record
+            print(printable(f"Warning: {redact_text(warning)}"))  # noqa: T201 -- the cell's output
+        print(printable(f"{record.model_name} can run with these parameters and this input."))  # noqa: T201 -- as above
+        return self._unless_alone(w.VALIDATE, record)
 
     def _show(self, command: commands.Command, _spec: ModelSpec | str | None) -> ExperimentRecord | None:
         from dissmodel_lab.views.run_panel import show_record  # noqa: PLC0415
 
-        record = RunStore().read(command.run_id)
+        record = records.find(command.run_id)
         show_record(record)
-        return None if _stands_alone(self._caller().cell_source, "show") else record
+        return self._unless_alone(w.SHOW, record)
 
-    def _runs(self, command: commands.Command, _spec: ModelSpec | str | None) -> None:
-        rows = [run_row(entry) for entry in RunStore().entries()[: command.limit]]
-        _show_table(RUN_COLUMNS, rows, "No runs yet. Start one with: %dissmodel run MODEL")
+    def _runs(self, command: commands.Command, _spec: ModelSpec | str | None) -> RunTable | None:
+        from dissmodel_lab.views.history import RunTable  # noqa: PLC0415
+
+        table = RunTable(RunStore(), command.query, columns=command.columns)
+        table.show()
+        return self._unless_alone(w.RUNS, table)
+
+    def _changes(self, command: commands.Command, _spec: ModelSpec | str | None) -> Change | None:
+        from dissmodel_lab.views.change_view import show_change  # noqa: PLC0415
+
+        change = records.changes(command.run_id, band=command.band)
+        show_change(change)
+        return self._unless_alone(w.CHANGES, change)
+
+    def _compare(self, command: commands.Command, _spec: ModelSpec | str | None) -> RunComparison | None:
+        from dissmodel_lab.views.comparison import show_comparison  # noqa: PLC0415
+
+        pair = records.find(command.run_id), records.find(command.other_id)
+        comparison = records.compare(*pair, band=command.band, common_grid=command.common_grid)
+        show_comparison(comparison, *pair)
+        return self._unless_alone(w.COMPARE, comparison)
+
+    def _verify(self, command: commands.Command, _spec: ModelSpec | str | None) -> Integrity | None:
+        from dissmodel_lab.views.verdict import show_integrity  # noqa: PLC0415
+
+        integrity = records.verify(command.run_id)
+        show_integrity(integrity)
+        return self._unless_alone(w.VERIFY, integrity)
+
+    def _rerun(self, command: commands.Command, _spec: ModelSpec | str | None) -> Verdict | None:
+        from dissmodel_lab.views.run_panel import watch_rerun  # noqa: PLC0415
+        from dissmodel_lab.views.verdict import show_verdict  # noqa: PLC0415
+
+        record = records.find(command.run_id)
+        try:
+            verdict = watch_rerun(
+                lambda observers: records.rerun(record, observers=observers, **commands.rerun_options(command))
+            )
+        except KeyboardInterrupt as interrupt:
+            raise UsageError(cancelled_text(interrupt)) from None
+        show_verdict(verdict)
+        return self._unless_alone(w.RERUN, verdict)
+
+    def _cite(self, command: commands.Command, _spec: ModelSpec | str | None) -> str | None:
+        text = records.cite(command.run_id, language=command.language)
+        display({"text/plain": text, "text/markdown": text}, raw=True)
+        return self._unless_alone(w.CITE, text)
+
+    def _done(self, command: commands.Command, _spec: ModelSpec | str | None) -> None:
+        print(printable(redact_text(commands.done(command))))  # noqa: T201 -- the cell's output
+
+    def _unless_alone(self, command: str, value: _Shown) -> _Shown | None:
+        """Return a value to the person who wants it; shown as a cell's own it would only be shown twice."""
+        return None if _stands_alone(self._caller().cell_source, command) else value
 
     def _models(self, _command: commands.Command, _spec: ModelSpec | str | None) -> None:
         _show_table(MODEL_COLUMNS, model_rows(self._namespace), "No models are known.")
@@ -205,6 +260,15 @@ class DissmodelMagics(Magics):
         w.VALIDATE: _validate,
         w.SHOW: _show,
         w.RUNS: _runs,
+        w.CHANGES: _changes,
+        w.COMPARE: _compare,
+        w.VERIFY: _verify,
+        w.RERUN: _rerun,
+        w.CITE: _cite,
+        w.ANNOTATE: _done,
+        w.EXPORT: _done,
+        w.IMPORT: _done,
+        w.REINDEX: _done,
         w.MODELS: _models,
         w.HELP: _help,
     }

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from dissmodel_lab.artifacts import (
     KNOWN_SUFFIXES,
     RASTER_SUFFIXES,
-    content_sha256,
-    crs_text,
     has_suffix,
     is_map_file,
     output_suffix,
     publish,
     with_suffix,
 )
+from dissmodel_lab.contents import content_sha256, crs_text
 from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError, PreflightError
 from dissmodel_lab.executor.events import Observer, Phase, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
@@ -41,6 +40,7 @@ from dissmodel_lab.sources import (
     sha256,
 )
 from dissmodel_lab.store import RunFolder, RunStore, safe_name
+from dissmodel_lab.titles import changed_defaults
 from dissmodel_lab.upstream import georeference_of, watched
 
 if TYPE_CHECKING:
@@ -278,7 +278,10 @@ def check_parameters(resolved: ResolvedModel, record: ExperimentRecord, *, is_in
     ParameterError
         With every problem.
     """
-    values = resolve_parameters(resolved.executor_class, record.parameters, is_in_memory=is_in_memory)
+    given = record.parameters
+    record.parameter_defaults = dict.fromkeys(given)  # so that a run that is refused is named by what was given
+    values = resolve_parameters(resolved.executor_class, given, is_in_memory=is_in_memory)
+    record.parameter_defaults = changed_defaults(resolved.executor_class, values, given)
     record.parameters = values
     record.parameter_origins = {name: record.parameter_origins.get(str(name), "default") for name in values}
     record.resolved_spec = _spec_with(values, record)
@@ -324,8 +327,10 @@ def look_ahead(
     PreflightError
         With everything that would make the run fail.
     """
-    if not _names_files(record) and output is None:
-        _warn_of_unknown(resolved, record)
+    for table in resolved.spec.overlooked:
+        record.add_warning(f"The table [{table}] beside [model] is never read. Write [model.parameters].")
+    if not _names_files(record) and not _names_dissmodel(record) and output is None:
+        _warn_of_parameters(resolved, record)
         return
     from dissmodel_lab.preflight import preflight  # noqa: PLC0415 -- loads numpy, and what reads maps
 
@@ -344,14 +349,20 @@ def _names_files(record: ExperimentRecord) -> bool:
     return is_map or any(names_file(value) for value in record.parameters.values())
 
 
-def _warn_of_unknown(resolved: ResolvedModel, record: ExperimentRecord) -> None:
+def _names_dissmodel(record: ExperimentRecord) -> bool:
+    """Tell whether the TOML says for which version of ``dissmodel`` it was written: versions differ in meaning."""
+    model = record.resolved_spec.get("model")
+    return isinstance(model, dict) and "dissmodel" in model
+
+
+def _warn_of_parameters(resolved: ResolvedModel, record: ExperimentRecord) -> None:
+    """Say the same of parameters as :mod:`dissmodel_lab.preflight` does, without loading what reads files."""
     if not record.parameters or declared_parameters(resolved.executor_class) is not None:
         return
-    from dissmodel_lab.inference import unknown_parameters, unread_text  # noqa: PLC0415 -- reads the executor's source
+    from dissmodel_lab.inference import doubtful_parameters  # noqa: PLC0415 -- reads the executor's source
 
-    executor_class = resolved.executor_class
-    for name, advice in unknown_parameters(executor_class, record.parameters).items():
-        record.add_warning(f"{unread_text(executor_class, name)} {advice}")
+    for _, what, advice in doubtful_parameters(resolved.executor_class, record.parameters):
+        record.add_warning(f"{what} {advice}")
 
 
 class _Care:

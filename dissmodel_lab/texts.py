@@ -6,26 +6,20 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import ExperimentRecord
+from dissmodel_lab.plain import cut, printable
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import listed_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dissmodel_lab.index import RunEntry
-
 MODEL_COLUMNS = ["model", "package", "input", "output", "what it does", "executor", "problem"]
 _LONGEST = 2_000
 """Longest text of a record that is shown in plain text [characters]; all of it stands in the record."""
-# Overrides and isolates of the writing direction: a file name could pretend to be another one with them.
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # What a terminal obeys instead of showing it: C0, C1 and DEL.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f]")
-_NO_LAYOUT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
-"""The same without tabs and the ends of lines."""
 _LONGEST_CELL = 400
 """Longest text in the list of models [characters]."""
-RUN_COLUMNS = ["run", "model", "status", "when (UTC)", "seconds", "what happened"]
 
 
 def model_rows(namespace: Mapping[str, Any] | None = None) -> list[list[str]]:
@@ -58,7 +52,7 @@ def model_rows(namespace: Mapping[str, Any] | None = None) -> list[list[str]]:
 
 def _in_a_cell(text: str) -> str:
     """Put a text that others wrote on one line, without the signs that steer a terminal."""
-    return short(_STEERING.sub("", " ".join(text.split())), _LONGEST_CELL)
+    return cut(_STEERING.sub("", " ".join(text.split())), _LONGEST_CELL)
 
 
 def summary_of(executor_class: type[Any]) -> str:
@@ -74,57 +68,6 @@ def summary_of(executor_class: type[Any]) -> str:
     lines = text.strip().splitlines() if isinstance(text, str) else []
     is_heading = len(lines) > 1 and re.fullmatch(r"\s*([-=~])\1{3,}\s*", lines[1]) is not None
     return lines[0].strip() if lines and not is_heading else ""
-
-
-def run_row(entry: RunEntry) -> list[str]:
-    """
-    Return a run as a row of texts under :data:`RUN_COLUMNS`.
-
-    Examples
-    --------
-    >>> from datetime import datetime, UTC
-    >>> from pathlib import Path
-    >>> from dissmodel_lab.index import RunEntry
-    >>> run_row(RunEntry("ab12cd34ef", "flood", "failed", datetime(2026, 1, 2, tzinfo=UTC), Path("."), phase="load"))
-    ['ab12cd34', 'flood', 'failed', '2026-01-02 00:00:00', '', 'in phase load']
-    """
-    problem = redact_text(entry.problem) or (f"in phase {entry.phase}" if entry.phase else "")
-    return [
-        entry.experiment_id[:8],
-        entry.model_name,
-        entry.status,
-        entry.created_at.strftime("%Y-%m-%d %H:%M:%S"),
-        "" if entry.seconds is None else f"{entry.seconds:.3f}",
-        problem.splitlines()[0][:160] if problem else "",
-    ]
-
-
-def visible(text: str) -> str:
-    r"""
-    Show signs that turn the order of letters around or steer a terminal, and what is no Unicode, by their code.
-
-    Tabs and the ends of lines stay.
-
-    Examples
-    --------
-    >>> print(visible("a" + chr(0x202E) + "b" + chr(27) + "[31m"))
-    a\u202eb\x1b[31m
-    """
-    text = _TURNING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    text = _NO_LAYOUT.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def short(text: str, limit: int) -> str:
-    """
-    Cut a text at a limit, and say how much is left out.
-
-    Examples
-    --------
-    >>> short("abcdef", 4)
-    'abcd ... (2 more characters)'
-    """
-    return text if len(text) <= limit else f"{text[:limit]} ... ({len(text) - limit:,} more characters)"
 
 
 def shareable(record: ExperimentRecord) -> ExperimentRecord:
@@ -181,18 +124,18 @@ def shared_record_text(record: ExperimentRecord) -> str:
     >>> print(shared_record_text(ExperimentRecord(experiment_id="ab12", model_name="flood", status="failed")))
     flood: failed (run ab12)
     """
-    lines = [f"{short(record.model_name, 200)}: {short(record.status, 200)} (run {record.experiment_id[:8]})"]
+    lines = [f"{cut(record.model_name, 200)}: {cut(record.status, 200)} (run {record.experiment_id[:8]})"]
     if record.error:
-        lines.append(f"  {short(record.failed_phase or 'error', 200)}: {short(record.error, _LONGEST)}")
-    lines += [f"  warning {short(warning, _LONGEST)}" for warning in record.warnings]
+        lines.append(f"  {cut(record.failed_phase or 'error', 200)}: {cut(record.error, _LONGEST)}")
+    lines += [f"  warning {cut(warning, _LONGEST)}" for warning in record.warnings]
     if record.source.checksum:
-        lines.append(f"  input   {short(record.source.uri, _LONGEST)}  sha256 {short(record.source.checksum, 200)}")
+        lines.append(f"  input   {cut(record.source.uri, _LONGEST)}  sha256 {cut(record.source.checksum, 200)}")
     if record.output_sha256:
-        path = short(record.output_path or "", _LONGEST)
-        lines.append(f"  output  {path}  sha256 {short(record.output_sha256, 200)}")
+        path = cut(record.output_path or "", _LONGEST)
+        lines.append(f"  output  {path}  sha256 {cut(record.output_sha256, 200)}")
     if record.record_path is not None:
         lines.append(f"  record  {record.record_path}")
-    return visible("\n".join(lines))
+    return printable("\n".join(lines))
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
@@ -207,7 +150,7 @@ def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     """
     if not rows:
         return empty
-    lines = [columns, *([visible(" ".join(cell.splitlines())) for cell in row] for row in rows)]
+    lines = [columns, *([printable(" ".join(cell.splitlines())) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from doors import DOORS, Door
+from doors import DESKS, DOORS, Desk, Door
 from IPython.core.interactiveshell import InteractiveShell
 
 from dissmodel_lab.executor import ExecutorRegistry
@@ -51,6 +51,12 @@ def shell(monkeypatch):
     yield shell
     shell.run_line_magic("unload_ext", "dissmodel_lab")
     InteractiveShell.clear_instance()
+
+
+@pytest.fixture(params=DESKS)
+def desk(request):
+    """Give a command on records through one door; the same test runs through function, magic and terminal."""
+    return Desk(request)
 
 
 @pytest.fixture(params=DOORS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,96 @@ class Door:
             return model
         shell.user_ns["ModelOfTheTest"] = model
         return "ModelOfTheTest"
+
+
+DESKS = ("function", "magic", "cli")
+
+
+@dataclass
+class Answer:
+    """What a command on records said."""
+
+    text: str = ""
+    """As plain text: printed, or the plain-text twin of what is shown."""
+    message: str = ""
+    """What a person reads of a problem; empty when there was none."""
+    code: int | None = None
+    """The terminal's exit code."""
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    """Mime bundles, for the notebook's door."""
+
+
+class Desk:
+    """Call it with the words of a command on records: ``desk("verify", "last")``."""
+
+    def __init__(self, request) -> None:
+        self.name = request.param
+        self._request = request
+
+    def __call__(self, *words):
+        return getattr(self, f"_{self.name}")([str(word) for word in words])
+
+    def _function(self, words):
+        from dissmodel_lab.commands import Grammar
+        from dissmodel_lab.errors import LabError
+
+        try:
+            return Answer(text=_called(Grammar("lab").parse(words)))
+        except LabError as error:
+            return Answer(message=str(error))
+
+    def _magic(self, words):
+        from IPython.core.error import UsageError
+
+        shell = self._request.getfixturevalue("shell")
+        shell.bundles.clear()
+        out = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(out):
+                shell.run_line_magic("dissmodel", shlex.join(words))
+        except UsageError as error:
+            return Answer(message=str(error), shown=list(shell.bundles))
+        texts = [out.getvalue(), *(bundle.get("text/plain", "") for bundle in shell.bundles)]
+        return Answer(text="\n".join(texts), shown=list(shell.bundles))
+
+    def _cli(self, words):
+        from dissmodel_lab.cli import main
+
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(words)
+        said = err.getvalue().removeprefix("Error: ").rstrip() if code == EXIT_USAGE else ""
+        return Answer(text=out.getvalue(), message=said, code=code)
+
+
+EXIT_USAGE = 2
+
+
+def _called(command) -> str:
+    """Call the function that a command names, and say what it returned."""
+    from dissmodel_lab import records
+    from dissmodel_lab.commands import done, rerun_options
+    from dissmodel_lab.store import RunStore
+    from dissmodel_lab.views import comparison_text as texts
+    from dissmodel_lab.views.history import RunTable
+
+    options = {"band": command.band}
+    match command.name:
+        case "runs":
+            return repr(RunTable(RunStore(), command.query, columns=command.columns))
+        case "changes":
+            return texts.change_text(records.changes(command.run_id, **options))
+        case "compare":
+            options["common_grid"] = command.common_grid
+            return texts.comparison_text(records.compare(command.run_id, command.other_id, **options))
+        case "verify":
+            return texts.integrity_text(records.verify(command.run_id))
+        case "rerun":
+            return texts.verdict_text(records.rerun(command.run_id, **rerun_options(command)))
+        case "cite":
+            return records.cite(command.run_id, language=command.language)
+        case _:
+            return done(command)
 
 
 def _options(source, output):

@@ -149,7 +149,7 @@ def test_listing(capsys):
     [newest] = json.loads(capsys.readouterr().out)
     assert newest["status"] == "failed"
     assert newest["model"] == "game_of_life"
-    assert main(["show", newest["run"]]) == 0
+    assert main(["show", newest["experiment_id"][:8]]) == 0
     assert "validate: ParameterError: game_of_life cannot run" in capsys.readouterr().out
 
 

@@ -14,7 +14,8 @@ import pytest
 from dissmodel_lab import ExperimentRecord, RunStore, read_record, run
 from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
-from dissmodel_lab.index import INDEX_NAME, RunIndex
+from dissmodel_lab.index import INDEX_NAME
+from dissmodel_lab.index.tables import DATABASE_NAME, close
 from dissmodel_lab.store import write_atomic
 
 
@@ -183,7 +184,7 @@ def small_disk(workspace):
     if mounted.returncode:
         pytest.skip("no tmpfs can be mounted here")
     yield folder
-    RunIndex(folder / "runs").close()
+    close(folder / "runs")
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 

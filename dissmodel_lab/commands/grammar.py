@@ -176,7 +176,9 @@ class Grammar:
                     f"Write for example: {self.prog} {w.EXAMPLES[name]}"
                 )
             known["toml"] = None
-        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+        facts: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in known.items()
+        }
         return Command(name, model=model, parameters=parameters, **facts)
 
     def _parser_of(self, name: str) -> _Parser:

@@ -321,7 +321,7 @@ class ExperimentRecord(_OpenSchema):
     parameter_files: Texts = {}
     """SHA-256 of each file that a parameter names, by the parameter's place (``demand_csv``, ``maps[0].path``)."""
     parameter_defaults: Values = {}
-    """The declared default of each parameter whose value is another one."""
+    """The default of each parameter whose value is another one; None where no default is known."""
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
 

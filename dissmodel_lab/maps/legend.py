@@ -188,7 +188,7 @@ def _missing_note(valid: NDArray[np.bool_]) -> tuple[str, ...]:
 
 def _codes(grid: Grid, values: NDArray[Any]) -> NDArray[Any] | None:
     """Return the distinct values, sorted, when the band is one of classes; else None."""
-    if not (grid.is_discrete or grid.classes or grid.names):
+    if grid.reach is not None or not (grid.is_discrete or grid.classes or grid.names):
         return None
     codes = np.unique(values)
     return codes if len(codes) <= (MAX_COLOURS if grid.classes or grid.names else MAX_CLASSES) else None
@@ -278,6 +278,8 @@ def _scale_legend(grid: Grid, values: NDArray[Any], like: Legend | None) -> tupl
     notes: tuple[str, ...] = ()
     if like is not None and like.kind == "continuous" and like.low is not None and like.high is not None:
         low, high = like.low, like.high
+    elif grid.reach is not None:
+        low, high = -grid.reach or -1.0, grid.reach or 1.0
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             low, high = (float(p) for p in np.percentile(values.astype(np.float64), STRETCH))
@@ -288,9 +290,25 @@ def _scale_legend(grid: Grid, values: NDArray[Any], like: Legend | None) -> tupl
     if minimum == maximum:
         notes += (f"Every cell has the same value, {number(minimum)}{f' {grid.unit}' if grid.unit else ''}.",)
     return Legend(
-        title=grid.band, kind="continuous", unit=grid.unit, scale=_scale_colours(),
+        title=grid.band, kind="continuous", unit=grid.unit,
+        scale=_scale_colours() if grid.reach is None else _difference_colours(),
         minimum=minimum, maximum=maximum, low=low, high=high,
     ), notes  # fmt: skip
+
+
+@functools.cache
+def _difference_colours() -> tuple[str, ...]:
+    """
+    Return a scale from blue over grey to red, told apart with every kind of colour vision; the middle is zero.
+
+    Its middle is a grey, not white, so that "the same" is not taken for "no data". Moreland (2009), Diverging
+    Color Maps for Scientific Visualization, ISVC 2009, LNCS 5876, 92-103.
+    """
+    from matplotlib import colormaps  # noqa: PLC0415 -- as below
+    from matplotlib.colors import to_hex  # noqa: PLC0415
+
+    coolwarm = colormaps["coolwarm"]
+    return tuple(to_hex(coolwarm(i / (MAX_COLOURS - 1))) for i in range(MAX_COLOURS))
 
 
 @functools.cache

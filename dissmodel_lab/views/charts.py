@@ -10,9 +10,9 @@ import io
 import math
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.plain import printable
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.texts import visible
 from dissmodel_lab.views.markup import escape, escape_short
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _lines(x: list[float], y: list[float]) -> list[str]:
 def _draw_chart(ax: Any, name: str, x: list[float], y: list[float], x_name: str) -> None:
     finite = [(at, value) for at, value in zip(x, y, strict=True) if math.isfinite(value)]
     ax.plot(x, [value if math.isfinite(value) else math.nan for value in y], color=_BLUE, linewidth=1.4)
-    words = visible(redact_text(name))
+    words = printable(redact_text(name))
     words = words if len(words) <= _TITLE else f"{words[: _TITLE - 1]}…"
     title = ax.set_title(f"{words}  {_number(_last(y))}", fontsize=7.5, loc="left")
     values = sorted({min(v for _, v in finite), max(v for _, v in finite)}) if finite else []

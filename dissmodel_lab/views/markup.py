@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from dissmodel_lab.texts import visible
+from dissmodel_lab.plain import printable
 
 
 def escape(text: str) -> str:
@@ -16,7 +16,7 @@ def escape(text: str) -> str:
     >>> escape("<b>" + chr(0x202E) + "fit.exe")
     '&lt;b&gt;\\u202efit.exe'
     """
-    return html.escape(visible(text))
+    return html.escape(printable(text))
 
 
 def escape_short(text: str, limit: int) -> str:

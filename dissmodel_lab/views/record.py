@@ -18,11 +18,12 @@ from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import read_frames
 from dissmodel_lab.maps import Preview, preview
+from dissmodel_lab.plain import cut
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sources import file_sha256, source_path
-from dissmodel_lab.texts import shareable, shared_record_text, short
+from dissmodel_lab.texts import shareable, shared_record_text
 from dissmodel_lab.views.charts import charts_figure
 from dissmodel_lab.views.map_view import PNG_BUDGET, map_figure, png_of, share_bounds, swipe
 from dissmodel_lab.views.markup import escape, escape_short
@@ -384,7 +385,7 @@ def _pair_text(name: Any, value: Any) -> str:
 
 
 def _brief(value: Any) -> str:
-    return short(_value_text(value), _MANY)
+    return cut(_value_text(value), _MANY)
 
 
 def _try_preview(path: Path | None, role: str, notes: list[str], **style: Any) -> Preview | None:

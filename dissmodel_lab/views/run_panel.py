@@ -10,7 +10,7 @@ import contextvars
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.class_tables import class_tables, forget_class_tables
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from dissmodel_lab.maps import Preview
     from dissmodel_lab.views.outputs import Output
     from dissmodel_lab.views.record import RunMaps
+
+_Result = TypeVar("_Result")
 
 
 class Listeners(NamedTuple):
@@ -82,6 +84,41 @@ def run_in_cell(
         maps = live.show_static(output)
     offer_map(record, maps, map_output or CellOutput())
     return record
+
+
+def watch_rerun(call: Callable[[tuple[Observer, ...]], _Result], output: Output | None = None) -> _Result:
+    """
+    Show the phases of a run in another process for as long as it lasts; its verdict is shown after it.
+
+    Parameters
+    ----------
+    call : callable
+        Takes observers, runs with them, and returns what came of it or raises.
+    output : Output, optional
+        Where to show it; a new output of the cell when not given.
+
+    Returns
+    -------
+    object
+        What ``call`` returned.
+
+    Raises
+    ------
+    BaseException
+        What ``call`` raised.
+    """
+    progress = Progress()
+    panel = PhasePanel(progress)
+    output = output or CellOutput()
+    output.show_widget(panel.widget, "This run is not over.")
+    panel.start()
+    try:
+        with interruptible():
+            return call((progress,))
+    finally:
+        panel.stop()
+        output.show_static({"text/plain": "", "text/html": ""})
+        panel.close()
 
 
 def show_record(record: ExperimentRecord) -> None:

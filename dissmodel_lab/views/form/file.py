@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import ParameterError
 from dissmodel_lab.parameters import ModelSpec
+from dissmodel_lab.plain import cut
 from dissmodel_lab.store import write_atomic
-from dissmodel_lab.texts import short
 from dissmodel_lab.views.form.fields import one_line
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def path_of(text: str | Path) -> Path:
         if "\0" in str(path):
             raise ValueError("it holds a NUL character")  # noqa: TRY301 -- one message for all of them
     except OSError as error:
-        raise ParameterError(f"{short(str(text), 80)!r} is no path: {error.strerror or error}.") from error
+        raise ParameterError(f"{cut(str(text), 80)!r} is no path: {error.strerror or error}.") from error
     except (ValueError, RuntimeError) as error:
-        raise ParameterError(f"{short(str(text), 80)!r} is no path: {str(error).rstrip('.')}.") from error
+        raise ParameterError(f"{cut(str(text), 80)!r} is no path: {str(error).rstrip('.')}.") from error
     return path
 
 

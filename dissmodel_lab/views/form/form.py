@@ -14,8 +14,8 @@ import ipywidgets as widgets
 
 from dissmodel_lab.errors import LabError, ParameterError
 from dissmodel_lab.parameters import Location, ModelSpec, OpenTable, parameter_problems, write_spec
+from dissmodel_lab.plain import printable
 from dissmodel_lab.redaction import is_secret_name, redact_text
-from dissmodel_lab.texts import visible
 from dissmodel_lab.views.form.controls import LABEL_WIDTH, Message
 from dissmodel_lab.views.form.fields import one_line, value_text
 from dissmodel_lab.views.form.file import path_of, text_to_keep, uploaded_spec, write_whole
@@ -307,7 +307,7 @@ class ParameterForm:
         values, _ = without_secrets(self.schema, self.values)
         listing = ", ".join(f"{name} = {value_text(value)}" for name, value in values.items())
         return bundle | {
-            "text/plain": visible(redact_text(f"Form of {self.model_name}: {listing or 'no parameters'}")),
+            "text/plain": printable(redact_text(f"Form of {self.model_name}: {listing or 'no parameters'}")),
             "text/html": form_table(self.model_name, self.schema, self.values),
         }
 

@@ -1,0 +1,211 @@
+"""Two chosen bands -> are they classes or values, their common legend, and the report once they are counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dissmodel_lab.changes.report import Change
+from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.maps.grid import Grid
+from dissmodel_lab.maps.legend import Legend, paint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dissmodel_lab.changes.classes import PairCounts
+    from dissmodel_lab.changes.grids import Place
+    from dissmodel_lab.changes.report import ChangePicture
+    from dissmodel_lab.changes.sides import Side
+    from dissmodel_lab.changes.values import ValueSums
+    from dissmodel_lab.maps.legend import ClassValue
+
+Kind = Literal["classes", "values"]
+Noun = Literal["cell", "feature"]
+
+_STRANGER = "not in the legend"
+
+
+@dataclass(kw_only=True, eq=False)
+class Comparison:
+    """What is known of the two bands before their cells are counted."""
+
+    before: Side
+    after: Side
+    before_band: str
+    band: str
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.first = self.before.drawn(self.before_band)
+        self.second = self.after.drawn(self.band, self.first.legend)
+        self.kind: Kind = self._kind()
+        self.notes += dict.fromkeys((*self.first.notes, *self.second.notes))
+
+    @property
+    def sides(self) -> tuple[tuple[Side, str], tuple[Side, str]]:
+        """Each map with its band."""
+        return (self.before, self.before_band), (self.after, self.band)
+
+    @property
+    def both_bands(self) -> tuple[str, ...]:
+        """The names that both maps have."""
+        known = set(self.before.layer.bands)
+        return tuple(name for name in self.after.layer.bands if name in known)
+
+    def _kind(self) -> Kind:
+        kinds = {self.first.legend.kind, self.second.legend.kind} - {"empty"}
+        is_empty = "empty" in {self.first.legend.kind, self.second.legend.kind}
+        if not is_empty and self.first.is_text != self.second.is_text:
+            raise self._unlike()
+        if self.first.is_text and self.second.is_text:
+            return "classes"  # however many: texts have no difference
+        if not kinds:
+            return "classes" if self.first.has_legend or self.second.has_legend else "values"
+        if len(kinds) == 1:
+            return "classes" if kinds == {"classes"} else "values"
+        if not (self.first.has_legend or self.second.has_legend):
+            self.notes.append("Compared as numbers: one of the maps has more different ones than classes have.")
+            return "values"
+        if not (self.first.may_be_classes() and self.second.may_be_classes()):
+            raise self._unlike()
+        return "classes"
+
+    def _unlike(self) -> ComparisonError:
+        alone = self.after.drawn(self.band)
+        return ComparisonError(
+            f"Classes and values can't be compared: {self.before_band!r} of {self.before.the} holds "
+            f"{self.first.summary}; {self.band!r} of {self.after.the} holds {alone.summary}. "
+            f"Choose another band. In both: {', '.join(self.both_bands) or 'none'}."
+        )
+
+    @property
+    def unit(self) -> str:
+        """The unit of both; two different ones are refused."""
+        one, other = self.first.grid.unit, self.second.grid.unit
+        if one and other and one != other:
+            raise ComparisonError(
+                f"Units differ: {self.before_band!r} of {self.before.the} is in {one!r}, {self.band!r} of "
+                f"{self.after.the} in {other!r}. Convert one of them first."
+            )
+        return other or one
+
+    def legend(self, codes: list[ClassValue]) -> Legend:
+        """Return one legend for the classes of both maps, in the colours of the maps."""
+        if not codes:
+            return Legend(title=self.band, kind="empty")
+        named: Mapping[ClassValue, tuple[str, str]] = {**self.second.named, **self.first.named}
+        classes: dict[Any, tuple[str, str]] = {code: named.get(code, (str(code), "")) for code in codes}
+        is_text = isinstance(codes[-1], str)
+        texts = tuple(map(str, codes)) if is_text else None
+        values = np.arange(len(codes))[np.newaxis] if is_text else np.array([codes])
+        grid = Grid(
+            values=values,
+            valid=np.ones(values.shape, bool),
+            band=self.band,
+            bands=(self.band,),
+            source_size=(len(codes), 1),
+            classes=classes,
+            names=texts,
+            is_discrete=True,
+        )
+        legend = paint(grid)[0]
+        entries = tuple(
+            replace(entry, label=f"{entry.value}, {_STRANGER}") if entry.label == _STRANGER else entry
+            for entry in legend.entries
+        )
+        return replace(legend, entries=entries)
+
+    def class_change(
+        self,
+        counts: PairCounts,
+        picture: ChangePicture,
+        areas: tuple[float | None, str],
+        noun: Noun,
+    ) -> Change:
+        """
+        Return the report on classes.
+
+        Parameters
+        ----------
+        counts : PairCounts
+            Of all cells.
+        picture : ChangePicture
+            What to draw.
+        areas : (float or None, str)
+            Area of each cell [m2] when all are alike and known; and how areas were worked out.
+        noun : {"cell", "feature"}
+            What was counted.
+        """
+        legend = self.legend(counts.codes)
+        labels = {entry.value: (entry.label, entry.colour) for entry in legend.entries}
+        change = counts.change(legend=labels, cell_area=areas[0], area_method=areas[1], unknown_unit=f"{noun}s")
+        return self._change(
+            picture,
+            noun,
+            legend=legend,
+            compared=counts.compared,
+            changed=counts.changed,
+            only_before=counts.only_before.total(),
+            only_after=counts.only_after.total(),
+            neither=counts.neither,
+            classes=change,
+            values=None,
+        )
+
+    def value_change(self, sums: ValueSums, picture: ChangePicture, place: Place | None, noun: Noun) -> Change:
+        """
+        Return the report on values.
+
+        Parameters
+        ----------
+        sums : ValueSums
+            Of all cells.
+        picture : ChangePicture
+            What to draw.
+        place : Place or None
+            The compared grid; None for a table.
+        noun : {"cell", "feature"}
+            What was counted.
+        """
+        self.notes += sums.notes
+        legends = [drawn.legend for drawn in (self.second, self.first) if drawn.legend.kind == "continuous"]
+        return self._change(
+            picture,
+            noun,
+            legend=legends[0] if legends else self.second.legend,
+            compared=sums.compared,
+            changed=sums.changed,
+            only_before=sums.only_before,
+            only_after=sums.only_after,
+            neither=sums.neither,
+            classes=None,
+            values=sums.change(self.unit, place),
+        )
+
+    def _change(self, picture: ChangePicture, noun: Noun, **figures: Any) -> Change:
+        apart = figures["only_before"] + figures["only_after"]
+        if apart:
+            self.notes.append(
+                f"{apart:,} {noun if apart == 1 else noun + 's'} with a value in one map only "
+                f"({figures['only_before']:,} before, {figures['only_after']:,} after): counted apart, not as change."
+            )
+        if picture.cells_per_pixel > 1:
+            self.notes.append(
+                f"A pixel of the picture stands for up to {picture.cells_per_pixel:,} cells, and shows a change when "
+                "one of them changed; the figures count every cell."
+            )
+        return Change(
+            kind="classes" if figures["values"] is None else "values",
+            before_name=self.before.name,
+            after_name=self.after.name,
+            band=self.band,
+            before_band=self.before_band,
+            picture=picture,
+            notes=tuple(dict.fromkeys(self.notes)),
+            noun=noun,
+            bands=self.both_bands,
+            **figures,
+        )

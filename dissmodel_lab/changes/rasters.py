@@ -1,0 +1,132 @@
+"""Two bands of rasters -> the change between them, read strip by strip."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dissmodel_lab.changes.areas import CellAreas, areas_of_cells
+from dissmodel_lab.changes.bands import Readable, opened_band
+from dissmodel_lab.changes.classes import MAX_CLASSES, PairCounts, TooManyClassesError
+from dissmodel_lab.changes.grids import OnGrid, Place, why_not_one_grid
+from dissmodel_lab.changes.picture import Canvas
+from dissmodel_lab.changes.values import ValueSums
+from dissmodel_lab.errors import ComparisonError
+
+if TYPE_CHECKING:
+    from dissmodel_lab.changes.bands import Band
+    from dissmodel_lab.changes.comparison import Comparison
+    from dissmodel_lab.changes.report import Change
+
+
+def between_rasters(comparison: Comparison, *, common_grid: bool) -> Change:
+    """
+    Compare two bands cell by cell.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of two rasters.
+    common_grid : bool
+        Whether the second may be brought onto the first one's grid.
+
+    Raises
+    ------
+    ComparisonError
+        When they do not lie on one grid, and may not or cannot be brought onto one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dissmodel_lab.changes.comparison import Comparison
+    >>> from dissmodel_lab.changes.sides import Side
+    >>> from dissmodel_lab.maps import open_layer
+    >>> maps = [Side(name=f"map {i}", layer=open_layer(np.eye(2, dtype="uint8") + i)) for i in (1, 2)]
+    >>> both = Comparison(before=maps[0], after=maps[1], before_band="band_1", band="band_1")
+    >>> between_rasters(both, common_grid=False).changed
+    4
+    """
+    before, after = comparison.before, comparison.after
+    with ExitStack() as stack:
+        first = stack.enter_context(opened_band(before.layer, comparison.before_band, before.kept))
+        other = stack.enter_context(opened_band(after.layer, comparison.band, after.kept))
+        second: Readable = other
+        reason = why_not_one_grid(first.place, other.place)
+        if reason:
+            second = _on_common_grid(comparison, first.place, other, reason, is_allowed=common_grid)
+            place = first.place
+        else:
+            place = _one_place(comparison, first.place, other.place)
+        if comparison.kind == "classes":
+            try:
+                return _count_classes(comparison, first, second, place)
+            except TooManyClassesError:
+                comparison.notes.append(f"Compared as numbers: more than {MAX_CLASSES} different ones occur.")
+        return _sum_values(comparison, first, second, place)
+
+
+def _on_common_grid(comparison: Comparison, place: Place, band: Band, reason: str, *, is_allowed: bool) -> OnGrid:
+    names = f"{comparison.before.the} and {comparison.after.the}"
+    if not is_allowed:
+        raise ComparisonError(
+            f"Not one grid, {names}: {reason}. Bring them onto one grid first, or ask for it: common_grid=True "
+            f"(--common-grid) takes for each cell of {comparison.before.the} the nearest one of "
+            f"{comparison.after.the}."
+        )
+    for side, where in ((comparison.before, place), (comparison.after, band.place)):
+        if where.transform is None:
+            raise ComparisonError(
+                f"Not one grid, {names}: {reason}. {side.The} has no transform, so it can't be brought onto "
+                "another grid. Write its transform into the file first."
+            )
+    comparison.notes.append(
+        f"Compared on the grid of {comparison.before.the} ({place.text}): {reason}. Each cell has the value "
+        f"of {comparison.after.the}'s nearest cell."
+    )
+    if (place.crs is None) != (band.place.crs is None):
+        lacking = comparison.before if place.crs is None else comparison.after
+        comparison.notes.append(f"{lacking.The} has no CRS: taken to be in the other one's.")
+    return OnGrid(band=band, place=place)
+
+
+def _one_place(comparison: Comparison, first: Place, second: Place) -> Place:
+    """Return where both lie; what one of them does not say is taken from the other, and said."""
+    place = replace(first, transform=first.transform or second.transform, crs=first.crs or second.crs)
+    for side, mine, other in ((comparison.before, first, second), (comparison.after, second, first)):
+        facts = {"transform": (mine.transform, other.transform), "CRS": (mine.crs, other.crs)}
+        missing = [word for word, (here, there) in facts.items() if here is None and there is not None]
+        if missing:
+            said = " and no ".join(missing)
+            comparison.notes.append(f"{side.The} has no {said}: taken to lie on the other one's grid.")
+    return place
+
+
+def _count_classes(comparison: Comparison, first: Readable, second: Readable, place: Place) -> Change:
+    areas = areas_of_cells(place)
+    canvas, counts = Canvas(place, first.dtype, second.dtype), PairCounts()
+    width = place.shape[1]
+    for top, bottom, pixels in canvas.strips():
+        before, has_before = first.read(top, bottom)
+        after, has_after = second.read(top, bottom)
+        weights = areas.of_rows(top, bottom, width) if _is_weighted(areas) else None
+        counts.add(before, after, has_before, has_after, weights)
+        differs = (before != after) & has_before & has_after
+        canvas.paint(pixels, before, after, (has_before, has_after), differs)
+    return comparison.class_change(counts, canvas.picture(), (areas.constant, areas.method), "cell")
+
+
+def _is_weighted(areas: CellAreas) -> bool:
+    return areas.grid is not None and areas.constant is None
+
+
+def _sum_values(comparison: Comparison, first: Readable, second: Readable, place: Place) -> Change:
+    _ = comparison.unit  # two units are refused before anything is read
+    canvas, sums = Canvas(place, first.dtype, second.dtype, with_difference=True), ValueSums()
+    for top, bottom, pixels in canvas.strips():
+        before, has_before = first.read(top, bottom)
+        after, has_after = second.read(top, bottom)
+        differs, difference = sums.add(before, after, has_before, has_after, top)
+        canvas.paint(pixels, before, after, (has_before, has_after), differs)
+        canvas.paint_difference(pixels, difference)
+    return comparison.value_change(sums, canvas.picture(), place, "cell")

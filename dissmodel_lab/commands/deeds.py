@@ -1,0 +1,90 @@
+"""Commands that are carried out alike in a cell and in a terminal, and end in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab import records
+from dissmodel_lab.commands import words as w
+from dissmodel_lab.errors import CommandError
+from dissmodel_lab.store import RunStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dissmodel_lab.commands.grammar import Command
+
+_TABLES = ("csv", "parquet", "mlflow")
+"""Formats that take many runs."""
+
+
+def done(command: Command) -> str:
+    """
+    Carry out a command that changes or writes something, and say what was done.
+
+    Parameters
+    ----------
+    command : Command
+        One of annotate, export, import and reindex.
+
+    Raises
+    ------
+    LabError
+        When it cannot be done.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.commands import Grammar
+    >>> print(done(Grammar("dissmodel-lab").parse(["reindex"])))
+    No record was found in 'experiments'.
+    """
+    return _DEEDS[command.name](command)
+
+
+def rerun_options(command: Command) -> dict[str, Any]:
+    """Return what :func:`dissmodel_lab.rerun` takes of a command."""
+    names = ("executor", "base_folder", "tolerance", "any_version", "timeout")
+    return {name: getattr(command, name) for name in names}
+
+
+def _annotate(command: Command) -> str:
+    if not (command.tags or command.untag or command.note):
+        raise CommandError("annotate needs something to write: --tag NAME, --untag NAME or --note TEXT.")
+    found = records.annotate(command.run_id, tags=command.tags, untag=command.untag, note=command.note)
+    count = len(found.notes)
+    return f"Tags: {', '.join(found.tags) or 'none'}. {count} note{'' if count == 1 else 's'}."
+
+
+def _export(command: Command) -> str:
+    if command.run_ids:
+        chosen: Any = command.run_ids
+    elif command.format in _TABLES:
+        chosen = command.query
+    else:
+        raise CommandError(f"export --format {command.format} needs a run: its first characters, or last.")
+    written = records.export(chosen, command.format, command.output or "")
+    return f"Written: {written}"
+
+
+def _import(command: Command) -> str:
+    imported = records.import_crate(command.path)
+    said = "Imported" if imported.is_new else "This run is in the store already, and nothing was changed"
+    return " ".join([f"{said}: {imported.record_path}.", *imported.notes])
+
+
+def _reindex(_command: Command) -> str:
+    store = RunStore()
+    found = store.reindex()
+    if not found.n_records:
+        return " ".join([f"No record was found in {str(store.root)!r}.", *store.notices])
+    unreadable = f", {found.n_unreadable:,} of them unreadable" if found.n_unreadable else ""
+    removed = f" {found.n_removed:,} entries were of files that are gone." if found.n_removed else ""
+    return " ".join([f"{found.n_records:,} records{unreadable}.{removed}", *store.notices])
+
+
+_DEEDS: dict[str, Callable[[Command], str]] = {
+    w.ANNOTATE: _annotate,
+    w.EXPORT: _export,
+    w.IMPORT: _import,
+    w.REINDEX: _reindex,
+}

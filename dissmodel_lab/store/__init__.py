@@ -1,0 +1,49 @@
+"""Where runs are kept: a folder each, with its record, its journal and its output.
+
+The folders are the truth. They are made so that a run can be killed at any moment: the record is on
+disk, whole, from before the first phase on, and is only ever replaced in one step::
+
+    files       names, and files that are written in one step
+    reading     a file -> a record, or why it is none; is a run's process still there
+    run_folder  the folder of one run, while it runs
+    run_store   a folder of runs: begin, end, find, select
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.index import LOST, RECORD_NAME, UNREADABLE
+from dissmodel_lab.store.files import JOURNAL_NAME, safe_name, write_atomic
+from dissmodel_lab.store.run_store import STORE_VARIABLE, RunStore
+
+if TYPE_CHECKING:
+    from dissmodel_lab.store.reading import read_record
+    from dissmodel_lab.store.run_folder import RunFolder
+
+__all__ = [
+    "JOURNAL_NAME",
+    "LOST",
+    "RECORD_NAME",
+    "STORE_VARIABLE",
+    "UNREADABLE",
+    "RunFolder",
+    "RunStore",
+    "read_record",
+    "safe_name",
+    "write_atomic",
+]
+
+# They load pydantic, and a listing does without: it is the first thing that a person waits for in a terminal.
+_LATER = {"RunFolder": "run_folder", "read_record": "reading"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 -- only when a name is used
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,104 @@
+"""Names in a store, and files that are written in one step."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOURNAL_NAME = "journal.jsonl"
+
+
+def safe_name(name: str) -> str:
+    """
+    Return a model's name as a part of a file's name: an untrusted text must not choose a folder.
+
+    Examples
+    --------
+    >>> safe_name("../../evil <b>")
+    'evil-b'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:60] or "model"
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> os.stat_result:
+    """
+    Write a file so that a reader sees the old or the new content, never a part.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder must exist.
+    content : bytes
+        The whole file.
+    durable : bool
+        Wait until the disk has it (fsync).
+
+    Returns
+    -------
+    os.stat_result
+        Size and times of the new file.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; the old content is still there then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> target = Path(tempfile.mkdtemp(), "a.txt")
+    >>> write_atomic(target, b"whole").st_size
+    5
+    >>> target.read_bytes()
+    b'whole'
+    """
+    # Bare system calls: several times a run, the layers of pathlib and io cost as much as the disk.
+    folder = os.path.dirname(path) or os.curdir  # noqa: PTH120 -- as above
+    temporary = f"{folder}{os.sep}.{os.getpid()}-{threading.get_ident():x}.tmp"
+    try:
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            write_all(file, content)
+            if durable:
+                os.fsync(file)
+            stat = os.fstat(file)
+        finally:
+            os.close(file)
+        os.replace(temporary, path)  # noqa: PTH105 -- as above
+        return stat  # noqa: TRY300 -- the value of the whole
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 -- as above
+        raise
+
+
+def write_all(file: int, content: bytes) -> None:
+    """
+    Write all of a content: one system call may write a part.
+
+    Parameters
+    ----------
+    file : int
+        A descriptor that is open for writing.
+    content : bytes
+        What to write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file, name = tempfile.mkstemp()
+    >>> write_all(file, b"whole")
+    >>> os.stat(name).st_size
+    5
+    >>> os.close(file)
+    """
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]

@@ -1,0 +1,365 @@
+"""A folder of runs: begun, ended, found again, asked for."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError
+from dissmodel_lab.index import RECORD_NAME, UNREADABLE, Reindexed, RunEntry, RunIndex, RunQuery
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.store.files import safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dissmodel_lab.annotations import Annotations
+    from dissmodel_lab.executor.schemas import ExperimentRecord
+    from dissmodel_lab.index.rows import Found
+    from dissmodel_lab.store.run_folder import RunFolder
+
+STORE_VARIABLE = "DISSMODEL_LAB_STORE"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NAMED = 5
+"""Runs that a message names."""
+
+_T = TypeVar("_T")
+
+
+class RunStore:
+    """
+    A folder of runs.
+
+    Many notebooks, processes and machines may write into one folder at once. Records may also be copied into it,
+    alone or with their folders: they are found wherever they lie under it, see :mod:`dissmodel_lab.index.scan`
+    for what is looked at when.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        ``experiments`` in the working folder when not given, or what ``DISSMODEL_LAB_STORE`` says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> RunStore(tempfile.mkdtemp()).entries()
+    []
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        said = str(root or os.environ.get(STORE_VARIABLE) or "experiments")
+        if "://" in said:
+            raise OutputError(f"The store {redact_text(said)!r} is not a local folder. Give a path on this machine.")
+        self.root = Path(said).expanduser() if said.startswith("~") else Path(said)
+        self._index = RunIndex(self.root, _Records())
+
+    @property
+    def inputs(self) -> Path:
+        """Where sample inputs are written."""
+        return self.root / "inputs"
+
+    def begin(self, record: ExperimentRecord) -> RunFolder:
+        """
+        Make the run's folder and write its record, before anything else happens.
+
+        Raises
+        ------
+        OutputError
+            When the store cannot be written.
+        """
+        from dissmodel_lab.store.run_folder import RunFolder  # noqa: PLC0415 -- loads pydantic, see dissmodel_lab.store
+
+        moment = record.created_at.strftime("%Y%m%dT%H%M%S")
+        run = RunFolder(self.root / f"{moment}-{safe_name(record.model_name)}-{record.experiment_id[:8]}")
+        try:
+            _make_folder(run.folder)
+            record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
+            run.write(record)
+            run.keep_room()
+        except OSError as error:
+            raise OutputError(
+                f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. Nothing was run. "
+                f"Make the folder writable, or set {STORE_VARIABLE} to another."
+            ) from error
+        return run
+
+    def end(self, run: RunFolder, record: ExperimentRecord) -> None:
+        """
+        Write the closed record and index it.
+
+        Raises
+        ------
+        OutputError
+            When the record cannot be written; the one written before the run stays.
+        """
+        try:
+            run.give_room()
+            facts, written = self._write_even_on_a_full_disk(run, record)
+        except OSError as error:
+            advice = " Make room on the disk." if error.errno in _FULL else ""
+            raise OutputError(
+                f"The record of run {record.experiment_id[:8]} could not be brought up to date in "
+                f"{str(run.folder)!r}: {error.strerror or error}. It ended as {record.status}.{advice}"
+            ) from error
+        finally:
+            run.close()
+        if written is not None:
+            from dissmodel_lab.store.reading import found_in  # noqa: PLC0415 -- as above
+
+            self._index.add(run.folder.name, found_in(run.record_path, facts, written))
+
+    @staticmethod
+    def _write_even_on_a_full_disk(
+        run: RunFolder, record: ExperimentRecord
+    ) -> tuple[os.stat_result, ExperimentRecord | None]:
+        try:
+            return run.write_last(record)
+        except OSError as error:
+            if error.errno not in _FULL or run.is_saved or not _has_files(run.partial):
+                raise
+            import shutil  # noqa: PLC0415 -- only for a full disk
+
+            shutil.rmtree(run.partial)
+            record.add_log("The disk was full: the incomplete output was removed to make room for this record.")
+            return run.write_last(record)
+
+    def entries(self) -> list[RunEntry]:
+        """
+        List all runs, newest first; what cannot be read is listed too, as unreadable.
+
+        Raises
+        ------
+        LabError
+            When the store's folder cannot be read.
+        """
+        return self.select(RunQuery())
+
+    def select(self, query: RunQuery) -> list[RunEntry]:
+        """
+        Return the runs that fit a query, in its order.
+
+        Raises
+        ------
+        LabError
+            When the store's folder cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from dissmodel_lab import run
+        >>> store = RunStore(tempfile.mkdtemp())
+        >>> for generations in (3, 5, 9):
+        ...     _ = run("game_of_life", parameters={"generations": generations}, store=store)
+        >>> from dissmodel_lab.conditions import parse_condition
+        >>> query = RunQuery(where=parse_condition("generations > 4"), sort="generations", limit=50)
+        >>> [entry.title for entry in store.select(query)]
+        ['generations=5', 'generations=9']
+        """
+        return self._ask(lambda: self._index.select(query))
+
+    def count(self, query: RunQuery) -> int:
+        """
+        Return how many runs fit a query; its limit and offset do not matter.
+
+        Raises
+        ------
+        LabError
+            When the store's folder cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).count(RunQuery(status="failed"))
+        0
+        """
+        return self._ask(lambda: self._index.count(query))
+
+    def known_names(self) -> list[str]:
+        """
+        Return the names of parameters and metrics that runs of this store have: flat ones, as conditions use them.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).known_names()
+        []
+        """
+        return self._ask(self._index.known_names)
+
+    def reindex(self) -> Reindexed:
+        """
+        Read every record again, whatever the index says of it.
+
+        The index is then what a new one would be. An interrupted reindexing goes on where it was, and several at
+        once share the work.
+
+        Raises
+        ------
+        LabError
+            When the store's folder cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).reindex().n_records
+        0
+        """
+        return self._ask(self._index.reindex)
+
+    def annotate(
+        self, run_id: str, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str = ""
+    ) -> Annotations:
+        """
+        Add tags and a note to a run, or take tags away; its record stays as it is.
+
+        Raises
+        ------
+        RunNotFoundError
+            When none or several runs fit.
+        LabError
+            When a tag or a note is not allowed, see :func:`dissmodel_lab.annotations.annotate`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from dissmodel_lab import run
+        >>> store = RunStore(tempfile.mkdtemp())
+        >>> _ = run("game_of_life", parameters={"generations": 3}, store=store)
+        >>> store.annotate("last", tags=["paper"]).tags
+        ('paper',)
+        >>> store.count(RunQuery(tag="paper"))
+        1
+        """
+        from dissmodel_lab.annotations import annotate  # noqa: PLC0415 -- few runs are annotated
+
+        path = self._path(self.find(run_id))
+        annotations = annotate(path, tags=tags, untag=untag, note=note)
+        self._index.update(path)
+        return annotations
+
+    @property
+    def notices(self) -> list[str]:
+        """
+        What a person should know of the last listing: an index in memory and why, folders that cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).notices
+        []
+        """
+        return self._index.notices
+
+    def newest_completed(self, model_name: str, limit: int = 5) -> list[ExperimentRecord]:
+        """
+        Return a model's newest completed records, as far as the index knows them; a listing makes it know all.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).newest_completed("coastal_flood")
+        []
+        """
+        paths = self._index.newest_completed(model_name, limit)
+        if not paths:
+            return []
+        from dissmodel_lab.store.reading import try_read  # noqa: PLC0415 -- as above
+
+        found = (try_read(path) for path in paths)
+        return [record for record in found if record is not None]
+
+    def find(self, run_id: str) -> RunEntry:
+        """
+        Return the run whose id begins with ``run_id``, or whose folder has that name; ``last`` is the newest.
+
+        Raises
+        ------
+        RunNotFoundError
+            When none or several fit.
+        """
+        if run_id == "last":
+            fitting = self.select(RunQuery(limit=1))
+        else:
+            fitting = self._ask(lambda: self._index.starting_with(run_id)) if run_id else []
+            # A copied folder holds the same id: its own name tells it apart.
+            fitting = [entry for entry in fitting if entry.folder.name == run_id] or fitting
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise RunNotFoundError(_several(run_id, fitting))
+        newest = ", ".join(entry.experiment_id[:8] for entry in self.select(RunQuery(limit=_NAMED))) or "none yet"
+        raise RunNotFoundError(
+            f"No run in {str(self.root)!r} begins with {run_id!r}. Newest: {newest}. See them all with: runs."
+        )
+
+    def read(self, run_id: str) -> ExperimentRecord:
+        """
+        Return the record of the run whose id begins with ``run_id``.
+
+        Raises
+        ------
+        RunNotFoundError
+            When none or several fit, or the record cannot be read.
+        """
+        from dissmodel_lab.store.reading import read_record  # noqa: PLC0415 -- as above
+
+        entry = self.find(run_id)
+        if entry.status == UNREADABLE:
+            raise RunNotFoundError(f"The record in {str(entry.folder)!r} cannot be read: {entry.problem}")
+        return read_record(self._path(entry))
+
+    @staticmethod
+    def _path(entry: RunEntry) -> Path:
+        return entry.record_path or entry.folder / RECORD_NAME
+
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        try:
+            return question()
+        except OSError as error:
+            raise LabError(f"The store {str(self.root)!r} cannot be read: {error.strerror or error}.") from error
+
+
+class _Records:
+    """Reads records for the index; loaded when the first one has to be read."""
+
+    def read(self, path: bytes) -> Found:
+        """Read one file; raise OSError when it is gone."""
+        from dissmodel_lab.store.reading import look_at  # noqa: PLC0415 -- as above
+
+        return look_at(path)
+
+    def is_alive(self, host: str, process: int | None, started: float | None) -> bool:
+        """Tell whether a run's process is still there."""
+        from dissmodel_lab.store.reading import process_is_alive  # noqa: PLC0415 -- as above
+
+        return process_is_alive(host, process, started)
+
+    def phase(self, folder: bytes) -> str:
+        """Return the phase that a run is in, or was in last."""
+        from dissmodel_lab.store.reading import journal_phase  # noqa: PLC0415 -- as above
+
+        return journal_phase(folder)
+
+
+def _several(run_id: str, fitting: list[RunEntry]) -> str:
+    """Say that a beginning is not enough; copies of one record are told apart by their folders."""
+    copies = [entry for entry in fitting if entry.experiment_id == fitting[0].experiment_id]
+    if len(copies) == len(fitting):
+        folders = ", ".join(repr(entry.folder.name) for entry in fitting[:_NAMED])
+        return f"{len(fitting)} copies of one record fit {run_id!r}, in the folders {folders}. Give a folder's name."
+    ids = ", ".join(entry.experiment_id[:12] for entry in fitting[:_NAMED])
+    return f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters, or a folder's name."
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir()
+    except FileNotFoundError:  # the first run of this store
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())

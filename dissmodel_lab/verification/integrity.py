@@ -1,0 +1,268 @@
+"""Whether everything that a record names is still as it was recorded. Files are read, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dissmodel_lab.contents import has_content
+from dissmodel_lab.store import RunStore
+from dissmodel_lab.verification.places import (
+    as_path,
+    hashed,
+    is_outside,
+    locate_artifact,
+    locate_input,
+    mapping_differs,
+    named_files,
+    second_copy,
+    working_folder,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dissmodel_lab.executor.schemas import ExperimentRecord
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_LISTED = 8
+
+
+class State(StrEnum):
+    """What became of a recorded thing."""
+
+    OK = "ok"
+    REWRITTEN = "rewritten"
+    """Other bytes than recorded, the same content (another compression, a timestamp)."""
+    CHANGED = "changed"
+    MISSING = "missing"
+    UNKNOWN = "cannot be checked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that a record names, and what became of it."""
+
+    item: str
+    """``record``, ``input``, ``parameter demand_csv`` or ``artifact output``."""
+    state: State
+    path: Path | None = None
+    """Where it was looked for; None when the record names no place on this machine."""
+    recorded: str = ""
+    """SHA-256 as recorded."""
+    found: str = ""
+    """SHA-256 now."""
+    why: str = ""
+    """One sentence, where the state alone does not tell."""
+    is_outside: bool = False
+    """It lies outside of the record's own folder and of the store: it was read, and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integrity:
+    """What :func:`verify` found."""
+
+    record: ExperimentRecord
+    checks: tuple[Check, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """True when nothing is changed or missing, and something could be checked."""
+        states = {check.state for check in self.checks}
+        return not states & {State.CHANGED, State.MISSING} and bool(states & {State.OK, State.REWRITTEN})
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one sentence."""
+        wrong = [check for check in self.checks if check.state in (State.CHANGED, State.MISSING)]
+        counts = Counter(check.state for check in self.checks)
+        unknown = [check.item for check in self.checks if check.state is State.UNKNOWN]
+        rest = f"; cannot be checked: {', '.join(unknown)}" if unknown else ""
+        if wrong:
+            named = ", ".join(f"{check.item} is {check.state}" for check in wrong[:_LISTED])
+            more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
+            return f"Not as recorded: {named}{more}{rest}."
+        if not self.is_intact:
+            return f"Nothing could be checked: {', '.join(unknown) or 'the record names nothing'}."
+        rewritten = counts[State.REWRITTEN]
+        same = f" ({rewritten} of them in other bytes with the same content)" if rewritten else ""
+        return f"{counts[State.OK] + rewritten} of {len(self.checks)} are as recorded{same}{rest}."
+
+
+def verify(
+    record: ExperimentRecord, store: str | Path | RunStore | None = None, *, base_folder: str | Path | None = None
+) -> Integrity:
+    """
+    Check that a record, its input, the files that its parameters name, and its outputs are as recorded.
+
+    What a record itself says cannot be proved by it: an edit of it is noticed only where a second copy stands
+    (beside the output, or in the store), and where what it names no longer fits.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        As :func:`dissmodel_lab.read_record` returns it.
+    store : str, Path or RunStore, optional
+        Where the record's second copy is looked for; ``experiments`` in the working folder when not given.
+    base_folder : str or Path, optional
+        Where relative paths are looked up, when the record does not say or the files have moved.
+
+    Returns
+    -------
+    Integrity
+        A :class:`Check` for each. Nothing is written anywhere.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dissmodel_lab import run
+    >>> folder = tempfile.mkdtemp()
+    >>> record = run("game_of_life", parameters={"generations": 2}, store=folder)
+    >>> verify(record, folder).sentence
+    '2 of 3 are as recorded; cannot be checked: record.'
+    >>> _ = record.artifact_path().write_bytes(b"oops")
+    >>> verify(record, folder).sentence
+    'Not as recorded: artifact output is changed; cannot be checked: record.'
+    """
+    folder = (store if isinstance(store, RunStore) else RunStore(store)).root
+    looker = _Looker(record, folder, Path(base_folder) if base_folder is not None else None)
+    return Integrity(record=record, checks=tuple(looker.checks()))
+
+
+def check_inputs(record: ExperimentRecord, base_folder: Path | None = None) -> tuple[Check, ...]:
+    """
+    Check what a run read: its input and the files that its parameters name.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> [check.item for check in check_inputs(ExperimentRecord())]
+    ['input']
+    """
+    return tuple(_Looker(record, None, base_folder).inputs())
+
+
+class _Looker:
+    def __init__(self, record: ExperimentRecord, store_folder: Path | None, base_folder: Path | None) -> None:
+        self._record = record
+        self._store_folder = store_folder
+        self._base_folder = base_folder
+
+    def checks(self) -> Iterator[Check]:
+        yield self._record_itself()
+        yield from self.inputs()
+        yield from self._artifacts()
+
+    def inputs(self) -> Iterator[Check]:
+        yield self._input()
+        yield from self._parameter_files()
+
+    def _record_itself(self) -> Check:
+        path = self._record.record_path
+        if path is None:
+            return Check(item="record", state=State.UNKNOWN, why="It is in memory only.")
+        now = hashed(path)
+        if not now.sha256:
+            state = State.UNKNOWN if now.problem else State.MISSING
+            return Check(item="record", state=state, path=path, why=_because(now.problem))
+        other = second_copy(self._record, self._store_folder)
+        if other is None:
+            why = "There is no second copy of it: an edit of it alone could not be noticed."
+            return Check(item="record", state=State.UNKNOWN, path=path, found=now.sha256, why=why)
+        twin = hashed(other)
+        if twin.sha256 == now.sha256:
+            why = f"Its copy {other} says the same."
+            return self._check("record", State.OK, path, twin.sha256, now.sha256, why=why)
+        why = (
+            f"Its copy {other} says otherwise{_differing_fields(path, other)}; which of them was edited is not known."
+        )
+        return self._check("record", State.CHANGED, path, twin.sha256, now.sha256, why=why)
+
+    def _input(self) -> Check:
+        record = self._record
+        path = locate_input(record, self._base_folder)
+        if path is not None:
+            return self._file("input", path, record.source.checksum)
+        if record.source.uri == "synthetic":
+            why = "The model makes its input by itself."
+        elif record.source.uri:
+            why = f"It is not on this machine: {record.source.uri}"
+        else:
+            why = "The record names none: it was given in memory, or there was none."
+        return Check(item="input", state=State.UNKNOWN, recorded=record.source.checksum, why=why)
+
+    def _parameter_files(self) -> Iterator[Check]:
+        record, recorded = self._record, self._record.parameter_files
+        texts = dict(named_files(record))
+        folder = working_folder(record, self._base_folder)
+        for place, text in texts.items():
+            path = folder / as_path(text)
+            if place in recorded or hashed(path).sha256:  # else it only looks like a file
+                yield self._file(f"parameter {place}", path, recorded.get(place, ""))
+        for place, sha256 in recorded.items():
+            if place not in texts:
+                why = "The parameters name no file there."
+                yield Check(item=f"parameter {place}", state=State.CHANGED, recorded=sha256, why=why)
+
+    def _artifacts(self) -> Iterator[Check]:
+        record = self._record
+        names = list(record.artifacts) or (["output"] if record.output_path else [])
+        for name in names:
+            path = locate_artifact(record, name, self._base_folder)
+            recorded = record.artifacts.get(name, "")
+            if path is None:
+                why = "The record names no path for it on this machine."
+                yield Check(item=f"artifact {name}", state=State.UNKNOWN, recorded=recorded, why=why)
+            else:
+                yield self._file(f"artifact {name}", path, recorded, record.content_sha256.get(name, ""))
+
+    def _file(self, item: str, path: Path, recorded: str, content: str = "") -> Check:
+        now = hashed(path)
+        if not now.sha256 and not now.problem:
+            return self._check(item, State.MISSING, path, recorded)
+        if now.problem:
+            return self._check(item, State.UNKNOWN, path, recorded, why=_because(now.problem))
+        if not _SHA256.fullmatch(recorded):
+            why = "It is there, but the record has no SHA-256 of it."
+            return self._check(item, State.UNKNOWN, path, recorded, now.sha256, why=why)
+        if now.sha256 == recorded.lower():
+            return self._check(item, State.OK, path, recorded, now.sha256)
+        state, why = _changed(path, content)
+        return self._check(item, state, path, recorded, now.sha256, why=why)
+
+    def _check(
+        self, item: str, state: State, path: Path, recorded: str = "", found: str = "", *, why: str = ""
+    ) -> Check:
+        outside = is_outside(path, self._record, self._store_folder)
+        return Check(
+            item=item, state=state, path=path, recorded=recorded, found=found, why=why, is_outside=outside
+        )  # fmt: skip
+
+
+def _because(problem: str) -> str:
+    return f"It cannot be read: {problem}." if problem else ""
+
+
+def _changed(path: Path, content: str) -> tuple[State, str]:
+    if not content:
+        return State.CHANGED, "Its bytes are not those that were recorded."
+    try:
+        if has_content(path, content):
+            return State.REWRITTEN, "Its bytes are not those that were recorded, but its content is."
+    except Exception as error:  # noqa: BLE001 -- any reader's complaint: the file is no longer what it was
+        return State.CHANGED, f"It can no longer be read as what it was: {type(error).__name__}: {error}"
+    return State.CHANGED, "Neither its bytes nor its content are those that were recorded."
+
+
+def _differing_fields(first: Path, second: Path) -> str:
+    try:
+        texts = [json.loads(path.read_bytes()) for path in (first, second)]
+        fields = mapping_differs(*texts)
+    except (OSError, ValueError, AttributeError):  # no JSON object any more
+        return ""
+    return f" in {', '.join(fields[:_LISTED])}" if fields else ""

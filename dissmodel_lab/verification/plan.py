@@ -1,0 +1,293 @@
+"""What a rerun will do, worked out from the record alone, and what makes it impossible before anything runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.errors import LabError
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
+from dissmodel_lab.preflight.versions import preflight_of_record
+from dissmodel_lab.provenance import loaded_executor
+from dissmodel_lab.redaction import HIDDEN
+from dissmodel_lab.verification.integrity import State, check_inputs
+from dissmodel_lab.verification.places import as_path, locate_artifact, locate_input, working_folder
+from dissmodel_lab.worker import WorkerRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dissmodel_lab.provenance import Caller
+    from dissmodel_lab.store import RunStore
+
+#: What is set while a run is repeated, so that two reruns have nothing to differ by but the model itself: the order
+#: of Python's sets of texts, and the timestamp in a GeoPackage. The number of threads that libraries of linear
+#: algebra use is left as it is: sums depend on it, and the first run had that of its machine.
+DETERMINISM = {"PYTHONHASHSEED": "0", "OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
+_IN_MEMORY = "The input was given in memory"
+_CELLS = "dissmodel_lab.cells:"
+
+
+@dataclass
+class Plan:
+    """How a run is to be repeated."""
+
+    first: ExperimentRecord
+    executor: str = ""
+    """A name, an import path, a ``.toml`` or a ``.py`` file; empty when nobody knows."""
+    base_folder: Path | None = None
+    any_version: bool = False
+    folder: Path = field(default_factory=Path.cwd)
+    """Where relative paths are looked up."""
+    output: Path | None = None
+    """Where the first output lies, or should lie; None when the record names no place on this machine."""
+    obstacles: list[str] = field(default_factory=list)
+    """Sentences: why nothing can be said; empty when it can be run."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences that a reader of the verdict should know."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the rerun's record keeps of how it was run."""
+        return {"executor": self.executor, "environment": dict(DETERMINISM), "working_folder": str(self.folder)}
+
+
+def plan_rerun(
+    record: ExperimentRecord,
+    *,
+    executor: str = "",
+    base_folder: Path | None = None,
+    any_version: bool = False,
+) -> Plan:
+    """
+    Work out how a run can be repeated, and what stands in the way.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        Of the run; it is not changed.
+    executor : str
+        What a person names: a model's name, an import path, a ``.toml``, a ``.py`` file or ``file.py:Class``.
+    base_folder : Path, optional
+        Where a person says that relative paths are to be looked up.
+    any_version : bool
+        Whether another version of the executor's package, or of ``dissmodel``, will do.
+
+    Raises
+    ------
+    LabError
+        When the base folder is none.
+
+    Examples
+    --------
+    >>> plan_rerun(ExperimentRecord(status="failed", model_name="local")).obstacles[0]
+    'The first run ended as failed, so there is nothing that a rerun could confirm.'
+    """
+    if base_folder is not None and not base_folder.is_dir():
+        raise LabError(f"The base folder {str(base_folder)!r} is no folder. Give the one that the run was made in.")
+    plan = Plan(
+        first=record,
+        executor=_absolute(executor) or _recorded_executor(record),
+        base_folder=base_folder,
+        any_version=any_version,
+        folder=working_folder(record, base_folder),
+        output=locate_artifact(record, "output", base_folder),
+    )
+    for look in (_first_run, _files, _secrets, _where, _packages):
+        plan.obstacles += look(plan, is_named=bool(executor))
+    return plan
+
+
+def request_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str, Any]) -> WorkerRequest:
+    """
+    Return the request to a worker that repeats the run: the same parameters, from the same source.
+
+    Parameters
+    ----------
+    plan : Plan
+        Without obstacles.
+    store : RunStore
+        Where the rerun's record is kept.
+    caller : Caller
+        Who asked.
+    verdict : dict
+        What links the rerun's record with the first, should it be killed before there is a verdict.
+    """
+    first = plan.first
+    origins = first.parameter_origins
+    given = {name: value for name, value in first.parameters.items() if origins.get(str(name)) != "model"}
+    from_toml = {name: value for name, value in given.items() if origins.get(str(name)) == "toml"}
+    spec = first.resolved_spec.get("model")
+    fields = {name: getattr(first, name) for name in ("column_map", "band_map", "input_format", "period")}
+    return WorkerRequest(
+        model=plan.executor,
+        source=first.source.model_copy(update={"uri": _source_uri(plan)}),
+        parameters={name: value for name, value in given.items() if name not in from_toml},
+        toml_parameters=from_toml,
+        spec=spec if isinstance(spec, dict) else {},
+        fields={**fields, "verdict": verdict},
+        output_name=plan.output.name if plan.output is not None and plan.output.suffix else "",
+        store=str(store.root),
+        working_folder=str(plan.folder),
+        caller=caller,
+        preflight=False,  # the first run was made whatever it said
+        environment=DETERMINISM,
+    )
+
+
+def _source_uri(plan: Plan) -> str:
+    path = locate_input(plan.first, plan.base_folder)
+    uri = plan.first.source.uri
+    if path is None or path == plan.folder / uri:
+        return uri
+    return str(path.absolute())
+
+
+def _absolute(executor: str) -> str:
+    """Make a file's path that a person typed independent of the folder that the rerun works in."""
+    file, name = _file_and_class(executor)
+    if file is None:
+        return executor
+    return f"{file.absolute()}:{name}" if name else str(file.absolute())
+
+
+def _file_and_class(executor: str) -> tuple[Path | None, str]:
+    """Return the ``.py`` or ``.toml`` file that an executor is named by, and the class in it; None if it is not."""
+    found = re.fullmatch(r"(.*\.(?:py|toml))(?::(\w+))?", executor, re.IGNORECASE)
+    return (as_path(found[1]), found[2] or "") if found else (None, "")
+
+
+def _recorded_executor(record: ExperimentRecord) -> str:
+    if record.provenance is not None and record.provenance.executor_class:
+        return record.provenance.executor_class
+    return "" if record.model_name in ("", "local") else record.model_name
+
+
+def _first_run(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001 -- all looks are called alike
+    first = plan.first
+    if first.status != RunStatus.COMPLETED:
+        error = f" ({first.error})" if first.error else ""
+        yield f"The first run ended as {first.status}{error}, so there is nothing that a rerun could confirm."
+    elif "output" not in first.artifacts and (plan.output is None or not plan.output.exists()):
+        yield "The first run left no output and no hash of one, so there is nothing that a rerun could confirm."
+
+
+def _files(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001
+    first = plan.first
+    if any(line.startswith(_IN_MEMORY) for line in first.logs):
+        yield "The input was given in memory, so it is not there to be read again."
+        return
+    for check in check_inputs(first, plan.base_folder):
+        what = "The input" if check.item == "input" else f"The file of {check.item}"
+        if check.state is State.CHANGED:
+            yield (
+                f"{what} is not the one of the first run: {check.path} has SHA-256 {check.found}, recorded was "
+                f"{check.recorded}."
+            )
+        elif check.state is State.MISSING:
+            name_it = "Name the folder that its path starts from: --base-folder."
+            yield f"{what} is missing: looked for {check.path}. {name_it}"
+        elif check.state is State.UNKNOWN and check.path is not None and not check.found:
+            yield f"{what}, {check.path}, cannot be used. {check.why}"
+        elif check.state is State.UNKNOWN and check.path is not None:
+            plan.notes.append(f"{what} may be another one: {check.why}")
+
+
+def _secrets(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001
+    hidden, unwritten = [], []
+    for name, value in plan.first.parameters.items():
+        texts = list(_texts_in(value))
+        hidden += [str(name)] if HIDDEN in texts or any(f"//{HIDDEN}@" in text for text in texts) else []
+        unwritten += [str(name)] if _is_only_text(value) else []
+    if f"{HIDDEN}" in plan.first.source.uri:
+        hidden.append("the input's URI")
+    if hidden:
+        yield f"The record hides what is secret, so the run cannot be repeated from it: {', '.join(hidden)}."
+    if unwritten:
+        yield f"The record holds only the text of what these parameters were: {', '.join(unwritten)}."
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_in(item)
+
+
+def _is_only_text(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "$repr" in value or any(map(_is_only_text, value.values()))
+    return isinstance(value, list | tuple) and any(map(_is_only_text, value))
+
+
+def _where(plan: Plan, *, is_named: bool) -> Iterator[str]:
+    """Look where the executor is to come from, without importing it."""
+    path = plan.executor
+    name_it = "Name its file or import path: --executor."
+    if not path:
+        yield f"The record does not say which executor it was. {name_it}"
+        return
+    module, colon, qualified = path.partition(":")
+    file, _ = _file_and_class(path)
+    if file is not None:
+        if not file.is_file():
+            yield f"The executor's file {str(file)!r} does not exist. Check the path."
+    elif module == "__main__":
+        yield f"The executor {qualified!r} was defined in a notebook or script, which cannot be imported. {name_it}"
+    elif path.startswith(_CELLS):
+        yield "The run was a cell of plain code in a notebook: the record keeps it, but there is no executor to run."
+    elif "<locals>" in qualified:
+        yield f"The executor {path!r} was defined inside of a function, so it cannot be imported. {name_it}"
+    elif colon and not _is_there(module, plan.folder):
+        where = f"{module.partition('.')[0]!r} is neither installed nor in {plan.folder}"
+        yield f"The executor {path!r} cannot be imported: {where}. {name_it}"
+    elif not colon and not is_named and plan.first.provenance is None:
+        plan.notes.append(f"The record names its executor by name only: {path}.")
+
+
+def _is_there(module: str, folder: Path) -> bool:
+    top = module.partition(".")[0]
+    if not top.isidentifier():
+        return False
+    try:
+        return PathFinder.find_spec(top, [str(folder)]) is not None or importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):  # a module without a specification, such as one made by hand
+        return False
+
+
+def _packages(plan: Plan, *, is_named: bool) -> Iterator[str]:
+    """Compare the version of the executor's package, and what ``end_time`` means, with what is installed."""
+    is_file = is_named and _file_and_class(plan.executor)[0] is not None
+    problems = [] if is_file else list(_package_problems(plan.first))
+    findings = preflight_of_record(plan.first, loaded_executor(plan.first))
+    problems += [(f"{finding.what} {finding.do}", True) for finding in findings]
+    for problem, can_be_run in problems:
+        if can_be_run and plan.any_version:
+            plan.notes.append(problem)
+        else:
+            yield f"{problem} To run it all the same: --any-version." if can_be_run else problem
+
+
+def _package_problems(first: ExperimentRecord) -> Iterator[tuple[str, bool]]:
+    said = first.provenance.executor_package if first.provenance is not None else first.model_commit
+    found = _REQUIREMENT.fullmatch(said)
+    if found is None:
+        return
+    name, then = found.groups()
+    try:
+        now = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        yield f"The executor's package {name} {then} is not installed.", False
+        return
+    if now != then:
+        yield f"The first run was made with {name} {then}; {name} {now} is installed.", True

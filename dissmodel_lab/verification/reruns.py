@@ -1,0 +1,236 @@
+"""A run made again from its record alone, in a process of its own, and what that says of the first."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.executor.events import Phase
+from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
+from dissmodel_lab.provenance import Caller, collect_provenance
+from dissmodel_lab.sources import fingerprint
+from dissmodel_lab.store import RunFolder, RunStore
+from dissmodel_lab.verification.judging import Judgement, differing_facts, judge, weigh
+from dissmodel_lab.verification.places import as_path, hashed, locate_artifact, locate_input, named_files
+from dissmodel_lab.verification.plan import Plan, plan_rerun, request_of
+from dissmodel_lab.verification.verdict import Verdict, VerdictKind
+from dissmodel_lab.worker import WorkerResult, run_in_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dissmodel_lab.executor.events import Observer
+
+_PRINTED = 600
+"""How much of what a refused or lost rerun printed is told [characters]."""
+
+
+def rerun(
+    record: ExperimentRecord,
+    *,
+    executor: str = "",
+    base_folder: str | Path | None = None,
+    tolerance: float | None = None,
+    store: str | Path | RunStore | None = None,
+    timeout: float | None = None,
+    any_version: bool = False,
+    twice: bool = True,
+    observers: Sequence[Observer] = (),
+    caller: Caller | None = None,
+) -> Verdict:
+    """
+    Run again from a record alone, and say whether the first run is confirmed.
+
+    The executor that the record names is imported and run, with the recorded parameters and input, in a clean
+    process, in the recorded working folder, with the settings :data:`~dissmodel_lab.verification.plan.DETERMINISM`.
+    It leaves a record of its own, whose ``verdict`` names the first. The first run's files are only read. Code
+    from a record is code: rerun only records from those whose code you would run.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        Of this package, or of PyPI ``dissmodel``.
+    executor : str
+        Which executor to run, where the record does not say or it lies elsewhere: a model's name, an import path
+        ``package.module:Class``, a ``.toml`` file, a ``.py`` file or ``file.py:Class``.
+    base_folder : str or Path, optional
+        Where relative paths are looked up; the recorded working folder when not given.
+    tolerance : float, optional
+        Numbers that differ by no more than this are within tolerance.
+    store : str, Path or RunStore, optional
+        Where the rerun is kept; ``experiments`` in the working folder when not given.
+    timeout : float, optional
+        Each rerun is cancelled after this time [s].
+    any_version : bool
+        Run with another version of the executor's package too, or one with another meaning of ``end_time``.
+    twice : bool
+        Run once more when the rerun differs, to tell a model that never repeats itself from a run that cannot be
+        confirmed.
+    observers : sequence of callable
+        Each is called with every event of the reruns.
+    caller : Caller, optional
+        What the door knows of who asked.
+
+    Returns
+    -------
+    Verdict
+        One of five; its ``record`` is the rerun's own. When nothing could be run, the record says why.
+
+    Raises
+    ------
+    LabError
+        When the tolerance or the base folder is none, or the store cannot be written.
+    KeyboardInterrupt
+        When it was interrupted; the rerun's record is closed as cancelled.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dissmodel_lab import run
+    >>> folder = tempfile.mkdtemp()
+    >>> first = run("game_of_life", parameters={"generations": 3}, store=folder)
+    >>> verdict = rerun(first, store=folder)
+    >>> str(verdict.kind), verdict.record.verdict["of"] == first.experiment_id
+    ('identical', True)
+    """
+    if tolerance is not None and not 0 <= tolerance < float("inf"):
+        raise ComparisonError(f"The tolerance {tolerance!r} is no number of 0 or more. Give for example 1e-6.")
+    keep = store if isinstance(store, RunStore) else RunStore(store)
+    plan = plan_rerun(
+        record,
+        executor=executor,
+        base_folder=as_path(str(base_folder)) if base_folder is not None else None,
+        any_version=any_version,
+    )
+    made = _Reruns(plan, keep, observers, caller or Caller(), timeout)
+    blank = Verdict(
+        kind=VerdictKind.CANNOT_VERIFY,
+        of=record.experiment_id,
+        record_sha256=hashed(record.record_path).sha256 if record.record_path is not None else "",
+        tolerance=tolerance,
+        settings=plan.settings(),
+    )
+    if plan.obstacles:
+        return made.refuse(replace(blank, why=(*plan.obstacles, *plan.notes)))
+    return made.verdict(blank, tolerance, twice=twice)
+
+
+class _Reruns:
+    """Runs a plan, once or twice, and keeps the verdict in each run's record."""
+
+    def __init__(
+        self, plan: Plan, store: RunStore, observers: Sequence[Observer], caller: Caller, timeout: float | None
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._observers = observers
+        self._caller = caller
+        self._timeout = timeout
+        self._records: list[ExperimentRecord] = []
+
+    def verdict(self, blank: Verdict, tolerance: float | None, *, twice: bool) -> Verdict:
+        before = _state_of_first(self._plan)
+        result = self._run(blank)
+        if result.record is None:
+            return self.refuse(replace(blank, why=(_unrun(result), *self._plan.notes)))
+        second = result.record
+        if result.status != RunStatus.COMPLETED:
+            found = Judgement(VerdictKind.CANNOT_VERIFY, [_unrun(result)])
+        else:
+            found = judge(self._plan, second, tolerance)
+            if found.kind is VerdictKind.DIFFERENT and twice and not found.gives_what_was_recorded:
+                self._run_again(found, second, blank)
+        overwritten = [str(path) for path, state in _state_of_first(self._plan).items() if before.get(path) != state]
+        if overwritten:
+            found.kind = VerdictKind.CANNOT_VERIFY
+            found.why.insert(0, f"The model wrote over the first run's own files: {', '.join(overwritten)}.")
+        return self._close(blank, found, second)
+
+    def refuse(self, verdict: Verdict) -> Verdict:
+        """Keep a record of the attempt: failed in phase validate, with the verdict."""
+        first = self._plan.first
+        facts = collect_provenance(object, self._caller)
+        facts.executor_class, facts.executor_package = self._plan.executor, ""
+        attempt = ExperimentRecord(
+            model_name=first.model_name,
+            source=first.source.model_copy(update={"checksum": ""}),
+            parameters=dict(first.parameters),
+            parameter_origins=dict(first.parameter_origins),
+            parameter_defaults=dict(first.parameter_defaults),
+            status=RunStatus.RUNNING.value,
+            started_at=utc_now(),
+            provenance=facts,
+        )
+        folder = self._store.begin(attempt)
+        attempt.status, attempt.failed_phase = RunStatus.FAILED.value, Phase.VALIDATE.value
+        attempt.ended_at = utc_now()
+        attempt.error = f"Cannot verify run {first.experiment_id[:8]}: {verdict.why[0]}"
+        for reason in verdict.why:
+            attempt.add_log(reason)
+        attempt.verdict = verdict.as_values()
+        self._store.end(folder, attempt)
+        return replace(verdict, record=attempt)
+
+    def _run(self, blank: Verdict) -> WorkerResult:
+        link = {"of": blank.of, "record_sha256": blank.record_sha256}
+        request = request_of(self._plan, self._store, caller=self._caller, verdict=link)
+        result = run_in_worker(request, observers=self._observers, timeout=self._timeout)
+        if result.record is not None:
+            self._records.append(result.record)
+        return result
+
+    def _run_again(self, found: Judgement, second: ExperimentRecord, blank: Verdict) -> None:
+        result = self._run(blank)
+        if result.record is not None and result.status == RunStatus.COMPLETED:
+            weigh(found, second, result.record)
+        else:
+            found.notes.append(f"A second rerun, to see whether the model repeats itself, did not: {_unrun(result)}")
+
+    def _close(self, blank: Verdict, found: Judgement, second: ExperimentRecord) -> Verdict:
+        changes = differing_facts(self._plan.first, second)
+        notes = [*found.notes, *self._plan.notes]
+        if changes and found.kind is not VerdictKind.IDENTICAL:
+            notes.append(f"Since the first run changed: {', '.join(f'{name} {it}' for name, it in changes.items())}.")
+        verdict = replace(
+            blank,
+            kind=found.kind,
+            why=(*found.why, *notes),
+            figures=found.figures,
+            settings={**blank.settings, **({"changed since": changes} if changes else {})},
+            reruns=tuple(record.experiment_id for record in self._records),
+            differences=found.differences,
+            record=second,
+        )
+        for record in self._records:
+            record.verdict = verdict.as_values()
+            if record.record_path is not None:
+                self._store.end(RunFolder(record.record_path.parent), record)
+        return verdict
+
+
+def _unrun(result: WorkerResult) -> str:
+    """Say how a rerun ended that did not complete."""
+    record = result.record
+    where = f" in phase {record.failed_phase}" if record is not None and record.failed_phase else ""
+    error = result.error or (str(record.error) if record is not None else "")
+    how = {"refused": "could not begin", "lost": "was lost"}.get(result.status, result.status)
+    verb = "was" if result.status == RunStatus.CANCELLED else ""
+    told = " ".join(filter(None, ["The rerun", verb, f"{how}{where}: {error.rstrip('.')}."]))
+    printed = result.printed.strip()[-_PRINTED:] if record is None else ""
+    return f"{told} It printed: {printed}" if printed else told
+
+
+def _state_of_first(plan: Plan) -> dict[Path, Any]:
+    """Note size and times of the first run's own files, to see that they are left alone."""
+    first = plan.first
+    paths = [locate_artifact(first, name, plan.base_folder) for name in first.artifacts]
+    paths += [plan.output, locate_input(first, plan.base_folder), first.record_path]
+    paths += [plan.folder / as_path(text) for _, text in named_files(first)]
+    found = {}
+    for path in filter(None, paths):
+        with suppress(ValueError):  # a text that is no path: nobody can write over it
+            found[path] = fingerprint(path)
+    return found

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dissmodel_lab.index.rows import _COLUMNS
 from dissmodel_lab.index.tables import database
 
-RUNS = f"SELECT f.path, r.place, {', '.join(f'r.{name}' for name in _COLUMNS)} FROM runs AS r JOIN folders AS f ON f.n = r.parent"
+RUNS = (
+    f"SELECT f.path, r.place, {', '.join(f'r.{name}' for name in _COLUMNS)} "
+    "FROM runs AS r JOIN folders AS f ON f.n = r.parent"
+)
 FACTS = (
     "SELECT f.path, r.place, names.kind, names.name, typeof(facts.value), facts.value FROM facts "
     "JOIN runs AS r ON r.n = facts.run JOIN folders AS f ON f.n = r.parent JOIN names ON names.n = facts.name"

@@ -22,9 +22,7 @@ from dissmodel_lab.provenance import process_started
 def write(store: RunStore, count: int, log: Path) -> None:
     """Begin and end runs."""
     n_done = len(log.read_text().splitlines()) if log.exists() else 0
-    facts = Provenance(
-        hostname=platform.node(), process_id=os.getpid(), process_started=process_started(os.getpid())
-    )
+    facts = Provenance(hostname=platform.node(), process_id=os.getpid(), process_started=process_started(os.getpid()))
     with log.open("a") as done:
         for number in range(n_done, count):
             record = ExperimentRecord(

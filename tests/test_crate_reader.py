@@ -185,6 +185,15 @@ def test_outputs_elsewhere_parameters_and_folders_come_along(made, workspace):
         assert folder_sha256(folder / "tiles") == record.artifacts["tiles"]
 
 
+def test_an_empty_folder_is_told_and_not_held(made, workspace):
+    (workspace / "empty" / "er").mkdir(parents=True)
+    crate = export_ro_crate(made(output_path="empty", artifacts={"output": sha(b"")}), "crate")
+    assert not (crate / "output").exists()
+    assert import_crate(crate, "yours").notes == (
+        f"The crate does not hold the artifact output empty with the SHA-256 {sha(b'')}.",
+    )
+
+
 def test_a_shapefile_comes_with_its_other_files(made, workspace):
     for ending in (".shp", ".dbf", ".prj"):
         (workspace / f"grid{ending}").write_text(ending)
@@ -407,6 +416,13 @@ def test_an_output_that_was_changed_with_its_stated_hash_is_noticed(crate):
         "output/out.txt of the crate 'crate' is not what its record names: the output or the record was changed "
         "after the export. It is not imported."
     )
+
+
+@pytest.mark.parametrize("place", ["output/out.txt", "input/dem.csv", "record.json"])
+def test_a_file_that_got_lost_is_noticed(crate, place):
+    (crate / place).unlink()
+    message = f"{place} is missing from the crate 'crate', whose metadata names it. Get the crate again."
+    assert refused(crate) == message
 
 
 def test_hashes_under_quoted_names_and_other_algorithms_are_checked():

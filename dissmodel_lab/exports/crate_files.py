@@ -236,6 +236,8 @@ def _why_absent(path: Path | None, checksum: str, limit: int | None) -> str:
         size = size_of(path)
         if limit is not None and size > limit:
             return f"is too large to be copied: {size:,} bytes, {limit:,} are allowed."
+        if path.is_dir() and not any(item.is_file() for item in path.rglob("*")):
+            return "is an empty folder, which a zip cannot hold."
         if sha256(path) != checksum:
             return "has changed since the run: what is there now is not what the record names."
     except (OSError, ValueError) as error:

@@ -157,8 +157,16 @@ def _plan(crate: Crate, metadata: Metadata, content: bytes) -> _Plan:
 
 
 def _is_ours(crate: Crate, metadata: Metadata) -> bool:
+    """Tell whether the metadata has a record of the run; a crate that lost it since is none of another program."""
     about = metadata.parts(RECORD_NAME, "about")
-    return RECORD_NAME in crate.files and any(action in about for action in metadata.actions())
+    is_ours = any(action in about for action in metadata.actions())
+    if is_ours and RECORD_NAME not in crate.files:
+        raise ExportError(_lost(RECORD_NAME, crate))
+    return is_ours
+
+
+def _lost(place: str, crate: Crate) -> str:
+    return f"{shown(place)} is missing from the crate {crate.name}, whose metadata names it. Get the crate again."
 
 
 def _plan_of_ours(crate: Crate, metadata: Metadata) -> _Plan:
@@ -361,7 +369,14 @@ class _Copies:
                 seen = {"sha256"} if place in self._copied else set()
                 unseen = {algorithm for algorithm, _ in stated} - seen
                 self._check(place, self._crate.digests(place, unseen) if unseen else {})
+            elif not self._crate.members(place):
+                self._tell_lost(place)
         return carried
+
+    def _tell_lost(self, place: str) -> None:
+        if self._plan.is_ours:
+            raise ExportError(_lost(place, self._crate))
+        self._plan.notes.append(_lost(place, self._crate))
 
     def _copy(self, wanted: _Wanted) -> str:
         crate, place = self._crate, self._target(wanted)

@@ -47,7 +47,7 @@ _FALSE: Part = ("0", [])
 _LAST = "\U0010ffff"
 _INFINITE = float("inf")
 _WHOLE = 2**63
-_NEWEST = "r.created DESC, r.id DESC, r.folder DESC, r.place DESC"
+NEWEST = "r.created DESC, r.id DESC, r.folder DESC, r.place DESC"
 _OLDEST = "r.created, r.id, r.folder, r.place"
 _FEWEST = 500
 
@@ -98,7 +98,7 @@ def sorted_index(database: Database, query: RunQuery) -> Question | None:
     way = " DESC" if query.sort.startswith("-") else ""
     sql = (
         f"SELECT {COLUMNS} FROM facts AS s CROSS JOIN runs AS r ON r.n = s.run "  # noqa: S608 -- as above
-        f"WHERE s.name = ? AND s.value IS NOT NULL AND {where[0]} ORDER BY s.value{way}, {_NEWEST} LIMIT ? OFFSET ?"
+        f"WHERE s.name = ? AND s.value IS NOT NULL AND {where[0]} ORDER BY s.value{way}, {NEWEST} LIMIT ? OFFSET ?"
     )
     return Question(sql, (numbers[0], *where[1], max(0, query.limit), max(0, query.offset)))
 
@@ -162,20 +162,20 @@ def _order(sort: str, names: _Names) -> tuple[Part, str]:
     """Return the joins that an order needs, and the order."""
     name, way = sort.removeprefix("-"), " DESC" if sort.startswith("-") else ""
     if name == "created":
-        return ("", []), _NEWEST if way else _OLDEST
+        return ("", []), NEWEST if way else _OLDEST
     if name in _TEXTS or name in _NUMBERS:
-        return ("", []), f"r.{name} IS NULL OR r.{name} = '', r.{name}{way}, {_NEWEST}"
+        return ("", []), f"r.{name} IS NULL OR r.{name} = '', r.{name}{way}, {NEWEST}"
     if name == "tag":
         tag = "(SELECT min(tag) FROM tags WHERE tags.run = r.n)"
-        return ("", []), f"{tag} IS NULL, {tag}{way}, {_NEWEST}"
+        return ("", []), f"{tag} IS NULL, {tag}{way}, {NEWEST}"
     numbers = names.of(name)
     if not numbers:
-        return ("", []), _NEWEST
+        return ("", []), NEWEST
     joins = "".join(
         f" LEFT JOIN facts AS s{place} ON s{place}.run = r.n AND s{place}.name = ?" for place in range(len(numbers))
     )
     value = "s0.value" if len(numbers) == 1 else "CASE WHEN s0.run IS NULL THEN s1.value ELSE s0.value END"
-    return (joins, list(numbers)), f"{value} IS NULL, {value}{way}, {_NEWEST}"
+    return (joins, list(numbers)), f"{value} IS NULL, {value}{way}, {NEWEST}"
 
 
 def _is_field(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dissmodel_lab.index.entries import LOST, UNREADABLE, Reindexed, RunEntry, RunQuery
-from dissmodel_lab.index.queries import COLUMNS, counting, selection, sorted_index
+from dissmodel_lab.index.queries import COLUMNS, NEWEST, counting, selection, sorted_index
 from dissmodel_lab.index.rows import ROOT, Found, stamps_of, write_rows
 from dissmodel_lab.index.scan import File, Scan, joined
 from dissmodel_lab.index.summaries import MOST_FACTS, moment
@@ -137,7 +137,7 @@ class RunIndex:
 
     def starting_with(self, begin: str) -> list[RunEntry]:
         """
-        Return the runs whose id begins so, and those whose folder has that name, the newest first.
+        Return the runs whose id begins so, and those whose folder or file has that name, the newest first.
 
         Raises
         ------
@@ -146,11 +146,12 @@ class RunIndex:
         """
         sql = (
             f"SELECT {COLUMNS} FROM runs AS r WHERE r.shown = 1 "  # noqa: S608 -- only this module's own texts
-            "AND ((r.id >= ? AND r.id <= ? AND substr(r.id, 1, ?) = ?) OR r.folder = ?) "
-            "ORDER BY r.created DESC, r.place"
+            "AND ((r.id >= ? AND r.id <= ? AND substr(r.id, 1, ?) = ?) OR r.folder = ? OR r.place = ?) "
+            f"ORDER BY {NEWEST}"
         )
         text = begin.encode("utf-8", "backslashreplace").decode()
-        values = (text, text + "\U0010ffff", len(text), text, text)
+        name = text.rpartition("/")[2]
+        values = (text, text + "\U0010ffff", len(text), text, name, name.encode())
 
         def find() -> list[RunEntry]:
             self._refresh()

@@ -73,13 +73,13 @@ def summary_of(record: ExperimentRecord) -> Summary:
     >>> from dissmodel_lab.executor import ExperimentRecord
     >>> parameters = {"rates": [{"urban": 0.5}], "api_key": "s3cr3t"}
     >>> summary_of(ExperimentRecord(parameters=parameters, metrics={"n": 3})).facts
-    {(0, 'rates[0].urban'): 0.5, (0, 'api_key'): '***', (1, 'n'): 3}
+    {(1, 'n'): 3, (0, 'rates[0].urban'): 0.5, (0, 'api_key'): '***'}
     """
     from dissmodel_lab.titles import title_of  # noqa: PLC0415 -- a listing that reads no record does without
 
     facts: Facts = {}
-    capped = _note(facts, PARAMETER, record.parameters)
-    capped = _note(facts, METRIC, record.metrics) or capped
+    capped = _note(facts, METRIC, record.metrics)
+    capped = _note(facts, PARAMETER, record.parameters) or capped
     machine = record.provenance
     seconds = record.metrics.get("time_total_sec")
     return Summary(
@@ -124,12 +124,17 @@ def microseconds(moment: dt.datetime) -> int:
     """
     Return a moment as microseconds since 1970; one without a time zone is in UTC.
 
+    Raises
+    ------
+    OverflowError
+        When it is outside of the calendar in UTC.
+
     Examples
     --------
     >>> microseconds(dt.datetime(1970, 1, 1, 0, 0, 2))
     2000000
     """
-    aware = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
+    aware = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     return (aware - _EPOCH) // _MICROSECOND
 
 

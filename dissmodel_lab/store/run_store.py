@@ -272,7 +272,9 @@ class RunStore:
 
     def find(self, run_id: str) -> RunEntry:
         """
-        Return the run whose id begins with ``run_id``, or whose folder has that name; ``last`` is the newest.
+        Return the run whose id begins with ``run_id``; ``last`` is the newest.
+
+        A folder's name, or a path in the store, finds what lies there, too.
 
         Raises
         ------
@@ -282,13 +284,15 @@ class RunStore:
         if run_id == "last":
             fitting = self.select(RunQuery(limit=1))
         else:
-            fitting = self._ask(lambda: self._index.starting_with(run_id)) if run_id else []
-            # A copied folder holds the same id: its own name tells it apart.
-            fitting = [entry for entry in fitting if entry.folder.name == run_id] or fitting
+            found = self._ask(lambda: self._index.starting_with(run_id)) if run_id else []
+            # A copied folder holds the same id: its own name or path tells it apart.
+            exact = [entry for entry in found if run_id in self._places(entry)]
+            named = [entry for entry in found if entry.folder.name == run_id]
+            fitting = exact or named or [entry for entry in found if entry.experiment_id.startswith(run_id)]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise RunNotFoundError(_several(run_id, fitting))
+            raise RunNotFoundError(self._several(run_id, fitting))
         newest = ", ".join(entry.experiment_id[:8] for entry in self.select(RunQuery(limit=_NAMED))) or "none yet"
         raise RunNotFoundError(
             f"No run in {str(self.root)!r} begins with {run_id!r}. Newest: {newest}. See them all with: runs."
@@ -309,6 +313,21 @@ class RunStore:
         if entry.status == UNREADABLE:
             raise RunNotFoundError(f"The record in {str(entry.folder)!r} cannot be read: {entry.problem}")
         return read_record(self._path(entry))
+
+    def _places(self, entry: RunEntry) -> tuple[str, str]:
+        """Return the paths of a run's folder and of its record, seen from the store."""
+        folder, record = entry.folder.relative_to(self.root), self._path(entry).relative_to(self.root)
+        return folder.as_posix(), record.as_posix()
+
+    def _several(self, run_id: str, fitting: list[RunEntry]) -> str:
+        """Say that a beginning is not enough; copies of one record are told apart by their folders."""
+        if len({entry.experiment_id for entry in fitting}) == 1:
+            # A folder may hold several records of other names.
+            places = [self._places(entry)[self._path(entry).name != RECORD_NAME] for entry in fitting[:_NAMED]]
+            named = ", ".join(map(repr, places))
+            return f"{len(fitting)} copies of one record fit {run_id!r}: {named}. Give the name of one of them."
+        ids = ", ".join(entry.experiment_id[:12] for entry in fitting[:_NAMED])
+        return f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters, or a folder's name."
 
     @staticmethod
     def _path(entry: RunEntry) -> Path:
@@ -341,16 +360,6 @@ class _Records:
         from dissmodel_lab.store.reading import journal_phase  # noqa: PLC0415 -- as above
 
         return journal_phase(folder)
-
-
-def _several(run_id: str, fitting: list[RunEntry]) -> str:
-    """Say that a beginning is not enough; copies of one record are told apart by their folders."""
-    copies = [entry for entry in fitting if entry.experiment_id == fitting[0].experiment_id]
-    if len(copies) == len(fitting):
-        folders = ", ".join(repr(entry.folder.name) for entry in fitting[:_NAMED])
-        return f"{len(fitting)} copies of one record fit {run_id!r}, in the folders {folders}. Give a folder's name."
-    ids = ", ".join(entry.experiment_id[:12] for entry in fitting[:_NAMED])
-    return f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters, or a folder's name."
 
 
 def _make_folder(folder: Path) -> None:

@@ -150,7 +150,7 @@ class _Terminal:
         from dissmodel_lab.changes import change_facts  # noqa: PLC0415 -- loads numpy
         from dissmodel_lab.views.comparison_text import change_text  # noqa: PLC0415 -- as above
 
-        change = records.changes(command.run_id, band=command.band)
+        change = records.changes(command.run_id, **commands.options_of(command))
         self._print(command, change_text(change), lambda: change_facts(change))
         return EXIT_OK
 
@@ -158,31 +158,28 @@ class _Terminal:
         from dissmodel_lab.changes import comparison_facts  # noqa: PLC0415 -- loads numpy
         from dissmodel_lab.views.comparison_text import comparison_text  # noqa: PLC0415 -- as above
 
-        comparison = records.compare(
-            command.run_id, command.other_id, band=command.band, common_grid=command.common_grid
-        )
+        comparison = records.compare(command.run_id, command.other_id, **commands.options_of(command))
         self._print(command, comparison_text(comparison), lambda: comparison_facts(comparison))
         return EXIT_OK
 
     def _verify(self, command: commands.Command, _words: list[str]) -> int:
         from dissmodel_lab.views.comparison_text import integrity_text  # noqa: PLC0415 -- loads numpy
 
-        integrity = records.verify(command.run_id)
+        integrity = records.verify(command.run_id, **commands.options_of(command))
         self._print(command, integrity_text(integrity), integrity.as_values)
         return EXIT_OK if integrity.is_intact else EXIT_FAILED
 
-    def _rerun(self, command: commands.Command, _words: list[str]) -> int:
+    def _rerun(self, command: commands.Command, words: list[str]) -> int:
         from dissmodel_lab.views.comparison_text import verdict_text  # noqa: PLC0415 -- loads numpy
 
+        bar, caller = TerminalBar(sys.stderr), self._caller(words)
         with _terminable():
-            verdict = records.rerun(
-                command.run_id, observers=[TerminalBar(sys.stderr)], **commands.rerun_options(command)
-            )
+            verdict = records.rerun(command.run_id, observers=[bar], caller=caller, **commands.options_of(command))
         self._print(command, verdict_text(verdict), verdict.as_values)
         return EXIT_OK if verdict.is_confirmed else EXIT_FAILED
 
     def _cite(self, command: commands.Command, _words: list[str]) -> int:
-        print(records.cite(command.run_id, language=command.language))
+        print(records.cite(command.run_id, **commands.options_of(command)))
         return EXIT_OK
 
     def _done(self, command: commands.Command, _words: list[str]) -> int:
@@ -213,8 +210,7 @@ class _Terminal:
 
     def _run(self, command: commands.Command, words: list[str]) -> int:
         bar, keeper = TerminalBar(sys.stderr), FrameKeeper()
-        # Word by word: in a whole line the end of one secret may hide the beginning of the next.
-        caller = Caller(command=f"{self._grammar.prog} {shlex.join(map(redact_text, words))}")
+        caller = self._caller(words)
         # With --json the record stands alone on stdout: what the model prints goes to stderr.
         aside = _stdout_to_stderr() if command.as_json else contextlib.nullcontext()
         try:
@@ -238,6 +234,10 @@ class _Terminal:
             code = EXIT_FAILED
         self._tell(bar.progress.record, as_json=command.as_json)
         return code
+
+    def _caller(self, words: list[str]) -> Caller:
+        # Word by word: in a whole line the end of one secret may hide the beginning of the next.
+        return Caller(command=f"{self._grammar.prog} {shlex.join(map(redact_text, words))}")
 
     def _model(self, command: commands.Command) -> Any:
         return self._executor_class if self._executor_class is not None else command.model

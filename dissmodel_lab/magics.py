@@ -203,7 +203,7 @@ class DissmodelMagics(Magics):
     def _changes(self, command: commands.Command, _spec: ModelSpec | str | None) -> Change | None:
         from dissmodel_lab.views.change_view import show_change  # noqa: PLC0415
 
-        change = records.changes(command.run_id, band=command.band)
+        change = records.changes(command.run_id, **commands.options_of(command))
         show_change(change)
         return self._unless_alone(w.CHANGES, change)
 
@@ -211,14 +211,14 @@ class DissmodelMagics(Magics):
         from dissmodel_lab.views.comparison import show_comparison  # noqa: PLC0415
 
         pair = records.find(command.run_id), records.find(command.other_id)
-        comparison = records.compare(*pair, band=command.band, common_grid=command.common_grid)
+        comparison = records.compare(*pair, **commands.options_of(command))
         show_comparison(comparison, *pair)
         return self._unless_alone(w.COMPARE, comparison)
 
     def _verify(self, command: commands.Command, _spec: ModelSpec | str | None) -> Integrity | None:
         from dissmodel_lab.views.verdict import show_integrity  # noqa: PLC0415
 
-        integrity = records.verify(command.run_id)
+        integrity = records.verify(command.run_id, **commands.options_of(command))
         show_integrity(integrity)
         return self._unless_alone(w.VERIFY, integrity)
 
@@ -226,10 +226,12 @@ class DissmodelMagics(Magics):
         from dissmodel_lab.views.run_panel import watch_rerun  # noqa: PLC0415
         from dissmodel_lab.views.verdict import show_verdict  # noqa: PLC0415
 
-        record = records.find(command.run_id)
+        record, caller = records.find(command.run_id), self._caller()
         try:
             verdict = watch_rerun(
-                lambda observers: records.rerun(record, observers=observers, **commands.rerun_options(command))
+                lambda observers: records.rerun(
+                    record, observers=observers, caller=caller, **commands.options_of(command)
+                )
             )
         except KeyboardInterrupt as interrupt:
             raise UsageError(cancelled_text(interrupt)) from None
@@ -237,7 +239,7 @@ class DissmodelMagics(Magics):
         return self._unless_alone(w.RERUN, verdict)
 
     def _cite(self, command: commands.Command, _spec: ModelSpec | str | None) -> str | None:
-        text = records.cite(command.run_id, language=command.language)
+        text = records.cite(command.run_id, **commands.options_of(command))
         display({"text/plain": text, "text/markdown": text}, raw=True)
         return self._unless_alone(w.CITE, text)
 

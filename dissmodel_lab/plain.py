@@ -97,9 +97,9 @@ def cut(text: str, limit: int = _LONGEST) -> str:
     Examples
     --------
     >>> cut("abcdef", 4)
-    'abcd ... (2 more characters in the record)'
+    'abcd ... (2 more characters)'
     """
-    return text if len(text) <= limit else f"{text[:limit]} ... ({len(text) - limit:,} more characters in the record)"
+    return text if len(text) <= limit else f"{text[:limit]} ... ({len(text) - limit:,} more characters)"
 
 
 def markdown(text: str, limit: int = _LONGEST_LINE) -> str:

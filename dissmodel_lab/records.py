@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.changes import Change, RunComparison
     from dissmodel_lab.executor.events import Observer
     from dissmodel_lab.exports.crate_reader import Imported
+    from dissmodel_lab.provenance import Caller
     from dissmodel_lab.verification import Integrity, Verdict
 
 
@@ -88,7 +89,13 @@ def annotate(
 
 
 def changes(
-    run: str | ExperimentRecord, *, band: str | None = None, store: str | Path | RunStore | None = None
+    run: str | ExperimentRecord,
+    *,
+    band: str | None = None,
+    before_band: str | None = None,
+    key: str | None = None,
+    common_grid: bool = False,
+    store: str | Path | RunStore | None = None,
 ) -> Change:
     """
     Say what a run changed, from its input to its output.
@@ -97,8 +104,12 @@ def changes(
     ----------
     run : str or ExperimentRecord
         First characters of its id, or ``last``; or its record.
-    band : str, optional
-        The band or column; the first one when not given.
+    band, before_band : str, optional
+        The band or column of the output, and of the input; the first one, and that of its name, when not given.
+    key : str, optional
+        The column that tells which features are the same.
+    common_grid : bool
+        Bring the output onto the grid of the input when they differ.
     store : str, Path or RunStore, optional
         Where runs are kept.
 
@@ -116,7 +127,7 @@ def changes(
     """
     from dissmodel_lab.changes import change_of_run  # noqa: PLC0415 -- loads what reads files
 
-    return change_of_run(find(run, store=store), band=band)
+    return change_of_run(find(run, store=store), band=band, before_band=before_band, key=key, common_grid=common_grid)
 
 
 def compare(
@@ -124,6 +135,7 @@ def compare(
     second: str | ExperimentRecord,
     *,
     band: str | None = None,
+    key: str | None = None,
     common_grid: bool = False,
     store: str | Path | RunStore | None = None,
 ) -> RunComparison:
@@ -136,6 +148,8 @@ def compare(
         First characters of their ids, or ``last``; or their records.
     band : str, optional
         The band or column of the outputs; the first one when not given.
+    key : str, optional
+        The column that tells which features are the same.
     common_grid : bool
         Bring the second output onto the grid of the first when they differ.
     store : str, Path or RunStore, optional
@@ -158,10 +172,15 @@ def compare(
     from dissmodel_lab.changes import compare_runs  # noqa: PLC0415 -- loads what reads files
 
     pair = find(first, store=store), find(second, store=store)
-    return compare_runs(*pair, band=band, common_grid=common_grid)
+    return compare_runs(*pair, band=band, key=key, common_grid=common_grid)
 
 
-def verify(run: str | ExperimentRecord, *, store: str | Path | RunStore | None = None) -> Integrity:
+def verify(
+    run: str | ExperimentRecord,
+    *,
+    base_folder: str | Path | None = None,
+    store: str | Path | RunStore | None = None,
+) -> Integrity:
     """
     Check that a run's record, input and outputs are as recorded; nothing is run.
 
@@ -169,6 +188,8 @@ def verify(run: str | ExperimentRecord, *, store: str | Path | RunStore | None =
     ----------
     run : str or ExperimentRecord
         First characters of its id, or ``last``; or its record.
+    base_folder : str or Path, optional
+        Where the record's relative paths begin, when it does not say or the files have moved.
     store : str, Path or RunStore, optional
         Where runs are kept.
 
@@ -181,7 +202,8 @@ def verify(run: str | ExperimentRecord, *, store: str | Path | RunStore | None =
     """
     from dissmodel_lab import verification  # noqa: PLC0415 -- only for those who ask
 
-    return verification.verify(find(run, store=store))
+    keep = _store(store)
+    return verification.verify(find(run, store=keep), keep, base_folder=base_folder)
 
 
 def rerun(
@@ -194,6 +216,7 @@ def rerun(
     timeout: float | None = None,
     store: str | Path | RunStore | None = None,
     observers: Sequence[Observer] = (),
+    caller: Caller | None = None,
 ) -> Verdict:
     """
     Run a recorded run again in a clean process, from its record alone, and say whether it gives the same.
@@ -216,6 +239,8 @@ def rerun(
         Where runs are kept; the rerun leaves a record of its own there.
     observers : sequence of callable
         Each is called with every event of the rerun.
+    caller : Caller, optional
+        What the door knows of the cell or command behind it.
 
     Returns
     -------
@@ -248,6 +273,7 @@ def rerun(
         timeout=timeout,
         store=keep,
         observers=observers,
+        caller=caller,
     )
 
 

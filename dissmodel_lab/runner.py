@@ -67,6 +67,8 @@ def run(
     namespace: Mapping[str, Any] | None = None,
     caller: Caller | None = None,
     preflight: bool = True,
+    fields: Mapping[str, Any] | None = None,
+    output_name: str = "",
 ) -> ExperimentRecord:
     """
     Run a model and keep its record, whatever happens.
@@ -99,6 +101,10 @@ def run(
     preflight : bool
         Look at the input and at the files that parameters name before anything runs, see
         :mod:`dissmodel_lab.preflight`; what would make the run fail ends it, the rest is a warning.
+    fields : mapping, optional
+        Fields of the record that no other argument fills, such as ``band_map``.
+    output_name : str, optional
+        What the output is called in the run's own folder; ``output`` with the ending of its kind when not given.
 
     Returns
     -------
@@ -123,6 +129,8 @@ def run(
     refuse_deep(parameters or {}, "The parameters")
     keep = store if isinstance(store, RunStore) else RunStore(store)
     record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
+    for name, value in (fields or {}).items():
+        setattr(record, name, value)
     is_checked = False
     with suppress(Exception):  # so that the first record tells them; the phase validate says what is wrong with them
         check_parameters(resolved, record, is_in_memory=data is not NOT_GIVEN)
@@ -138,6 +146,7 @@ def run(
             in_memory=data is not NOT_GIVEN,
             is_checked=is_checked,
             looks_ahead=preflight,
+            output_name=output_name,
         )
         try:
             with watched(waiting=record.add_log):
@@ -379,6 +388,7 @@ class _Care:
         in_memory: bool,
         is_checked: bool,
         looks_ahead: bool,
+        output_name: str,
     ) -> None:
         self._resolved = resolved
         self._record = record
@@ -388,6 +398,7 @@ class _Care:
         self._in_memory = in_memory
         self._is_checked = is_checked
         self._looks_ahead = looks_ahead
+        self._output_name = Path(output_name).name
         self._wanted = Path(record.output_path).expanduser() if record.output_path else None
         self._input: Path | None = None
         self._seen: Fingerprint | None = None
@@ -534,7 +545,7 @@ class _Care:
         suffix = output_suffix(result, self._resolved.executor_class)
         if self._wanted is not None and not has_suffix(self._wanted):
             self._wanted = self._wanted.with_name(self._wanted.name + suffix)
-        name = self._wanted.name if self._wanted is not None else f"output{suffix}"
+        name = self._wanted.name if self._wanted is not None else self._output_name or f"output{suffix}"
         self._staged = self._folder.partial / name
         self._folder.partial.mkdir()
         if isinstance(result, dict) and not has_suffix(self._staged):

@@ -42,7 +42,7 @@ from dissmodel_lab.executor.jsonvalue import decode, encode
 from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, PhaseUsage, RunStatus, utc_now
 from dissmodel_lab.provenance import Caller
-from dissmodel_lab.store import JOURNAL_NAME, LOST, RECORD_NAME, read_record
+from dissmodel_lab.store import LOST, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -462,10 +462,8 @@ def _run(request: WorkerRequest, channel: _ChildSide) -> None:
 
     os.chdir(request.working_folder)
     sys.path.insert(0, request.working_folder)  # as in a notebook or script that works there
-    executor = _found(request.model)
-    _as_asked(executor, request)
     run(
-        executor,
+        _found(request.model),
         source=request.source,
         parameters=request.parameters,
         output=request.output,
@@ -474,6 +472,8 @@ def _run(request: WorkerRequest, channel: _ChildSide) -> None:
         observers=[channel.tell],
         caller=request.caller,
         preflight=request.preflight,
+        fields=request.fields,
+        output_name=request.output_name,
     )
 
 
@@ -510,26 +510,6 @@ def _class_in_file(path: Path, class_name: str) -> type[Any]:
         f"{str(path)!r} defines {len(found)} executors{f' called {class_name!r}' if class_name else ''}: {names}. "
         f"Write which one is meant: {path.name}:Class."
     )
-
-
-def _as_asked(executor: Any, request: WorkerRequest) -> None:
-    """Let an executor find in its record what no argument of ``run`` puts there."""
-    validate, save = executor.validate, executor.save
-    name = Path(request.output_name).name
-
-    def validate_as_asked(record: ExperimentRecord) -> Any:
-        for field_name, value in request.fields.items():
-            setattr(record, field_name, value)
-        return validate(record)
-
-    def save_as_asked(result: Any, record: ExperimentRecord) -> Any:
-        staged = Path(record.output_path or "")
-        if name and record.output_path and not staged.is_dir() and name not in (RECORD_NAME, JOURNAL_NAME):
-            record.output_path = str(staged.with_name(name))  # a GeoPackage's layer is called like its file
-        return save(result, record)
-
-    with suppress(AttributeError):  # a class with __slots__: it gets what run() gives
-        executor.validate, executor.save = validate_as_asked, save_as_asked
 
 
 class _ChildSide:

@@ -188,26 +188,24 @@ EXIT_USAGE = 2
 def _called(command) -> str:
     """Call the function that a command names, and say what it returned."""
     from dissmodel_lab import records
-    from dissmodel_lab.commands import done, rerun_options
+    from dissmodel_lab.commands import done, options_of
     from dissmodel_lab.store import RunStore
     from dissmodel_lab.views import comparison_text as texts
     from dissmodel_lab.views.history import RunTable
 
-    options = {"band": command.band}
     match command.name:
         case "runs":
             return repr(RunTable(RunStore(), command.query, columns=command.columns))
         case "changes":
-            return texts.change_text(records.changes(command.run_id, **options))
+            return texts.change_text(records.changes(command.run_id, **options_of(command)))
         case "compare":
-            options["common_grid"] = command.common_grid
-            return texts.comparison_text(records.compare(command.run_id, command.other_id, **options))
+            return texts.comparison_text(records.compare(command.run_id, command.other_id, **options_of(command)))
         case "verify":
-            return texts.integrity_text(records.verify(command.run_id))
+            return texts.integrity_text(records.verify(command.run_id, **options_of(command)))
         case "rerun":
-            return texts.verdict_text(records.rerun(command.run_id, **rerun_options(command)))
+            return texts.verdict_text(records.rerun(command.run_id, **options_of(command)))
         case "cite":
-            return records.cite(command.run_id, language=command.language)
+            return records.cite(command.run_id, **options_of(command))
         case _:
             return done(command)
 

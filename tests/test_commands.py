@@ -78,6 +78,8 @@ LINES = [
         Command("annotate", run_id="ab12", tags=("thesis", "paper"), untag=("draft",), note="figure 3"),
     ),
     ("changes last --band uso", Command("changes", run_id="last", band="uso")),
+    ("changes last --before-band uso90 --key id", Command("changes", run_id="last", before_band="uso90", key="id")),
+    ("verify last --base-folder data", Command("verify", run_id="last", base_folder="data")),
     ("compare ab12 last", Command("compare", run_id="ab12", other_id="last")),
     ("compare ab12 last --common-grid", Command("compare", run_id="ab12", other_id="last", common_grid=True)),
     ("verify ab12", Command("verify", run_id="ab12")),
@@ -143,7 +145,7 @@ REFUSED = [
         "rerun last --tolerance -1",
         (
             "%dissmodel rerun: argument --tolerance: a number above 0 is needed, got '-1'. Usage: %dissmodel rerun "
-            "[-h] [--executor MODEL] [--base-folder FOLDER] [--tolerance NUMBER] [--any-version] "
+            "[-h] [--base-folder FOLDER] [--executor MODEL] [--tolerance NUMBER] [--any-version] "
             "[--timeout SECONDS] ID"
         ),
     ),
@@ -199,24 +201,15 @@ REFUSED = [
     ("show", "%dissmodel show: the following arguments are required: ID. Usage: %dissmodel show [-h] ID"),
     (
         "runs --limit many",
-        (
-            "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got 'many'. "
-            f"Usage: {RUNS_USAGE}"
-        ),
+        (f"%dissmodel runs: argument --limit: a whole number from 1 on is needed, got 'many'. Usage: {RUNS_USAGE}"),
     ),
     (
         "runs --limit 0",
-        (
-            "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '0'. "
-            f"Usage: {RUNS_USAGE}"
-        ),
+        (f"%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '0'. Usage: {RUNS_USAGE}"),
     ),
     (
         "runs --limit -3",
-        (
-            "%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '-3'. "
-            f"Usage: {RUNS_USAGE}"
-        ),
+        (f"%dissmodel runs: argument --limit: a whole number from 1 on is needed, got '-3'. Usage: {RUNS_USAGE}"),
     ),
     (
         "run flood --input 'my data",

@@ -219,7 +219,7 @@ def test_of_thousands_of_parameters_that_nobody_reads_the_first_are_named(worksp
 
 
 def test_a_table_beside_the_model_that_nothing_reads(workspace):
-    Path("study.toml").write_text('[model]\nend_time = 5\n[parameters]\ngain = 0.7\n')
+    Path("study.toml").write_text("[model]\nend_time = 5\n[parameters]\ngain = 0.7\n")
     record = run(Undeclared, toml="study.toml")
     assert "The table [parameters] beside [model] is never read. Write [model.parameters]." in record.warnings
     assert record.defaults_taken["gain"] == 0.5

@@ -6,7 +6,7 @@ Words come in, a parsed command or completions go out. Showing is the doors' bus
 from __future__ import annotations
 
 from dissmodel_lab.commands.completion import Completions, complete
-from dissmodel_lab.commands.deeds import done, rerun_options
+from dissmodel_lab.commands.deeds import done, options_of
 from dissmodel_lab.commands.grammar import Command, Grammar, cell_spec
 
-__all__ = ["Command", "Completions", "Grammar", "cell_spec", "complete", "done", "rerun_options"]
+__all__ = ["Command", "Completions", "Grammar", "cell_spec", "complete", "done", "options_of"]

@@ -41,10 +41,9 @@ def done(command: Command) -> str:
     return _DEEDS[command.name](command)
 
 
-def rerun_options(command: Command) -> dict[str, Any]:
-    """Return what :func:`dissmodel_lab.rerun` takes of a command."""
-    names = ("executor", "base_folder", "tolerance", "any_version", "timeout")
-    return {name: getattr(command, name) for name in names}
+def options_of(command: Command) -> dict[str, Any]:
+    """Return the options of a command under the names that the function of :mod:`dissmodel_lab.records` has."""
+    return {name: getattr(command, name) for name in _OPTIONS[command.name]}
 
 
 def _annotate(command: Command) -> str:
@@ -82,6 +81,13 @@ def _reindex(_command: Command) -> str:
     return " ".join([f"{found.n_records:,} records{unreadable}.{removed}", *store.notices])
 
 
+_OPTIONS = {
+    w.CHANGES: ("band", "before_band", "key", "common_grid"),
+    w.COMPARE: ("band", "key", "common_grid"),
+    w.VERIFY: ("base_folder",),
+    w.RERUN: ("executor", "base_folder", "tolerance", "any_version", "timeout"),
+    w.CITE: ("language",),
+}
 _DEEDS: dict[str, Callable[[Command], str]] = {
     w.ANNOTATE: _annotate,
     w.EXPORT: _export,

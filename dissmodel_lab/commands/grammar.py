@@ -47,6 +47,8 @@ class Command:
     untag: tuple[str, ...] = ()
     note: str = ""
     band: str | None = None
+    before_band: str | None = None
+    key: str | None = None
     common_grid: bool = False
     executor: str = ""
     """What ``rerun`` runs when the record cannot say it."""

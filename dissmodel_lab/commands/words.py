@@ -165,28 +165,34 @@ def _add_annotate(parser: argparse.ArgumentParser) -> None:
 
 def _add_band(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--band", metavar="NAME", help="the band or column; the first one when left out")
+    parser.add_argument("--key", metavar="COLUMN", help="the column that tells which features are the same")
+    parser.add_argument(
+        "--common-grid", action="store_true", help="bring the second map onto the grid of the first one"
+    )
 
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
     _add_run_id(parser)
     _add_band(parser)
+    parser.add_argument("--before-band", metavar="NAME", help="the input's band or column; that of the output's name")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_id", metavar="A", help="the first run")
     parser.add_argument("other_id", metavar="B", help="the second run")
     _add_band(parser)
-    parser.add_argument(
-        "--common-grid", action="store_true", help="bring the second output onto the first one's grid"
-    )
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    _add_run_id(parser)
+    parser.add_argument("--base-folder", metavar="FOLDER", help="where the record's relative paths begin")
 
 
 def _add_rerun(parser: argparse.ArgumentParser) -> None:
-    _add_run_id(parser)
+    _add_verify(parser)
     parser.add_argument(
         "--executor", default="", metavar="MODEL", help="what to run, when the record alone cannot say it"
     )
-    parser.add_argument("--base-folder", metavar="FOLDER", help="where the record's relative paths begin")
     parser.add_argument("--tolerance", type=_tolerance, metavar="NUMBER", help="differences up to this count as none")
     parser.add_argument("--any-version", action="store_true", help="also with another version of the model's package")
     parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after this time [s]")
@@ -217,7 +223,7 @@ _OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     ANNOTATE: _add_annotate,
     CHANGES: _add_changes,
     COMPARE: _add_compare,
-    VERIFY: _add_run_id,
+    VERIFY: _add_verify,
     RERUN: _add_rerun,
     EXPORT: _add_export,
     IMPORT: _add_import,

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.contents import has_content
 from dissmodel_lab.store import RunStore
@@ -92,6 +92,26 @@ class Integrity:
         rewritten = counts[State.REWRITTEN]
         same = f" ({rewritten} of them in other bytes with the same content)" if rewritten else ""
         return f"{counts[State.OK] + rewritten} of {len(self.checks)} are as recorded{same}{rest}."
+
+    def as_values(self) -> dict[str, Any]:
+        """
+        Return it as what JSON can hold.
+
+        Examples
+        --------
+        >>> from dissmodel_lab.executor import ExperimentRecord
+        >>> Integrity(record=ExperimentRecord(experiment_id="ab12"), checks=()).as_values()["is_intact"]
+        False
+        """
+        return {
+            "experiment_id": self.record.experiment_id,
+            "is_intact": self.is_intact,
+            "sentence": self.sentence,
+            "checks": [
+                {**vars(check), "state": check.state.value, "path": None if check.path is None else str(check.path)}
+                for check in self.checks
+            ],
+        }
 
 
 def verify(

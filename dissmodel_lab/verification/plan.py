@@ -124,7 +124,8 @@ def request_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str
     given = {name: value for name, value in first.parameters.items() if origins.get(str(name)) != "model"}
     from_toml = {name: value for name, value in given.items() if origins.get(str(name)) == "toml"}
     spec = first.resolved_spec.get("model")
-    fields = {name: getattr(first, name) for name in ("column_map", "band_map", "input_format", "period")}
+    kept = ("column_map", "band_map", "input_format", "period", "parameter_origins")
+    fields = {name: getattr(first, name) for name in kept}
     return WorkerRequest(
         model=plan.executor,
         source=first.source.model_copy(update={"uri": _source_uri(plan)}),

@@ -23,7 +23,8 @@ Vector (``.gpkg``, ``.shp``, ``.geojson``, ``.fgb``), layer after layer in the f
     endian, with Z where there is one, without M); a missing shape is eight zero bytes.
     *Values*, column after column: numbers and booleans as 64-bit floats as above, missing ones as NaN (a column with
     a whole number beyond 2\ :sup:`53`: all of it as 64-bit integers). Any other column is the JSON list of its texts,
-    with ``, `` between them and null where one is missing. A moment is written ``2020-01-31T10:00:00.5`` (digits of
+    with ``, `` between them and null where one is missing; a list is written
+    ``[0.5, 2.0]``. A moment is written ``2020-01-31T10:00:00.5`` (digits of
     the second as far as needed) with ``Z`` behind it where the file knows its offset from UTC; in a column whose
     every moment is a midnight without such an offset, as ``2020-01-31``. The order of rows counts; row numbers (FID)
     do not. A container that cannot hold a value exactly changes it: GeoJSON cuts coordinates at 15 decimals and
@@ -147,6 +148,27 @@ def is_companion(path: Path) -> bool:
     if path.name.endswith(".aux.xml"):
         return path.with_name(path.name.removesuffix(".aux.xml")).exists()
     return path.suffix.lower() in _COMPANIONS and path.with_suffix(".shp").exists()
+
+
+def companions_of(path: Path) -> dict[str, Path]:
+    """
+    Return the files beside one that are parts of it, by what stands behind its stem.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("roads.shp", "roads.dbf", "rivers.dbf"):
+    ...     (folder / name).touch()
+    >>> list(companions_of(folder / "roads.shp"))
+    ['.dbf']
+    """
+    if path.is_dir():
+        return {}
+    endings = _COMPANIONS if path.suffix.lower() == ".shp" else ()
+    beside = [(ending, path.with_suffix(ending)) for ending in sorted(endings)]
+    beside.append((f"{path.suffix}.aux.xml", path.with_name(f"{path.name}.aux.xml")))
+    return {ending: other for ending, other in beside if other.is_file()}
 
 
 def crs_text(crs: Any) -> str | None:
@@ -400,8 +422,28 @@ def _column_values(column: Any, definition: int) -> bytes:
     if column.dtype.kind == "M" and definition > 1:
         values = moments(column)
     else:
-        values = [None if is_missing else str(value) for value, is_missing in zip(column, column.isna(), strict=True)]
+        values = texts_of(column) if definition > 1 else _old_texts(column)
     return json.dumps(values, ensure_ascii=False).encode()
+
+
+def _old_texts(column: Any) -> list[str | None]:
+    return [None if is_missing else str(value) for value, is_missing in zip(column, column.isna(), strict=True)]
+
+
+def texts_of(column: Any) -> list[str | None]:
+    """
+    Return a column of neither numbers nor moments as the hash writes it; a list in full, as Python writes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> texts_of(pd.Series(["a", None, np.array([1 / 3, 2])]))
+    ['a', None, '[0.3333333333333333, 2.0]']
+    """
+    # numpy's own text of a list is cut, and rounded to 8 digits.
+    listed = (value.tolist() if hasattr(value, "tolist") else value for value in column)
+    return [None if is_missing else str(value) for value, is_missing in zip(listed, column.isna(), strict=True)]
 
 
 def moments(column: Any) -> list[str | None]:

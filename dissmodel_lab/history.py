@@ -524,7 +524,9 @@ def _without_secrets(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         items = [_without_secrets(name, item) for item in value]
         return tuple(items) if isinstance(value, tuple) else items
+    is_secret = any(map(is_secret_key, name.split(".")))
+    if isinstance(value, int | float) and not isinstance(value, bool) and is_secret and "pass" in name.lower():
+        return HIDDEN  # as records do: a password may be a number, while token_count = 512 is no secret
     if not isinstance(value, str) or not value:
         return value
-    is_secret = any(map(is_secret_key, name.split(".")))
     return HIDDEN if is_secret else redact_text(redact_uri(value))

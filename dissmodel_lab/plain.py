@@ -177,10 +177,11 @@ def flat_values(values: Mapping[Any, Any]) -> dict[str, Plain]:
     {'steps': 3, 'potential[0].betas.dist': 2.5, 'years': '[2000, 2014]'}
     """
     found: dict[str, Plain] = {}
+    counts: dict[str, int] = {}
     for name, value in values.items():
         inner = list(itertools.islice(leaves(value, plain_name(name)), _MOST_NAMES + 1))
         for leaf, item in inner if len(inner) <= _MOST_NAMES else [(plain_name(name), value)]:
-            found[_free_name(plain_name(leaf), found)] = plain_value(item)
+            found[_free_name(plain_name(leaf), found, counts)] = plain_value(item)
     return found
 
 
@@ -196,11 +197,12 @@ def plain_name(name: Any) -> str:
     return cut(printable(" ".join(str(name).split())), 200) or "(no name)"
 
 
-def _free_name(name: str, taken: Mapping[str, Plain]) -> str:
-    # {"a.b": 1, "a": {"b": 2}} gives one flat name twice.
-    number, free = 2, name
+def _free_name(name: str, taken: Mapping[str, Plain], counts: dict[str, int]) -> str:
+    # {"a.b": 1, "a": {"b": 2}} gives one flat name twice; names of spaces alone are all one.
+    free = name
     while free in taken:
-        free, number = f"{name} ({number})", number + 1
+        counts[name] = counts.get(name, 1) + 1
+        free = f"{name} ({counts[name]})"
     return free
 
 

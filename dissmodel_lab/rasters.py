@@ -335,7 +335,7 @@ def cell_areas(raster: Raster) -> NDArray[np.float64]:
         # Outside of the CRS's domain the sample is NaN: there is no better area than the planar one.
         if not (abs(sample / planar - 1) > PLANAR_TOLERANCE).any():
             return np.full(raster.shape, planar)
-    elif transform.is_rectilinear:
+    elif transform.b == transform.d == 0:
         cols = cols[:1]  # the cells of a row are alike
     return np.broadcast_to(_ellipsoid_areas(crs, transform, rows, cols), raster.shape)
 
@@ -361,7 +361,9 @@ def _ellipsoid_areas(
     with np.errstate(invalid="ignore"):  # corners outside of the CRS's domain are infinite
         sine = np.sin(np.radians(np.clip(latitude, -90, 90)))
         q = (1 - e**2) * (sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e)
-        east = (longitude - longitude[..., :1] + 180) % 360 - 180  # across the antimeridian too
+        east = longitude - longitude[..., :1]
+        if crs.is_projected:  # its longitudes jump at the antimeridian; those of a grid in degrees run on
+            east = (east + 180) % 360 - 180
         east_next, q_next = np.roll(east, -1, axis=-1), np.roll(q, -1, axis=-1)
         twice = np.radians(east * q_next - east_next * q).sum(axis=-1)
     areas: NDArray[np.float64] = abs(twice) / 2 * ellipsoid.a**2 / 2 / 1e6

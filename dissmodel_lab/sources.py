@@ -31,6 +31,19 @@ _LONGEST_PATH = 4096
 _WINDOW = 16 * 1024 * 1024
 
 
+MOST_FILES = 20_000
+"""A folder of more files is not hashed: a record may name any folder, ``/`` included."""
+_KERNELS = re.compile(r"/(?:proc|sys|dev)(?:/(?!shm/)|$)")
+"""Where files are made up as they are read, some without an end."""
+
+
+class Hashed(NamedTuple):
+    """The hash of what lies at a path, or why there is none."""
+
+    sha256: str = ""
+    problem: str = ""
+
+
 class Fingerprint(NamedTuple):
     """What tells cheaply that a file has changed."""
 
@@ -160,14 +173,35 @@ def existing_files(values: Any, place: str = "") -> Iterator[tuple[str, Path]]:
     ...     [place for place, _ in existing_files({"maps": [{"path": file.name}], "name": "a"})]
     ['maps[0].path']
     """
+    for at, value in leaf_paths(values, place):
+        if (path := _as_file(value)) is not None:
+            yield at, path
+
+
+def leaf_paths(values: Any, place: str = "") -> Iterator[tuple[str, str | Path]]:
+    """
+    Walk through tables and lists of any depth: each text or path in them, with its place.
+
+    Parameters
+    ----------
+    values : object
+        Parameters.
+    place : str
+        Where ``values`` itself stands.
+
+    Examples
+    --------
+    >>> list(leaf_paths({"maps": [{"path": "a.csv"}], "name": "a", "years": 3}))
+    [('maps[0].path', 'a.csv'), ('name', 'a')]
+    """
     if isinstance(values, Mapping):
         for name, item in values.items():
-            yield from existing_files(item, f"{place}.{name}" if place else str(name))
+            yield from leaf_paths(item, f"{place}.{name}" if place else str(name))
     elif isinstance(values, list | tuple):
         for index, item in enumerate(values):
-            yield from existing_files(item, f"{place}[{index}]")
-    elif (path := _as_file(values)) is not None:
-        yield place, path
+            yield from leaf_paths(item, f"{place}[{index}]")
+    elif isinstance(values, str | Path):
+        yield place, values
 
 
 def names_file(value: Any) -> bool:
@@ -304,6 +338,58 @@ class Hashing:
             self._checksum = _digest(self._path, _BLOCK_BESIDE, lambda: self._is_given_up)
         except OSError as error:
             self._error = error
+
+
+def hashed(path: Path) -> Hashed:
+    """
+    Return the SHA-256 of a file or folder, or why it has none; both empty when nothing is there.
+
+    Devices, pipes, the kernel's own files and huge folders are not read: a record from elsewhere may name
+    ``/dev/zero``, ``/proc/kcore`` or ``/``.
+
+    Examples
+    --------
+    >>> hashed(Path("/dev/zero")).problem
+    'it is neither a file nor a folder'
+    """
+    try:
+        problem = why_unreadable(path)
+        return Hashed(problem=problem) if problem else Hashed(sha256(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return Hashed()
+    except (OSError, ValueError) as error:
+        return Hashed(problem=str(getattr(error, "strerror", None) or error))
+
+
+def why_unreadable(path: Path) -> str:
+    """
+    Say why a path that anybody may have named is not read; empty when it is a file or a folder of usual size.
+
+    Raises
+    ------
+    OSError
+        When there is nothing.
+
+    Examples
+    --------
+    >>> why_unreadable(Path("/dev/zero")), why_unreadable(Path(__file__))
+    ('it is neither a file nor a folder', '')
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _KERNELS.match(os.path.realpath(path)):
+        return "it is neither a file nor a folder"
+    if stat.S_ISDIR(mode) and _is_huge(path):
+        return f"it is a folder of more than {MOST_FILES:,} files"
+    return ""
+
+
+def _is_huge(folder: Path) -> bool:
+    count = 0
+    for _, folders, files in os.walk(folder):
+        count += len(files) + len(folders)
+        if count > MOST_FILES:
+            return True
+    return False
 
 
 def own_file_sha256(path: str | Path) -> str:

@@ -7,6 +7,7 @@ has the same title on any machine.
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.jsonvalue import encode
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 NOTHING_DIFFERS = "defaults"
 _LONGEST = 80
 """Longest title [characters]."""
+_MOST_SHOWN = _LONGEST // 2
+"""A name, a sign and a comma: more parameters than these never fit into a title."""
 _LONGEST_NAME, _LONGEST_VALUE = 40, 24
 _MOST_LEAVES = 1_000
 """Values that are looked at in one record: others have no place in a title or a table."""
@@ -65,8 +68,10 @@ def title_of(record: ExperimentRecord) -> str:
     >>> title_of(ExperimentRecord())
     'defaults'
     """
-    parts = [f"{one_line(name, _LONGEST_NAME)}={shown_leaf(name, value)}" for name, value in _differing(record)]
-    return _joined(parts) if parts else NOTHING_DIFFERS
+    differing = _differing(record)
+    first = list(itertools.islice(differing, _MOST_SHOWN))  # of thousands, few have a place in a title
+    parts = [f"{one_line(name, _LONGEST_NAME)}={shown_leaf(name, value)}" for name, value in first]
+    return _joined(parts, len(parts) + sum(1 for _ in differing)) if parts else NOTHING_DIFFERS
 
 
 def changed_defaults(
@@ -231,10 +236,10 @@ def _leaves(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _joined(parts: list[str]) -> str:
+def _joined(parts: list[str], n_all: int) -> str:
     """Join as many as fit, and say how many do not."""
     for n_shown in range(len(parts), 0, -1):
-        n_left = len(parts) - n_shown
+        n_left = n_all - n_shown
         title = ", ".join(parts[:n_shown]) + (f", +{n_left:,} more" if n_left else "")
         if len(title) <= _LONGEST or n_shown == 1:
             return title

@@ -559,3 +559,11 @@ def test_plain_texts_need_no_widget_and_no_map():
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_two_marks_of_one_name_keep_their_colours():
+    marks = Mark("to other", "#ff0000"), Mark("to other", "#00ff00")
+    legend = preview(MarkedLayer(states=np.array([[1, 3, 4]]), marks=marks, band="changes")).legend
+    assert [(entry.label, entry.colour) for entry in legend.entries[1:]] == [
+        ("to other", "#ff0000"), ("to other (another)", "#00ff00"),
+    ]  # fmt: skip

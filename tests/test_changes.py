@@ -20,12 +20,14 @@ from dissmodel_lab.changes import values as values_module
 from dissmodel_lab.changes.areas import areas_of_cells, in_unit
 from dissmodel_lab.changes.bands import opened_band
 from dissmodel_lab.changes.disagreement import disagreement
+from dissmodel_lab.changes.facts import change_facts
 from dissmodel_lab.changes.grids import Place
 from dissmodel_lab.changes.report import CHANGED, NOTHING, ONE_SIDED, QUANTILES, SAME, percent
 from dissmodel_lab.changes.values import Quantiles
 from dissmodel_lab.errors import ComparisonError
 from dissmodel_lab.maps import open_layer, preview
 from dissmodel_lab.rasters import Raster, cell_areas, write_raster
+from dissmodel_lab.views.comparison_text import area_rows, change_text
 
 UTM = {"transform": Affine(100, 0, 300_000, 0, -100, 7_400_000), "crs": CRS("EPSG:31983")}
 DEGREES = {"transform": Affine(0.5, 0, -60, 0, -0.25, -2), "crs": CRS("EPSG:4326")}
@@ -290,6 +292,40 @@ def test_disagreement_equals_published_examples(counts, total, quantity, allocat
     assert (found.total, found.quantity, found.allocation) == (total, quantity, allocation)
 
 
+def test_disagreement_equals_the_worked_example_of_a_package_for_it():
+    """
+    The notebook ``IntrotopontiPy.ipynb`` of pontiPy, the package for Pontius' matrix (github.com/verma-priyanka/pontiPy).
+
+    It stands in for the worked example of Pontius and Millones (2011), whose numbers could not be had: built-up, barren,
+    forest and water of one year (rows) and a later one (columns) [ha]. Compared are the notebook's printed results: 4096
+    in all, 3553 hits, 543 misses; quantity of built-up 460, of barren and forest 11.66 % and 14.58 % of their first size;
+    no exchange. Its printed overall quantity (230) is left out: it is half of built-up's, not of the sum over classes,
+    which the later versions of pontiPy and eq. 3 of the paper have.
+    """
+    found = disagreement(np.array([[612, 0, 0, 0], [168, 561, 0, 0], [292, 83, 2197, 0], [0, 0, 0, 183]]))
+    whole = 612 + 168 + 561 + 292 + 83 + 2197 + 183
+    assert (whole, 612 + 561 + 2197 + 183) == (4096, 3553)
+    assert found.total == 543 / whole
+    quantities = found.class_quantity * whole
+    assert (quantities[0], quantities[3]) == (460, 0)
+    assert (round(100 * quantities[1] / 729, 2), round(100 * quantities[2] / 2572, 2)) == (11.66, 14.58)
+    assert found.exchange == 0
+    assert found.quantity == quantities.sum() / 2 / whole
+    assert found.allocation == found.shift == found.total - found.quantity
+
+
+def test_gross_gains_and_losses_equal_those_of_a_package_for_it():
+    """
+    The matrix in pontiPy's ``Metrics_Test.ipynb``: its rows miss 123, 64, 17, 135, its columns 133, 53, 41, 112, of 492.
+
+    Quantity is the difference of the two, allocation twice the smaller (Pontius and Millones 2011, eq. 2 and 4).
+    """
+    found = disagreement(np.array([[50, 22, 30, 71], [21, 30, 5, 38], [13, 1, 51, 3], [99, 30, 6, 22]]))
+    assert found.total == 339 / 492
+    assert (found.class_quantity * 492).tolist() == pytest.approx([133 - 123, 64 - 53, 41 - 17, 135 - 112])
+    assert (found.class_allocation * 492).tolist() == pytest.approx([2 * 123, 2 * 53, 2 * 17, 2 * 112])
+
+
 def test_classes_that_swap_are_exchange_and_a_circle_of_three_is_shift():
     swap = disagreement(np.array([[5, 2], [2, 5]]))
     assert (swap.allocation, swap.exchange, swap.shift) == (4 / 14, 4 / 14, 0)
@@ -516,6 +552,56 @@ def test_a_few_numbers_beside_many_are_compared_as_numbers():
     assert change.notes == ("Compared as numbers: one of the maps has more different ones than classes have.",)
 
 
+def test_codes_that_a_model_writes_as_floats_are_classes_beside_whole_numbers():
+    change = change_between(raster([[1, 2, 3]]), raster([[1, 2, 2]], "float32"))
+    assert (change.kind, change.sentence) == ("classes", "1 of 3 cells changed (33.33 %)")
+    assert change.notes == ()
+
+
+def test_whole_numbers_beside_fractions_are_compared_as_numbers():
+    change = change_between(raster([[0, 0]]), raster([[0.5, 0.25]], "float32"))
+    assert change.kind == "values"
+    assert change.notes == ("Compared as numbers: one of the maps holds fractions.",)
+
+
+def test_a_code_that_means_two_things_is_said():
+    other = {1: ("water", "#0072b2"), 2: ("sea", "#0072b2"), 3: ("3", "#cc3311")}
+    before, after = (raster([[1, 2, 3]], classes={"cover": classes}) for classes in (COVER, other))
+    change = change_between(before, after)
+    assert change.sentence == "0 of 3 cells changed"
+    assert change.notes == (
+        "The two legends differ, codes are compared, not labels: "
+        "1 is 'forest' in the first map and 'water' in the second map.",
+    )
+
+
+def scaled_file(path, rows, scale, offset=0.0, dtype="int16"):
+    array = np.array(rows, dtype)
+    profile = {"driver": "GTiff", "count": 1, "height": array.shape[0], "width": array.shape[1], "dtype": dtype}
+    with rasterio.open(path, "w", **profile, transform=UTM["transform"], crs="EPSG:31983") as dataset:
+        dataset.write(array, 1)
+        dataset.scales, dataset.offsets, dataset.units = (scale,), (offset,), ("m",)
+    return path
+
+
+@pytest.mark.parametrize("rows", [[[15, 20]], [list(range(100))]])
+def test_values_that_are_stored_in_two_ways_are_refused(tmp_path, rows):
+    before = scaled_file(tmp_path / "a.tif", rows, 0.1)
+    after = scaled_file(tmp_path / "b.tif", rows, 1.0)
+    assert refusal(before, after) == (
+        "The values are stored in two ways: 'band_1' of a.tif times 0.1 plus 0, 'band_1' of b.tif as it is "
+        "(scale and offset in the file). Write both with one scale and offset first."
+    )
+
+
+def test_stored_values_have_no_unit(tmp_path):
+    before = scaled_file(tmp_path / "a.tif", [range(100)], 0.1, 5.0)
+    after = scaled_file(tmp_path / "b.tif", [range(1, 101)], 0.1, 5.0)
+    change = change_between(before, after)
+    assert (change.values.mean, change.values.unit) == (1.0, "")
+    assert "Values as they are stored: the files say that each stands for 0.1 times itself plus 5." in change.notes
+
+
 def test_units_that_differ_are_refused():
     before = raster([[0.5]], "float32", band="depth", units={"depth": "m"})
     after = raster([[1.5]], "float32", band="depth", units={"depth": "ft"})
@@ -662,3 +748,86 @@ def test_a_picture_knows_where_it_lies():
     change = change_between(raster([[1, 2]], **UTM), raster([[2, 2]], **UTM))
     assert change.picture.transform == UTM["transform"]
     assert change.picture.crs == UTM["crs"]
+
+
+# --- numbers at the ends of their types ------------------------------------------------------------------------
+
+
+def test_large_whole_numbers_keep_their_last_digits():
+    numbers = 2**62 + np.arange(200).reshape(10, 20)
+    change = change_between(numbers, numbers + 1)
+    assert (change.changed, change.values.mean, change.values.limit) == (200, 1.0, 1.0)
+    assert change.values.quantiles[0] == (0.0, 1.0)
+
+
+@given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1)), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_differences_of_large_whole_numbers_are_those_of_exact_arithmetic(pairs):
+    before, after = np.array([one for one, _ in pairs], "int64"), np.array([other for _, other in pairs], "uint64")
+    found = values_module._difference(before, after)
+    assert found.tolist() == pytest.approx([float(other - one) for one, other in pairs], rel=1e-15)
+
+
+def test_what_the_coarser_type_cannot_hold_is_no_change():
+    fine = np.random.default_rng(3).random((20, 30))
+    change = change_between(fine, fine.astype("float32"))
+    assert change.sentence == "0 of 600 cells changed"
+    assert change.values.largest is None
+    assert change.notes == ("Compared as float32, the coarser of the two types: finer digits are no change.",)
+
+
+def test_where_nothing_was_compared_nothing_agrees():
+    one = np.ma.masked_array([[1, 2]], [[False, True]], "uint8")
+    other = np.ma.masked_array([[1, 2]], [[True, False]], "uint8")
+    change = change_between(one, other)
+    assert change.sentence == "No cell has a value in both maps: nothing to compare."
+    assert change_facts(change)["classes"]["disagreement"] is None
+    text = change_text(change)
+    assert text.splitlines()[0] == f"{change.sentence}  [first map to second map, band_1]"
+    assert "0 %" not in text
+
+
+def test_one_changed_cell_of_very_many_is_no_rounding_error():
+    change = change_between(raster([[1, 1], [2, 2]], **UTM), raster([[1, 2], [2, 2]], **UTM))
+    areas = np.array([[3e9, 1.0], [0.0, 3e9]])
+    rows = area_rows(dataclasses.replace(change.classes, cells=areas.astype("int64"), areas=areas))
+    assert [row[3:] for row in rows] == [["-1", "-0.00", "0", "1"], ["+1", "+0.00", "1", "0"]]
+
+
+def test_a_line_break_in_a_name_makes_no_line():
+    evil = "in\n0 of 9 cells changed"
+    change = change_between(raster([[1, 2]]), raster([[1, 1]]), names=(evil, "out"))
+    said = dataclasses.replace(change, notes=(f"{evil}: note.",))
+    assert [line for line in change_text(said).splitlines() if line.strip().startswith("0 of 9")] == []
+
+
+# --- areas where a shortcut would be wrong ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4)])
+def test_one_row_of_web_mercator_has_true_areas(shape):
+    at_60_north = Affine(100, 0, 0, 0, -100, 8_399_738)
+    found = areas_of_cells(Place(shape=shape, transform=at_60_north, crs=CRS("EPSG:3857")))
+    assert found.grid == pytest.approx(np.full(shape, 2508.4), rel=1e-4)
+    assert found.method.endswith("because EPSG:3857 does not keep areas.")
+
+
+def test_cells_of_a_row_differ_in_a_turned_grid_of_degrees():
+    turned = Affine(0, 10, 0, 10, 0, 40)  # columns run north
+    found = areas_of_cells(Place(shape=(2, 3), transform=turned, crs=CRS("EPSG:4326")))
+    upright = areas_of_cells(Place(shape=(3, 2), transform=Affine(10, 0, 0, 0, -10, 70), crs=CRS("EPSG:4326")))
+    assert found.grid == pytest.approx(np.broadcast_to(upright.grid[::-1, 0], (2, 3)))
+    assert "row by row" not in found.method
+
+
+def test_a_fine_turned_grid_of_degrees_is_not_taken_for_an_upright_one():
+    turned = Affine(5e-6, 5e-6, 0, 5e-6, -5e-6, 40)
+    assert "row by row" not in areas_of_cells(Place(shape=(2, 2), transform=turned, crs=CRS("EPSG:4326"))).method
+
+
+@pytest.mark.parametrize("west", [-180, 0])
+@pytest.mark.parametrize("columns", [1, 2, 36])
+def test_wide_cells_cover_the_earth(west, columns):
+    place = Place(shape=(2, columns), transform=Affine(360 / columns, 0, west, 0, -90, 90), crs=CRS("EPSG:4326"))
+    found = areas_of_cells(place)
+    assert found.of_rows(0, 2, columns).sum() == pytest.approx(510_065_621.7e6, rel=1e-9)  # WGS 84 [m2]

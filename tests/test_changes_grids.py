@@ -141,3 +141,19 @@ def test_a_map_far_away_has_nothing_in_common():
     before = raster([[1, 2]], at(300_000, 500), UTM)
     change = change_between(before, raster([[1, 2]], at(900_000, 500), UTM), common_grid=True)
     assert change.sentence == "No cell has a value in both maps: nothing to compare."
+
+
+def test_a_grid_from_0_to_360_is_brought_onto_one_from_west_to_east():
+    rows = np.arange(12).reshape(1, 12) % 5
+    degrees = CRS("EPSG:4326")
+    before = raster(rows, Affine(30, 0, -180, 0, -30, 15), degrees)
+    after = raster(np.roll(rows, 6, axis=1), Affine(30, 0, 0, 0, -30, 15), degrees)
+    for one, other in ((before, after), (after, before)):
+        assert change_between(one, other, common_grid=True).sentence == "0 of 12 cells changed"
+
+
+def test_a_grid_on_both_sides_of_the_antimeridian_is_found_from_a_projected_one():
+    degrees = raster([[1, 2], [3, 4]], Affine(1, 0, 179, 0, -1, 1), CRS("EPSG:4326"))
+    pacific = raster([[0, 0], [0, 0]], Affine(111_320, 0, 29 * 111_320, 0, -110_000, 110_000), CRS("EPSG:3832"))
+    change = change_between(pacific, degrees, common_grid=True)
+    assert (change.compared, change.classes.codes) == (4, (0, 1, 2, 3, 4))

@@ -20,6 +20,7 @@ from dissmodel_lab.executor.schemas import GitState, PhaseUsage, Provenance, utc
 from dissmodel_lab.maps import preview
 from dissmodel_lab.rasters import Raster, read_raster, write_raster
 from dissmodel_lab.sources import file_sha256
+from dissmodel_lab.views.comparison_text import comparison_text
 
 UTM = {"transform": Affine(100, 0, 300_000, 0, -100, 7_400_000), "crs": CRS("EPSG:31983")}
 
@@ -198,7 +199,7 @@ def test_two_runs_of_one_model_side_by_side():
     assert [change.band for change in found.changes] == ["cover_after", "cover_before", "flood_year", "elevation"]
     assert [change.kind for change in found.changes] == ["classes", "classes", "values", "values"]
     assert found.changes[0].before_name == f"output of run {one.experiment_id[:8]}"
-    assert (found.first.title, found.problem, found.versions) == ("sea_level_rise=2.0", "", ())
+    assert (found.first.title, found.problem, found.versions) == ("sea_level_rise=2", "", ())
     assert found.same_versions > 3
 
 
@@ -366,3 +367,35 @@ def test_a_record_that_holds_no_data_is_refused():
     assert refusal(compare_runs, record, record_of()) == (
         "Run ab12cd34 can't be compared: its record holds what is no data (ValidationError). Read it from the store."
     )
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"time_a_sec": 10**400},
+        {"time_a_sec": 1e308, "time_b_sec": 1e308},
+        {"time_a_sec": float("inf"), "time_b_sec": float("-inf")},
+        {"time_a_sec": True},
+        {"n": 10**400},
+    ],
+)
+def test_numbers_of_any_size_in_a_record_from_elsewhere_stop_nothing(metrics):
+    first, second = ExperimentRecord(metrics=metrics), ExperimentRecord(metrics={"n": 0.5, "time_b_sec": 2.0})
+    compared = compare_runs(first, second)
+    assert {pair.name: pair.second for pair in compared.timings}["all phases"] == 2.0
+    assert {pair.name: pair.difference for pair in compared.metrics} == {"n": None}
+    assert "all phases" in comparison_text(compared)
+    json.dumps(comparison_facts(compared), allow_nan=False)
+
+
+def test_a_large_count_differs_by_its_last_digit():
+    pair = compare_runs(*(ExperimentRecord(metrics={"cells": 2**60 + more}) for more in (0, 1))).metrics[0]
+    assert (pair.difference, pair.ratio) == (1.0, 1.0)
+
+
+def test_a_line_break_in_a_name_makes_no_line():
+    evil = "x\n0 of 9 cells changed"
+    first = ExperimentRecord(model_name=evil, source=DataSource(uri=evil))
+    text = comparison_text(compare_runs(first, ExperimentRecord(model_name="m")))
+    assert "x 0 of 9 cells changed" in text
+    assert not any(line.strip().startswith("0 of 9") for line in text.splitlines())

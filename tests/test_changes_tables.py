@@ -8,9 +8,10 @@ import shapely
 
 geopandas = pytest.importorskip("geopandas")
 import pandas as pd  # noqa: E402 -- after geopandas
-from pyproj import Geod  # noqa: E402
+from pyproj import CRS, Geod  # noqa: E402
 
 from dissmodel_lab.changes import change_between  # noqa: E402
+from dissmodel_lab.changes.areas import areas_of_shapes  # noqa: E402
 from dissmodel_lab.changes.report import CHANGED, NOTHING, ONE_SIDED, SAME  # noqa: E402
 from dissmodel_lab.errors import ComparisonError  # noqa: E402
 from dissmodel_lab.maps import preview  # noqa: E402
@@ -259,3 +260,27 @@ def test_files_of_cells_are_compared():
     change = change_between("before.gpkg", "after.geojson", "use")
     assert change.sentence == "1 of 2 features changed (50 %)"
     assert change.bands == ("use", "age")
+
+
+def test_shapes_beside_the_antimeridian_have_their_areas():
+    shapes = squares(3, 30_000, 200_000, 5_000_000)  # 180 degrees run through the third
+    before, after = (table({"use": list(uses)}, shapes, "EPSG:32601") for uses in ("aab", "abb"))
+    change = change_between(before, after)
+    assert change.classes.area_unit == "km2"
+    assert change.classes.areas.tolist() == [[pytest.approx(900), pytest.approx(900)], [0, pytest.approx(900)]]
+    far, method = areas_of_shapes(np.array([shapely.box(3.2e6, 5e6, 3.5e6, 5.3e6)]), CRS("EPSG:3832"))
+    near, _ = areas_of_shapes(np.array([shapely.box(0, 5e6, 3e5, 5.3e6)]), CRS("EPSG:3832"))
+    assert far == pytest.approx(near)
+    assert method.endswith("because EPSG:3832 does not keep areas.")
+
+
+def test_shapes_beyond_a_projection_count_as_in_the_plane():
+    shapes = np.array([shapely.box(0, 8e6, 1e5, 8.1e6), shapely.box(9e8, 9e8, 9.1e8, 9.1e8)])
+    areas, _ = areas_of_shapes(shapes, CRS("EPSG:5880"))
+    assert areas == pytest.approx([7.659e9, 1e14], rel=1e-4)
+
+
+def test_a_key_may_be_a_number():
+    before = table({5: [1, 2], "use": ["a", "b"]})
+    after = table({5: [2, 1], "use": ["b", "c"]}, squares(2, west=500_000))
+    assert change_between(before, after, "use", key="5").sentence == "1 of 2 features changed (50 %)"

@@ -136,6 +136,17 @@ def test_one_class_has_one_colour_in_both_runs():
     assert [colours[pair.second.pixels[at, 0, 0] - 1] for at in (0, 1)] == ["#d55e00", "#999999"]
 
 
+def test_a_class_with_two_names_gets_no_common_legend():
+    other = (LegendEntry(5, "water", "#0072b2"),)
+    pair = pair_frames(frames_of([0], entries=(ASH,)), frames_of([0], entries=other))
+    assert not pair.has_one_legend
+    assert pair.second.legend.entries == other
+    assert pair.notes[-1] == (
+        f"The runs give one class two names ('5': {ASH.label!r} and 'water'): each has its own legend, "
+        "so colours cannot be compared."
+    )
+
+
 def test_clear_pixels_stay_clear():
     pixels = np.zeros((1, 4, 6), np.uint8)
     pair = pair_frames(frames_of([0], pixels=pixels), frames_of([0], entries=(ASH,), pixels=pixels + 1))

@@ -23,9 +23,10 @@ from dissmodel_lab.errors import ExportError
 from dissmodel_lab.executor import DataSource, ExperimentRecord
 from dissmodel_lab.exports import crate_archive, crate_reader
 from dissmodel_lab.exports.crate_archive import CrateLimits
-from dissmodel_lab.exports.crate_files import carried_file, files_of
+from dissmodel_lab.exports.crate_files import files_of
 from dissmodel_lab.exports.crate_reader import import_crate
 from dissmodel_lab.exports.ro_crate import export_ro_crate
+from dissmodel_lab.settings import read_settings
 from dissmodel_lab.sources import file_sha256, folder_sha256
 
 METADATA = "ro-crate-metadata.json"
@@ -118,7 +119,7 @@ def test_a_real_run_goes_there_and_back(workspace, name):
     assert imported.record_path.parent.name == record.record_path.parent.name
     assert sha(back.artifact_path().read_bytes()) == record.output_sha256
     assert back.artifact_path().parent == imported.record_path.parent
-    source = carried_file(back, record.source.uri)
+    source = back.carried_path(record.source.uri)
     assert source == imported.record_path.parent / record.source.uri
     assert file_sha256(source) == record.source.checksum
     assert read_annotations(imported.record_path) == read_annotations(record.record_path)
@@ -133,7 +134,7 @@ def test_an_imported_run_is_exported_and_imported_again(workspace):
     assert [file.absent for file in files_of(first)] == ["", ""]
     second = read_record(import_crate(export_ro_crate(first, "two"), "theirs").record_path)
     assert without_import(second) == without_import(record)
-    assert file_sha256(carried_file(second, record.source.uri)) == record.source.checksum
+    assert file_sha256(second.carried_path(record.source.uri)) == record.source.checksum
 
 
 def test_an_imported_run_is_verified_and_run_again(workspace):
@@ -144,7 +145,7 @@ def test_an_imported_run_is_verified_and_run_again(workspace):
     shutil.rmtree("mine")
     back = read_record(import_crate(crate, "yours").record_path)
     states = {check.item: check.state for check in verify(back, "yours").checks}
-    assert states == {"record": "cannot be checked", "input": "ok", "artifact output": "ok"}
+    assert states == {"record": "ok", "input": "ok", "artifact output": "ok"}
     folder = back.record_path.parent
     verdict = rerun(back, store="yours", base_folder=folder, twice=False)
     assert (verdict.kind, verdict.of) == ("identical", record.experiment_id)
@@ -180,7 +181,7 @@ def test_outputs_elsewhere_parameters_and_folders_come_along(made, workspace):
         folder = imported.record_path.parent
         assert imported.notes == ()
         assert without_import(back) == without_import(record)
-        assert carried_file(back, str(outside)) == folder / "elsewhere.txt"
+        assert back.carried_path(str(outside)) == folder / "elsewhere.txt"
         assert (folder / "demand.csv").read_text() == "d"
         assert folder_sha256(folder / "tiles") == record.artifacts["tiles"]
 
@@ -272,11 +273,26 @@ def test_a_path_in_a_record_chooses_no_place(made, workspace, said):
     (crate / "record.json").write_bytes(text)
     edit(crate, lambda known, _: known["record.json"].update(sha256=sha(text)))
     path = import_crate(crate, "yours").record_path
-    (found,) = {item.name for item in path.parent.rglob("*") if item.is_file()} - {"record.json", "dem.csv"}
-    assert carried_file(read_record(path), said).name == found
-    assert carried_file(read_record(path), "x") is None
+    (found,) = {item.name for item in path.parent.rglob("*") if item.is_file()} - {
+        "record.json",
+        "journal.jsonl",
+        "dem.csv",
+    }
+    assert read_record(path).carried_path(said).name == found
+    assert read_record(path).carried_path("x") is None
     assert (path.parent / "record.json").read_text().startswith("{")
     assert len(list(Path("yours").iterdir())) == len(list(Path("yours").glob(".index*"))) + 1
+
+
+def test_a_crate_does_not_bring_settings(made, workspace):
+    (workspace / "dissmodel-lab.toml").write_text('[author]\nname = "Somebody Else"')
+    about = {"parameters": {"about": "dissmodel-lab.toml"}}
+    checksum = file_sha256("dissmodel-lab.toml")
+    crate = export_ro_crate(made(**about, parameter_files={"about": checksum}), "crate")
+    (workspace / "dissmodel-lab.toml").unlink()
+    path = import_crate(crate, "yours").record_path
+    assert read_settings(path.parent).author is None
+    assert file_sha256(read_record(path).carried_path("dissmodel-lab.toml")) == checksum
 
 
 def test_carried_files_never_lie_outside_of_the_run(tmp_path):
@@ -284,7 +300,7 @@ def test_carried_files_never_lie_outside_of_the_run(tmp_path):
         {"imported": {"files": [{"said": "a", "file": "../b"}, {"said": "c", "file": "/etc/passwd"}, 5, {"file": 1}]}}
     )
     record._record_path = tmp_path / "record.json"
-    assert [carried_file(record, said) for said in ("a", "c", "d")] == [None, None, None]
+    assert [record.carried_path(said) for said in ("a", "c", "d")] == [None, None, None]
 
 
 # Crates of other programs
@@ -707,7 +723,9 @@ def test_identifiers_that_lead_out_of_a_crate_name_no_file(workspace, said):
     imported = import_crate(zipped("c.zip", {METADATA: bare(action, {"@id": said, "@type": "File"})}), "yours")
     record = read_record(imported.record_path)
     assert record.artifacts == {}
-    assert {path.name for path in imported.record_path.parent.iterdir()} == {"record.json", f"imported-{METADATA}"}
+    assert {path.name for path in imported.record_path.parent.iterdir()} == {
+        "record.json", "journal.jsonl", f"imported-{METADATA}"
+    }  # fmt: skip
 
 
 json_values = st.recursive(

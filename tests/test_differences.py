@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -289,3 +291,53 @@ def test_a_tolerance_is_a_number_of_0_or_more(workspace, tolerance):
 def test_a_missing_file(workspace):
     with pytest.raises(ComparisonError, match=r"^'a.tif' does not exist, so it cannot be compared. Check the path.$"):
         find_differences("a.tif", "b.tif")
+
+
+def points(path, shapes=((1, 2),), **columns):
+    geometry = shapely.points([list(shape) for shape in shapes])
+    geopandas.GeoDataFrame(columns, geometry=geometry, crs=4326).to_file(path)
+
+
+@pytest.mark.parametrize("others", [((1, 2, 7),), ((1, 2, 0),)])
+def test_a_height_on_one_side_only_is_a_difference(workspace, others):
+    points("a.gpkg", v=[1])
+    points("b.gpkg", others, v=[1])
+    found = find_differences("a.gpkg", "b.gpkg")
+    figures = [(part.name, part.differing, part.largest) for part in found.parts]
+    assert figures == [("geometry", 1, None), ("v", 0, None)]
+
+
+def test_attributes_of_a_shapefile_in_a_folder_are_compared(workspace):
+    for folder, value in (("a", 1), ("b", 2)):
+        Path(folder).mkdir()
+        points(f"{folder}/x.shp", v=[value])
+    assert Path("a/x.shp").read_bytes() == Path("b/x.shp").read_bytes()
+    found = find_differences("a", "b")
+    assert found.sentence == "x.shp: v: 1 of 1 rows differs, largest difference 1, at row 0 (x 1, y 2): 1 and 2."
+
+
+def test_lists_are_compared_to_their_last_digit(workspace):
+    for name, last in (("a", 3.0), ("b", 3.0000000001)):
+        shape = {"type": "Point", "coordinates": [1, 2]}
+        feature = {"type": "Feature", "properties": {"v": [1.0] * 2_000 + [last, 1.0]}, "geometry": shape}
+        Path(f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    found = find_differences("a.geojson", "b.geojson")
+    assert [(part.name, part.differing) for part in found.parts] == [("geometry", 0), ("v", 1)]
+    assert content_sha256("a.geojson") != content_sha256("b.geojson")
+
+
+@pytest.mark.parametrize("zone", ["", "Z"])
+def test_one_moment_among_days_is_one_difference(workspace, zone):
+    kind = "datetime64[ms, UTC]" if zone else "datetime64[ms]"
+    days = [f"{year}-01-01T00:00:00{zone}" for year in (1000, 2020, 3000)]
+    for name, hour in (("a", "00"), ("b", "10")):
+        moments = [*days[:1], days[1].replace("T00", f"T{hour}"), *days[2:]]
+        points(f"{name}.gpkg", [(1, 2)] * 3, v=pd.to_datetime(moments).astype(kind))
+    part = find_differences("a.gpkg", "b.gpkg").parts[1]
+    assert (part.name, part.differing, part.place.row) == ("v", 1, 1)
+
+
+def test_a_complex_cell_whose_difference_is_no_number_is_beyond_any_tolerance(workspace):
+    one, two = (raster(array=np.full((1, 1, 1), complex(np.inf, n)), bands=("z",), nodata=None) for n in (1, 2))
+    found = differences(one, two, tolerance=5.0)
+    assert (found.parts[0].differing, found.is_within) == (1, False)

@@ -242,6 +242,15 @@ def test_secrets_are_hidden_everywhere():
     assert all("s3cr3t" not in text and "***" in text for text in shown)
 
 
+def test_a_password_of_digits_is_hidden_and_a_count_of_tokens_is_not():
+    folder = put(1)
+    parameters = {"password": 86420, "token_count": 512}
+    (folder / "record.json").write_text(json.dumps({"experiment_id": "1" * 8, "parameters": parameters}))
+    table = runs(columns=["password", "token_count"])
+    assert table.history.rows[0].by_column == {"password": "***", "token_count": 512}
+    assert "86420" not in json.dumps(table.history.to_json())
+
+
 # --- words
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import json
 import math
+import tracemalloc
 import types
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
@@ -240,3 +241,37 @@ def test_plain_values_are_written_as_they_are():
     plain = {"a": [1, 2.5, "x", None, True], "b": {"c": {}}}
     assert encode(plain) == plain
     assert decode(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("dtype", "data"),
+    [
+        ("<U500000000", ["a", "b"]),
+        ("S2000000000", [{"$bytes": "YQ=="}]),
+        ("S2000000000", []),
+        ("V2000000000", [{"$bytes": "YQ=="}]),
+        ("(200000000,)f8", [1]),
+        ("[('a', '<f8'), ('b', '<U500000000')]", [{"$tuple": [1.0, "b"]}]),
+        ("[('a', 'O'), ('b', '<U500000000')]", [{"$tuple": [1.0, "b"]}]),
+    ],
+)
+def test_an_array_takes_no_more_memory_than_its_data_could_fill(dtype, data):
+    written = {"$ndarray": {"dtype": dtype, "shape": [len(data)], "data": data}}
+    tracemalloc.start()
+    try:
+        found = decode(written)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+    if isinstance(found, np.ndarray):
+        assert found.tolist() == decode(data)
+    else:
+        assert found == written
+
+
+def test_texts_that_are_shorter_than_their_array_allows_keep_their_type():
+    names = np.array(["a", "bc"], "<U200")
+    assert decode(encode(names)).dtype == names.dtype
+    crowd = np.array(["ab"] * 1_000, "<U2000")
+    assert decode(encode(crowd)).tolist() == crowd.tolist()

@@ -32,7 +32,12 @@ def test_the_commands_exist():
     [source] = [block for block in code_blocks() if "%load_ext" in block]
     lines = [line.partition("#")[0].partition("%dissmodel ")[2].strip() for line in source.splitlines()]
     commands = [Grammar("%dissmodel").parse_line(line).name for line in lines if line]
-    assert commands == ["models", "run", "form", "runs", "show"]
+    assert commands == ["models", "run", "form", "runs", "show", "rerun"]
+    table = re.findall(r"^\| `(.*?)` \|", README, re.MULTILINE)
+    commands_of_records = [line for line in table if " " in line]
+    assert len(commands_of_records) == 9
+    for line in commands_of_records:
+        assert Grammar("%dissmodel").parse_line(line).name == line.split()[0]
 
 
 def test_the_make_targets_exist():

@@ -17,10 +17,14 @@ import upstream_inputs
 from dissmodel_lab import run
 from dissmodel_lab.errors import ComparisonError, LabError
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord
+from dissmodel_lab.exports.crate_reader import import_crate
+from dissmodel_lab.exports.ro_crate import export_ro_crate
 from dissmodel_lab.rasters import Raster, read_raster, write_raster
 from dissmodel_lab.sources import file_sha256
 from dissmodel_lab.store import RunStore, read_record
 from dissmodel_lab.verification import State, Verdict, VerdictKind, rerun, verify
+from dissmodel_lab.verification.places import locate_artifact, working_folder
+from dissmodel_lab.verification.plan import plan_rerun
 
 MODELS = '''
 """Executors of a modeller's own file."""
@@ -48,6 +52,55 @@ class Noise(ModelExecutor):
         if "own_place" in record.parameters:
             record.output_path = str(Path(record.parameters["own_place"]).absolute())
         write_raster(result, record.output_path)
+        return record
+
+class Reader(ModelExecutor):
+    """Copies its input's sum and a table's into a raster; its maps can be spoiled by files in the working folder."""
+    name = "reader"
+    def load(self, record):
+        return Path(record.source.uri).read_bytes() + Path(record.parameters["table"]).read_bytes()
+    def run(self, data, record):
+        table = Path(record.parameters.get("usual", "usual.csv"))
+        more = table.read_bytes() if table.exists() else b""
+        return Raster(array=np.full((1, 2, 2), sum(data + more)), bands=("sum",))
+    def save(self, result, record):
+        write_raster(result, record.output_path)
+        return record
+
+class Pair(Noise):
+    """A map, and a second one beside it; the second is what files in the working folder make of it."""
+    name = "pair"
+    def run(self, data, record):
+        return Raster(array=np.ones((1, 2, 2)), bands=("one",))
+    def save(self, result, record):
+        write_raster(result, record.output_path)
+        if not Path("without").exists():
+            other = os.urandom(1)[0] + 1.0 if Path("random").exists() else 2.0 if Path("spoiled").exists() else 1.0
+            other = Raster(array=np.full((1, 2, 2), other), bands=("two",))
+            write_raster(other, Path(record.output_path).with_name("second.tif"))
+        return record
+
+class Shapes(Noise):
+    """A shapefile whose attributes, not its shapes, are what a file in the working folder makes of them."""
+    name = "shapes"
+    output_suffix = ".shp"
+    def run(self, data, record):
+        return object()
+    def save(self, result, record):
+        import geopandas, shapely
+        value = 2 if Path("spoiled").exists() else 1
+        frame = geopandas.GeoDataFrame({"v": [value]}, geometry=shapely.points([[1.0, 2.0]]), crs=4326)
+        frame.to_file(record.output_path)
+        return record
+
+class Table(Noise):
+    """A folder with a table that never repeats itself, and nothing else."""
+    name = "table"
+    def run(self, data, record):
+        return {"rows": os.urandom(4).hex()}
+    def save(self, result, record):
+        os.makedirs(record.output_path, exist_ok=True)
+        Path(record.output_path, "results.csv").write_text(result["rows"])
         return record
 
 class Report(Noise):
@@ -100,7 +153,7 @@ def test_everything_as_recorded(workspace):
     assert found.is_intact
     assert found.sentence == "4 of 4 are as recorded."
     by_item = {check.item: check for check in found.checks}
-    assert by_item["record"].why == f"Its copy {Path('out/life.record.json').absolute()} says the same."
+    assert by_item["record"].recorded == file_sha256(first.record_path)
     assert (by_item["artifact output"].is_outside, by_item["input"].is_outside) == (True, False)
 
 
@@ -110,19 +163,38 @@ def test_an_edited_record_is_noticed_where_a_copy_stands(workspace):
     first.record_path.write_text(text)
     check = verify(read_record(first.record_path)).checks[0]
     assert check.state is State.CHANGED
-    copy = Path("out/life.record.json").absolute()
-    assert check.why == (f"Its copy {copy} says otherwise in resolved_spec; which of them was edited is not known.")
+    assert check.why == "It was edited after the run in resolved_spec: its journal has another SHA-256 of it."
     assert (check.found, check.recorded) == (file_sha256(first.record_path), file_sha256("out/life.record.json"))
+
+
+def test_an_edited_record_is_noticed_by_its_journal(life):
+    life.record_path.write_text(life.record_path.read_text().replace('"completed"', '"failed"', 1))
+    check = verify(read_record(life.record_path)).checks[0]
+    assert check.state is State.CHANGED
+    assert check.why == "It was edited after the run: its journal has another SHA-256 of it."
+
+
+def test_without_a_journal_the_copy_tells(workspace):
+    first = run("game_of_life", parameters={"generations": 1}, output="out/life.tif")
+    first.record_path.with_name("journal.jsonl").unlink()
+    copy = Path("out/life.record.json")
+    assert verify(first).checks[0].why == f"Its copy {copy.absolute()} says the same."
+    copy.write_text(copy.read_text().replace('"completed"', '"failed"', 1))
+    check = verify(first).checks[0]
+    assert check.state is State.CHANGED
+    assert check.why.startswith(f"Its copy {copy.absolute()} says otherwise in status; which of them was edited")
+    copy.unlink()
+    check = verify(first).checks[0]
+    assert check.state is State.UNKNOWN
+    assert check.why == "There is no second copy of it: an edit of it alone could not be noticed."
 
 
 def test_what_is_changed_or_missing_is_told(life):
     Path(life.source.uri).write_bytes(b"another")
     life.artifact_path().unlink()
     found = verify(life)
-    assert states(found) == {"record": "cannot be checked", "input": "changed", "artifact output": "missing"}
-    assert found.sentence == (
-        "Not as recorded: input is changed, artifact output is missing; cannot be checked: record."
-    )
+    assert states(found) == {"record": "ok", "input": "changed", "artifact output": "missing"}
+    assert found.sentence == "Not as recorded: input is changed, artifact output is missing."
     assert not found.is_intact
 
 
@@ -506,7 +578,164 @@ def test_a_record_without_a_verdict():
         Verdict.from_values({})
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_attributes_of_a_shapefile_count(models, is_kept):
+    first = run("my_models:Shapes")
+    assert rerun(first).kind in ("identical", "same content")  # a .dbf holds the day
+    Path("spoiled").touch()
+    if not is_kept:
+        for path in first.record_path.parent.glob("*.*"):
+            path.unlink() if path.suffix not in (".json", ".jsonl") else None
+    verdict = rerun(first)
+    assert verdict.kind is VerdictKind.DIFFERENT
+    if is_kept:
+        assert verdict.why[0].startswith("v: 1 of 1 rows differs, largest difference 1, at row 0")
+
+
+def test_a_second_map_that_differs_decides(models):
+    first = run("my_models:Pair")
+    assert rerun(first).kind is VerdictKind.IDENTICAL
+    Path("spoiled").touch()
+    verdict = rerun(first, twice=False)
+    assert (verdict.kind, verdict.why[0]) == (
+        VerdictKind.DIFFERENT,
+        "Artifact second: two: 4 of 4 cells differ, largest difference 1, at row 0, column 0: 1 and 2.",
+    )
+    assert [part.name for part in verdict.figures] == ["second: two"]
+    first.artifact_path("second").unlink()
+    assert rerun(first, twice=False).why[0] == (
+        "Artifact second: The rerun gave another content hash than was recorded; which cells differ cannot be told."
+    )
+    Path("without").touch()
+    verdict = rerun(first, twice=False)
+    assert (verdict.kind, verdict.why[0]) == (
+        VerdictKind.DIFFERENT, "The artifact second was left by the first run only."
+    )  # fmt: skip
+
+
+def test_a_second_map_that_never_repeats_itself_is_told(models):
+    Path("random").touch()
+    assert cannot(run("my_models:Pair")).startswith("The model is not deterministic: two reruns")
+
+
+def test_a_table_alone_is_no_report_beside_a_map(models):
+    assert cannot(run("my_models:Table")).startswith("The model is not deterministic: two reruns")
+
+
+def test_a_rerun_whose_map_cannot_be_read_is_different(models, life):
+    Path(life.artifact_path()).unlink()
+    life.provenance.executor_class = "my_models:NoMap"
+    Path("my_models.py").write_text(
+        MODELS + "class NoMap(Noise):\n    name = 'no_map'\n    def save(self, result, record):\n"
+        "        Path(record.output_path).write_text('no map')\n        return record\n"
+    )
+    assert rerun(life, any_version=True, twice=False).kind is VerdictKind.DIFFERENT
+
+
+@pytest.mark.parametrize("executor", ["evil.py:Evil", "{}/evil.py", "evil.toml", "../evil.PY", "a/b:C", ":C", "-m:C"])
+def test_a_record_cannot_choose_a_file_to_run(models, life, executor):
+    Path("evil.py").write_text("open('was_run', 'w')\n" + MODELS + "class Evil(Noise):\n    pass\n")
+    Path("evil.toml").write_text('[model]\nclass = "evil:Evil"\nexecutor_module = "evil"\n')
+    said = executor.format(models)
+    for record in (life, life.model_copy(update={"provenance": None, "model_name": said})):
+        if record.provenance is not None:
+            record.provenance.executor_class = said
+        assert cannot(record, any_version=True) == (
+            f"The record names {said!r} as its executor, which is no import path. "
+            "Name its file or import path: --executor."
+        )
+    assert not Path("was_run").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "is_hidden"),
+    [
+        ("https://host/x?sig=***", True),
+        ("postgresql://***@host/x", True),
+        ({"a": ["password=***"]}, True),
+        ("***", True),
+        ("a***b", False),
+        ("*** new ***", False),
+    ],
+)
+def test_what_is_hidden_within_a_text_is_noticed(life, value, is_hidden):
+    life.parameters["place"] = value
+    found = plan_rerun(life).obstacles
+    assert found == (
+        ["The record hides what is secret, so the run cannot be repeated from it: place."] if is_hidden else []
+    )
+
+
+@pytest.mark.parametrize("folder", ["/" + "a" * 5000, "/a\0b", "experiments", "."])
+def test_no_working_folder_is_too_odd(life, folder):
+    life.provenance.working_folder = folder
+    assert working_folder(life) == Path.cwd()
+    assert verify(life).checks
+
+
+@pytest.mark.parametrize("values", [{"kind": []}, {"kind": {}, "figures": [{"name": "a", "compared": float("inf")}]}])
+def test_odd_kinds_and_figures_are_no_verdict(values):
+    assert Verdict.from_values({"of": "ab", **values}).kind is VerdictKind.CANNOT_VERIFY
+
+
+def test_a_profile_of_an_odd_id_has_a_place():
+    record = ExperimentRecord(experiment_id="../../x", output_path="out/a.tif", artifacts={"profiling": "ab"})
+    assert locate_artifact(record, "profiling") == Path.cwd() / "out" / "profiling_x.md"
+
+
 # ------------------------------------------------------------------------------- records from elsewhere
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_an_imported_crate_is_verified_and_rerun_where_nothing_else_is(models, is_absolute):
+    home = Path("home").absolute() if is_absolute else Path("home")
+    home.mkdir()
+    for name in ("input.bin", "table.csv", "usual.csv"):
+        (home / name).write_text(f"what stands in {name}")
+    table, usual = str(home / "table.csv"), str(home / "usual.csv")
+    parameters = {"table": table, "usual": usual}
+    first = run("my_models:Reader", source=str(home / "input.bin"), parameters=parameters, output=home / "sum.tif")
+    crate = export_ro_crate(first, "crate.zip")
+    shutil.rmtree("home")
+    shutil.rmtree("experiments")
+    back = read_record(import_crate(crate, "yours").record_path)
+    folder = back.record_path.parent.absolute()
+    found = verify(back, "yours")
+    wanted = {"input": "ok", "parameter table": "ok", "parameter usual": "ok", "artifact output": "ok"}
+    assert {**states(found), **wanted} == states(found)
+    assert all(check.path.absolute().is_relative_to(folder) for check in found.checks)
+    verdict = rerun(back, store="yours")
+    assert verdict.kind is VerdictKind.IDENTICAL, verdict.sentence
+    given = verdict.record.parameters
+    assert all(Path(given[name]).is_relative_to(folder) for name in ("table", "usual"))
+    assert verdict.settings["working_folder"] == str(Path.cwd())
+
+
+def test_a_default_that_names_a_file_of_a_crate_is_found_too(models):
+    for name in ("input.bin", "table.csv", "usual.csv"):
+        Path(name).write_text(f"what stands in {name}")
+    first = run("my_models:Reader", source="input.bin", parameters={"table": "table.csv"})
+    assert first.defaults_taken == {"usual": "usual.csv"}
+    first.parameter_files["usual"] = file_sha256("usual.csv")
+    crate = export_ro_crate(first, "crate")
+    for name in ("input.bin", "table.csv", "usual.csv"):
+        Path(name).unlink()
+    verdict = rerun(read_record(import_crate(crate, "yours").record_path), store="yours")
+    assert verdict.kind is VerdictKind.IDENTICAL, verdict.sentence
+
+
+def test_an_imported_record_cannot_choose_where_code_comes_from(models):
+    Path("table.csv").write_text("a")
+    first = run("my_models:Reader", source="table.csv", parameters={"table": "table.csv"})
+    back = read_record(import_crate(export_ro_crate(first, "crate"), "yours").record_path)
+    Path(back.record_path.parent, "evil.py").write_text("open('/tmp/never', 'w')")
+    back.provenance.executor_class = "evil:Evil"
+    for said in (str(back.record_path.parent), str(back.record_path.parent.absolute())):
+        back.provenance.working_folder = said
+        assert cannot(back) == (
+            f"The executor 'evil:Evil' cannot be imported: 'evil' is neither installed nor in {Path.cwd()}. "
+            "Name its file or import path: --executor."
+        )
 
 
 @pytest.fixture

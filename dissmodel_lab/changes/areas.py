@@ -24,6 +24,8 @@ MAX_CELLS = 400_000
 UNITS = ((1e8, "km2", 1e6), (1e4, "ha", 1e4), (0.0, "m2", 1.0))
 #: How many shapes of a table are looked at to see whether the projection keeps areas.
 SAMPLE = 81
+#: Areas that differ by less than this part of them are the same: sums are rounded.
+ALIKE = 1e-9
 #: shapely's number of the type.
 POLYGON = 3
 
@@ -89,14 +91,16 @@ def areas_of_cells(place: Place) -> CellAreas:
     if crs.geodetic_crs is None or transform.determinant == 0:
         return CellAreas(grid=None, method="Areas are unknown: the map's CRS leads to no place on Earth.")
     name = _name(crs)
-    if not crs.is_projected and transform.is_rectilinear:
+    if not crs.is_projected and transform.b == transform.d == 0:
         column = _areas(crs, transform, (height, 1))
         return CellAreas(grid=column, method=f"Geodesic: {_ellipsoid_text(crs)}, row by row.")
     block = math.ceil(math.sqrt(max(1.0, height * width / MAX_CELLS)))
     blocks = math.ceil(height / block), math.ceil(width / block)
     areas = _areas(crs, cast("Affine", scaled(transform, block, block)), blocks) / block**2
-    if crs.is_projected and (areas == areas[0, 0]).all():
-        planar = abs(transform.determinant) * crs.axis_info[0].unit_conversion_factor ** 2
+    planar = abs(transform.determinant) * (
+        crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else math.nan
+    )
+    if crs.is_projected and (abs(areas - planar) <= ALIKE * planar).all():
         said = f"Width times height of a cell in {name}, which keeps areas within {PLANAR_TOLERANCE:.0%} here."
         return CellAreas(grid=np.full((1, 1), planar), method=said.replace("%", " %"))
     said = f"{_ellipsoid_text(crs)}{'' if block == 1 else f', for blocks of {block} x {block} cells'}"
@@ -111,7 +115,8 @@ def areas_of_shapes(shapes: NDArray[Any], crs: CRS | None) -> tuple[NDArray[np.f
     In longitude and latitude it is the area on the CRS's ellipsoid, the integral of q (Snyder 1987, eq. 3-12) over
     longitude along the edges, which are straight in degrees: exact along parallels and meridians, as cells have
     them, by Simpson's rule along others. In a projected CRS it is the plane's area where the projection keeps
-    areas within 1 %, else the corners are brought back to the ellipsoid.
+    areas within 1 %, else the corners are brought back to the ellipsoid, across the antimeridian too. Shapes beyond
+    the projection's domain count as in the plane.
 
     Parameters
     ----------
@@ -145,13 +150,14 @@ def areas_of_shapes(shapes: NDArray[Any], crs: CRS | None) -> tuple[NDArray[np.f
         return _on_ellipsoid(shapes, crs), f"Geodesic: {_ellipsoid_text(crs)}."
     planar: NDArray[np.float64] = shapely.area(shapes) * crs.axis_info[0].unit_conversion_factor ** 2
     sample = np.linspace(0, len(shapes) - 1, min(SAMPLE, len(shapes))).astype(int)
-    truth = _on_ellipsoid(_in_degrees(shapes[sample], crs), crs)
+    truth = _on_ellipsoid(_in_degrees(shapes[sample], crs), crs, is_cut=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         is_kept = not (np.abs(truth / planar[sample] - 1) > PLANAR_TOLERANCE).any()
     if is_kept:
         said = f"The plane's area in {_name(crs)}, which keeps areas within {PLANAR_TOLERANCE:.0%} here."
         return np.nan_to_num(planar), said.replace("%", " %")
-    areas = _on_ellipsoid(_in_degrees(shapes, crs), crs)
+    areas = _on_ellipsoid(_in_degrees(shapes, crs), crs, is_cut=True)
+    areas = np.where(np.isfinite(areas), areas, np.nan_to_num(planar))
     return areas, f"Geodesic: {_ellipsoid_text(crs)}, because {_name(crs)} does not keep areas."
 
 
@@ -186,8 +192,12 @@ def _areas(crs: CRS, transform: Affine, shape: tuple[int, int]) -> NDArray[np.fl
     return areas
 
 
-def _on_ellipsoid(shapes: NDArray[Any], crs: CRS) -> NDArray[np.float64]:
-    """Return the areas of shapes in degrees on the CRS's ellipsoid [m2]; what is no polygon has none."""
+def _on_ellipsoid(shapes: NDArray[Any], crs: CRS, *, is_cut: bool = False) -> NDArray[np.float64]:
+    """
+    Return the areas of shapes in degrees on the CRS's ellipsoid [m2]; what is no polygon has none.
+
+    ``is_cut`` says that longitudes jump by 360 at the antimeridian, so that each edge goes the shorter way.
+    """
     import shapely  # noqa: PLC0415
     from pyproj import Geod  # noqa: PLC0415
 
@@ -198,7 +208,10 @@ def _on_ellipsoid(shapes: NDArray[Any], crs: CRS) -> NDArray[np.float64]:
     rings, ring_parts = shapely.get_rings(parts, return_index=True)
     points, point_rings = shapely.get_coordinates(rings, return_index=True)
     is_edge = point_rings[1:] == point_rings[:-1]
-    along = np.where(is_edge, np.radians(np.diff(points[:, 0])), 0.0)
+    with np.errstate(invalid="ignore"):  # corners beyond a CRS's domain are infinite
+        degrees = np.diff(points[:, 0])
+        degrees = (degrees + 180) % 360 - 180 if is_cut else degrees
+    along = np.where(is_edge, np.radians(degrees), 0.0)
     first, last = points[:-1, 1], points[1:, 1]
     height = (_q(first, ellipsoid.es) + 4 * _q((first + last) / 2, ellipsoid.es) + _q(last, ellipsoid.es)) / 6
     rings_area = np.abs(np.bincount(point_rings[:-1], along * height, len(rings))) * ellipsoid.a**2 / 2

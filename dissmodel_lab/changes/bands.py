@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CHUNK_CELLS = 2_000_000
 #: GDAL's cache for one file must hold a row of its tiles, within these bounds [bytes].
 CACHE_BYTES = (16 << 20, 96 << 20)
+#: Scale and offset of values that stand for themselves.
+UNSCALED = (1.0, 0.0)
 
 
 class Readable(Protocol):
@@ -50,6 +52,10 @@ class Band(Readable, Protocol):
     def place(self) -> Place:
         """Where its grid lies."""
 
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """(scale, offset): a stored value stands for scale times itself plus offset."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArrayBand:
@@ -66,6 +72,11 @@ class ArrayBand:
     def dtype(self) -> np.dtype[Any]:
         """Type of the values."""
         return self.values.dtype
+
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """Values in memory stand for themselves."""
+        return UNSCALED
 
     def read(
         self, top: int, bottom: int, left: int = 0, right: int | None = None
@@ -92,6 +103,11 @@ class FileBand:
     """Codes that the file's colour table draws transparent."""
     mask_number: int | None = None
     """Number of the raster's own mask band."""
+
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """(scale, offset) as the file has them."""
+        return float(self.dataset.scales[self.number - 1]), float(self.dataset.offsets[self.number - 1])
 
     @property
     def dtype(self) -> np.dtype[Any]:

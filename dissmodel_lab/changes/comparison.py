@@ -10,7 +10,7 @@ import numpy as np
 from dissmodel_lab.changes.report import Change
 from dissmodel_lab.errors import ComparisonError
 from dissmodel_lab.maps.grid import Grid
-from dissmodel_lab.maps.legend import Legend, paint
+from dissmodel_lab.maps.legend import MAX_CLASSES, STRANGER, Legend, paint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Kind = Literal["classes", "values"]
 Noun = Literal["cell", "feature"]
 
-_STRANGER = "not in the legend"
+#: How many classes with two labels are told one by one.
+_TOLD = 5
 
 
 @dataclass(kw_only=True, eq=False)
@@ -37,6 +38,8 @@ class Comparison:
     before_band: str
     band: str
     notes: list[str] = field(default_factory=list)
+    is_stored: bool = False
+    """Whether the values are told as the files store them, without the scale and offset that both have."""
 
     def __post_init__(self) -> None:
         self.first = self.before.drawn(self.before_band)
@@ -67,7 +70,12 @@ class Comparison:
         if len(kinds) == 1:
             return "classes" if kinds == {"classes"} else "values"
         if not (self.first.has_legend or self.second.has_legend):
-            self.notes.append("Compared as numbers: one of the maps has more different ones than classes have.")
+            both = self.first, self.second
+            if all(drawn.may_be_classes(MAX_CLASSES) for drawn in both):
+                return "classes"  # a model keeps the codes of one of them as floats
+            is_whole = all(drawn.is_whole for drawn in both)
+            why = "has more different ones than classes have" if is_whole else "holds fractions"
+            self.notes.append(f"Compared as numbers: one of the maps {why}.")
             return "values"
         if not (self.first.may_be_classes() and self.second.may_be_classes()):
             raise self._unlike()
@@ -84,6 +92,8 @@ class Comparison:
     @property
     def unit(self) -> str:
         """The unit of both; two different ones are refused."""
+        if self.is_stored:
+            return ""  # the unit is that of the scaled values
         one, other = self.first.grid.unit, self.second.grid.unit
         if one and other and one != other:
             raise ComparisonError(
@@ -113,10 +123,26 @@ class Comparison:
         )
         legend = paint(grid)[0]
         entries = tuple(
-            replace(entry, label=f"{entry.value}, {_STRANGER}") if entry.label == _STRANGER else entry
+            replace(entry, label=f"{entry.value}, {STRANGER}") if entry.label == STRANGER else entry
             for entry in legend.entries
         )
         return replace(legend, entries=entries)
+
+    def _label_notes(self, codes: list[ClassValue]) -> list[str]:
+        """Say where the two maps do not mean the same by a code, or by a label."""
+        one, other = ({code: label for code, (label, _) in side.named.items()} for side in (self.first, self.second))
+        told = [
+            f"{code} is {one[code]!r} in {self.before.the} and {other[code]!r} in {self.after.the}"
+            for code in codes
+            if code in one
+            and code in other
+            and one[code] != other[code]
+            and not {one[code], other[code]} & {str(code), STRANGER}
+        ]
+        if not told:
+            return []
+        more = f"; and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
+        return [f"The two legends differ, codes are compared, not labels: {'; '.join(told[:_TOLD])}{more}."]
 
     def class_change(
         self,
@@ -140,6 +166,7 @@ class Comparison:
             What was counted.
         """
         legend = self.legend(counts.codes)
+        self.notes += self._label_notes(counts.codes)
         labels = {entry.value: (entry.label, entry.colour) for entry in legend.entries}
         change = counts.change(legend=labels, cell_area=areas[0], area_method=areas[1], unknown_unit=f"{noun}s")
         return self._change(

@@ -17,6 +17,8 @@ def change_facts(change: Change) -> dict[str, Any]:
     """
     Return a change without its picture, as JSON values; what is not a number is None.
 
+    Where no cell was compared, the disagreement is None: that is no agreement.
+
     Examples
     --------
     >>> import numpy as np
@@ -87,8 +89,10 @@ def _class_facts(change: ClassChange) -> dict[str, Any]:
         "area_method": change.area_method,
         "only_before": change.only_before.tolist(),
         "only_after": change.only_after.tolist(),
-        "disagreement": _shares(change.disagreement),
-        "area_disagreement": _shares(change.area_disagreement) if change.area_disagreement is not None else None,
+        "disagreement": _shares(change.disagreement) if change.cells.any() else None,
+        "area_disagreement": (
+            _shares(change.area_disagreement) if change.area_disagreement is not None and change.cells.any() else None
+        ),
     }
 
 

@@ -126,6 +126,15 @@ def why_not_one_grid(first: Place, second: Place) -> str:
     )
 
 
+def _turns(crs: CRS | None) -> tuple[float, ...]:
+    """Return what may be added to a longitude without leaving the place, in the CRS's unit."""
+    if crs is None or not crs.is_geographic:
+        return ()
+    turn = math.tau / (crs.axis_info[0].unit_conversion_factor if crs.axis_info else math.radians(1))
+    turn = round(turn, 9)
+    return turn, -turn
+
+
 def _is_same_crs(one: CRS | None, other: CRS | None) -> bool:
     if one is None or other is None or one == other:
         return True
@@ -200,10 +209,15 @@ class OnGrid:
             from pyproj import Transformer  # noqa: PLC0415 -- only for grids in two CRS
 
             x, y = Transformer.from_crs(here.crs, there.crs, always_xy=True).transform(x, y)
+        height, width = there.shape
         with np.errstate(invalid="ignore"):  # centres beyond a CRS's domain are infinite
             column, row = _at(~there.transform, x, y)
-        height, width = there.shape
-        is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            for turn in _turns(there.crs):  # 190 degrees east are 170 degrees west
+                turned = _at(~there.transform, x + turn, y)
+                is_new = ~is_inside & (turned[1] >= 0) & (turned[1] < height) & (turned[0] >= 0) & (turned[0] < width)
+                column, row = np.where(is_new, turned[0], column), np.where(is_new, turned[1], row)
+                is_inside |= is_new
         return (
             np.floor(np.where(is_inside, row, 0)).astype(np.intp),
             np.floor(np.where(is_inside, column, 0)).astype(np.intp),

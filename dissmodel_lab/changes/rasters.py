@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.changes.areas import CellAreas, areas_of_cells
-from dissmodel_lab.changes.bands import Readable, opened_band
+from dissmodel_lab.changes.bands import UNSCALED, Readable, opened_band
 from dissmodel_lab.changes.classes import MAX_CLASSES, PairCounts, TooManyClassesError
 from dissmodel_lab.changes.grids import OnGrid, Place, why_not_one_grid
 from dissmodel_lab.changes.picture import Canvas
@@ -58,6 +58,7 @@ def between_rasters(comparison: Comparison, *, common_grid: bool) -> Change:
             place = first.place
         else:
             place = _one_place(comparison, first.place, other.place)
+        _check_scaling(comparison, first, other)
         if comparison.kind == "classes":
             try:
                 return _count_classes(comparison, first, second, place)
@@ -114,6 +115,25 @@ def _count_classes(comparison: Comparison, first: Readable, second: Readable, pl
         differs = (before != after) & has_before & has_after
         canvas.paint(pixels, before, after, (has_before, has_after), differs)
     return comparison.class_change(counts, canvas.picture(), (areas.constant, areas.method), "cell")
+
+
+def _check_scaling(comparison: Comparison, first: Band, second: Band) -> None:
+    """Refuse values that are stored in two ways: their difference has no meaning."""
+    one, other = first.scaling, second.scaling
+    if one != other:
+        said = [
+            f"{band!r} of {side.the} {f'times {scale:g} plus {offset:g}' if (scale, offset) != UNSCALED else 'as it is'}"
+            for (side, band), (scale, offset) in zip(comparison.sides, (one, other), strict=True)
+        ]
+        raise ComparisonError(
+            f"The values are stored in two ways: {said[0]}, {said[1]} (scale and offset in the file). "
+            "Write both with one scale and offset first."
+        )
+    if one != UNSCALED:
+        comparison.is_stored = True
+        comparison.notes.append(
+            f"Values as they are stored: the files say that each stands for {one[0]:g} times itself plus {one[1]:g}."
+        )
 
 
 def _is_weighted(areas: CellAreas) -> bool:

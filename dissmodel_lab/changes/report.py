@@ -291,14 +291,20 @@ class ValuePair:
         """Second minus first; None unless both are numbers."""
         if not (_is_number(self.first) and _is_number(self.second)):
             return None
-        return float(self.second) - float(self.first)
+        try:
+            return float(self.second - self.first)
+        except OverflowError:  # a whole number of 400 digits: somebody else's record
+            return None
 
     @property
     def ratio(self) -> float | None:
         """Second over first; None unless both are numbers and the first is not 0."""
         if not (_is_number(self.first) and _is_number(self.second)) or not self.first:
             return None
-        return float(self.second) / float(self.first)
+        try:
+            return float(self.second / self.first)
+        except OverflowError:
+            return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from dissmodel_lab.changes.report import RunComparison, RunSide, ValuePair
 from dissmodel_lab.changes.sides import Side, choose_bands, twins_of
 from dissmodel_lab.errors import ComparisonError, LabError
 from dissmodel_lab.executor.schemas import ExperimentRecord
+from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.maps.sources import open_layer
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.sources import source_path
@@ -155,26 +156,7 @@ def _output(record: ExperimentRecord, name: str) -> Side:
         raise ComparisonError(
             f"Run {_short(record)} has no output to compare (it is {record.status}{where}). Choose a completed run."
         )
-    return Side(name=name, layer=open_layer(path), classes=loaded_executor(record), kept=georeference_kept(record))
-
-
-def georeference_kept(record: ExperimentRecord) -> tuple[Any, Any] | None:
-    """
-    Return (crs, transform) of an output whose file has lost them, as the run kept them.
-
-    Examples
-    --------
-    >>> kept = {"crs": "EPSG:31983", "transform": [30, 0, 0, 0, -30, 0], "shape": [2, 3]}
-    >>> georeference_kept(ExperimentRecord(output_georeference=kept))[1].a
-    30.0
-    """
-    from affine import Affine  # noqa: PLC0415 -- comes with rasterio
-
-    kept = record.output_georeference
-    try:
-        return kept["crs"], Affine(*map(float, kept["transform"]))
-    except (KeyError, TypeError, ValueError):  # nothing was lost, or somebody else wrote there
-        return None
+    return Side(name=name, layer=open_layer(path), classes=loaded_executor(record), kept=kept_georeference(record))
 
 
 def _short(record: ExperimentRecord) -> str:
@@ -298,9 +280,21 @@ def _seconds(record: ExperimentRecord) -> dict[str, float]:
     if not phases:
         for name, value in record.metrics.items():
             match = _SECONDS.fullmatch(str(name))
-            if match and isinstance(value, int | float) and match[1] != "total":
-                phases[match[1]] = float(value)
-    return {**phases, "all phases": math.fsum(phases.values())} if phases else {}
+            seconds = _seconds_of(value)
+            if match and match[1] != "total" and seconds is not None:
+                phases[match[1]] = seconds
+    return {**phases, "all phases": sum(phases.values())} if phases else {}
+
+
+def _seconds_of(value: Any) -> float | None:
+    """Return a number as seconds; None for what is none, as a record from elsewhere may hold it."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None
 
 
 def _versions(record: ExperimentRecord) -> dict[str, str]:

@@ -14,6 +14,8 @@ from dissmodel_lab.maps.classes import with_classes
 from dissmodel_lab.maps.legend import Legend, paint
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dissmodel_lab.maps.grid import Grid, Layer
     from dissmodel_lab.maps.legend import ClassValue
     from dissmodel_lab.maps.vector import TableLayer
@@ -120,10 +122,18 @@ class Drawn:
         codes: dict[ClassValue, ClassValue] = {"False": 0, "True": 1} if self.grid.names == TRUTH else {}
         return {codes.get(entry.value, entry.value): (entry.label, entry.colour) for entry in self.legend.entries}
 
-    def may_be_classes(self) -> bool:
-        """Whether the values that are shown could be codes: whole numbers, not too many."""
-        shown = self.grid.values[self.grid.valid]
-        return bool((shown == np.rint(shown)).all()) and len(np.unique(shown)) <= MAX_CLASSES
+    def may_be_classes(self, most: int = MAX_CLASSES) -> bool:
+        """Whether the values that are shown could be codes: whole numbers, not more than so many."""
+        return self.is_whole and len(np.unique(self._shown)) <= most
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the values that are shown are whole numbers, of whatever type."""
+        return bool((self._shown == np.rint(self._shown)).all())
+
+    @property
+    def _shown(self) -> NDArray[Any]:
+        return self.grid.values[self.grid.valid]
 
 
 def twins_of(band: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from dissmodel_lab.changes.areas import areas_of_shapes
+from dissmodel_lab.changes.areas import ALIKE, areas_of_shapes
 from dissmodel_lab.changes.classes import MAX_CLASSES, PairCounts, TooManyClassesError
 from dissmodel_lab.changes.picture import MAX_SIDE
 from dissmodel_lab.changes.report import CHANGED, NOTHING, ONE_SIDED, SAME, ChangePicture
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 #: How far a corner may lie from its twin, as a part of the table's extent.
 TOLERANCE = 1e-9
-#: Areas that differ by less than this part are those of features of one size.
-ALIKE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,7 +140,8 @@ def _by_key(before: geopandas.GeoDataFrame, after: geopandas.GeoDataFrame, key: 
         names = [str(name) for name in table.columns if name != table.geometry.name]
         if key not in names:
             raise ComparisonError(f"The {which} table has no column {key!r}. {did_you_mean(key, names)}")
-    found = _joined(pd.Index(before[key]), pd.Index(after[key]), f"Features matched by the column {key!r}.")
+    columns = (pd.Index(column_of(table, key)) for table in (before, after))
+    found = _joined(*columns, f"Features matched by the column {key!r}.")
     if found is None:
         raise ComparisonError(
             f"The column {key!r} does not name each feature: a value of it occurs twice or is missing."

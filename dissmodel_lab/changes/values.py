@@ -100,6 +100,29 @@ def _values(bins: NDArray[Any]) -> NDArray[np.float64]:
     return bits.view(np.float64)
 
 
+def _difference(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:
+    """
+    Subtract without overflow, and without losing the last digits of large whole numbers.
+
+    Examples
+    --------
+    >>> _difference(np.array([200, 2], "uint8"), np.array([100, 3], "uint8"))
+    array([-100.,    1.])
+    >>> _difference(np.array([2**60]), np.array([2**60 + 1]))
+    array([1.])
+    """
+    if max(before.dtype.itemsize, after.dtype.itemsize) < np.dtype(np.int64).itemsize or "f" in (
+        before.dtype.kind,
+        after.dtype.kind,
+    ):
+        return after.astype(np.float64) - before.astype(np.float64)
+    # A float holds 53 bits: the upper and the lower half are each exact.
+    one, other = (part if part.dtype == np.uint64 else part.astype(np.int64) for part in (before, after))
+    upper = (other >> 32).astype(np.float64) - (one >> 32).astype(np.float64)
+    lower = (other & 0xFFFFFFFF).astype(np.float64) - (one & 0xFFFFFFFF).astype(np.float64)
+    return upper * 2.0**32 + lower
+
+
 class ValueSums:
     """
     Gathers how values differ.
@@ -120,6 +143,7 @@ class ValueSums:
         """Difference, before, after, row and column of the cell that differs most."""
         self._sums = np.zeros(5)  # of differences, their absolutes, their squares, before, after
         self._quantiles, self._sizes = Quantiles(), Quantiles()
+        self._rounded_to = ""
 
     def add(
         self,
@@ -148,6 +172,7 @@ class ValueSums:
         difference : ndarray of float
             After minus before, NaN where not compared.
         """
+        before, after = self._in_one_precision(before, after)
         both = has_before & has_after
         differs = both & (before != after)
         count = int(np.count_nonzero(both))
@@ -160,13 +185,23 @@ class ValueSums:
         if count:
             first, second = before[both].astype(np.float64), after[both].astype(np.float64)
             with np.errstate(over="ignore"):  # between the ends of all floats the difference is infinite
-                found = second - first
+                found = _difference(before[both], after[both])
                 self._sums += [found.sum(), np.abs(found).sum(), np.square(found).sum(), first.sum(), second.sum()]
             difference[both] = found
             self._quantiles.add(found)
             self._sizes.add(np.abs(found[found != 0]))
             self._keep_largest(difference, before, after, top)
         return differs, difference
+
+    def _in_one_precision(self, before: NDArray[Any], after: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Round the finer of two types of floats: what a file could not hold has not changed."""
+        types = before.dtype, after.dtype
+        if before.dtype.kind != "f" or after.dtype.kind != "f" or types[0].itemsize == types[1].itemsize:
+            return before, after
+        coarse = min(types, key=lambda dtype: dtype.itemsize)
+        self._rounded_to = coarse.name
+        with np.errstate(over="ignore", invalid="ignore"):  # beyond the coarser type's range is infinite there
+            return before.astype(coarse), after.astype(coarse)
 
     def _keep_largest(
         self, difference: NDArray[np.float64], before: NDArray[Any], after: NDArray[Any], top: int
@@ -180,9 +215,12 @@ class ValueSums:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be said of the figures."""
-        if self._quantiles.is_exact:
-            return ()
-        return (f"Quantiles of {self.compared:,} differences: to 0.1 % of their value.",)
+        said = []
+        if self._rounded_to:
+            said.append(f"Compared as {self._rounded_to}, the coarser of the two types: finer digits are no change.")
+        if not self._quantiles.is_exact:
+            said.append(f"Quantiles of {self.compared:,} differences: to 0.1 % of their value.")
+        return tuple(said)
 
     def change(self, unit: str, place: Place | None) -> ValueChange:
         """

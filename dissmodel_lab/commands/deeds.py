@@ -35,8 +35,9 @@ def done(command: Command) -> str:
     Examples
     --------
     >>> from dissmodel_lab.commands import Grammar
-    >>> print(done(Grammar("dissmodel-lab").parse(["reindex"])))
-    No record was found in 'experiments'.
+    >>> done(Grammar("dissmodel-lab").parse(["annotate", "last"]))
+    Traceback (most recent call last):
+    dissmodel_lab.errors.CommandError: annotate needs something to write: --tag NAME, --untag NAME or --note TEXT.
     """
     return _DEEDS[command.name](command)
 

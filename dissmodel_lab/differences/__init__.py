@@ -5,7 +5,7 @@ has a value on one side only differs. Rasters are read block by block, so that a
 memory; the differing cells are kept as one bit each.
 """
 
-from dissmodel_lab.differences.files import find_differences
+from dissmodel_lab.differences.files import find_differences, is_same_file
 from dissmodel_lab.differences.report import Differences, Grid, PartDifference, Place
 
-__all__ = ["Differences", "Grid", "PartDifference", "Place", "find_differences"]
+__all__ = ["Differences", "Grid", "PartDifference", "Place", "find_differences", "is_same_file"]

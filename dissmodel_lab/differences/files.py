@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from dissmodel_lab.artifacts import RASTER_SUFFIXES, VECTOR_SUFFIXES
-from dissmodel_lab.contents import is_companion
+from dissmodel_lab.contents import companions_of, is_companion
 from dissmodel_lab.differences.rasters import raster_differences
 from dissmodel_lab.differences.report import Differences
 from dissmodel_lab.differences.tables import vector_differences
@@ -76,6 +76,21 @@ def find_differences(first: str | Path, second: str | Path, *, tolerance: float 
     return _files(first, second, tolerance)
 
 
+def is_same_file(first: Path, second: Path) -> bool:
+    """
+    Tell whether two files have the same bytes, and so have those beside them that are parts of them.
+
+    Examples
+    --------
+    >>> is_same_file(Path(__file__), Path(__file__))
+    True
+    """
+    parts = [{"": path, **companions_of(path)} for path in (first, second)]
+    return parts[0].keys() == parts[1].keys() and all(
+        file_sha256(part) == file_sha256(parts[1][ending]) for ending, part in parts[0].items()
+    )
+
+
 def _both(first: Path, second: Path, suffixes: frozenset[str]) -> bool:
     return first.suffix.lower() in suffixes and second.suffix.lower() in suffixes
 
@@ -88,7 +103,7 @@ def _folders(first: Path, second: Path, tolerance: float | None) -> Differences:
             structure.append(f"{name}: only in the {'first' if name in inside[0] else 'second'}.")
             continue
         pair = inside[0][name], inside[1][name]
-        if file_sha256(pair[0]) == file_sha256(pair[1]):
+        if is_same_file(*pair):
             continue
         found = find_differences(*pair, tolerance=tolerance)
         if found.is_same:

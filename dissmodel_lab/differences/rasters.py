@@ -142,7 +142,7 @@ class _BandComparison:
             return
         one_sided = differ & (first.is_missing ^ second.is_missing)
         sizes = np.where(one_sided | ~differ, np.nan, sizes_of(first.cells, second.cells))
-        is_beyond = differ if self._tolerance is None else one_sided | (sizes > self._tolerance)
+        is_beyond = differ if self._tolerance is None else differ & ~(sizes <= self._tolerance)
         self._differing += int(differ.sum())
         self._one_sided += int(one_sided.sum())
         self._beyond += int(is_beyond.sum())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dissmodel_lab.contents import moments
+from dissmodel_lab.contents import moments, texts_of
 from dissmodel_lab.differences.rasters import sizes_of
 from dissmodel_lab.differences.report import Differences, PartDifference, Place
 from dissmodel_lab.differences.wording import listed, unequal, unequal_crs
@@ -138,9 +138,9 @@ def _is_numeric(column: Any) -> bool:
 def _row_value(value: Any) -> Any:
     import pandas as pd  # noqa: PLC0415 -- loaded with geopandas already
 
-    if value is None or (not hasattr(value, "wkt") and pd.isna(value)):
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return None
-    plain = value.item() if hasattr(value, "item") else value
+    plain = value.tolist() if hasattr(value, "tolist") else value
     return plain if isinstance(plain, bool | int | float) else str(plain)
 
 
@@ -155,8 +155,8 @@ def _compared_columns(first: Any, second: Any) -> _Compared:
         values = [column.to_numpy().astype(_wide(column)) for column in (first, second)]
         differ = one_sided | ((values[0] != values[1]) & ~(missing & others))
         return differ, one_sided, np.where(differ & ~one_sided, sizes_of(*values), np.nan)
-    texts = [np.array(_texts(column), dtype=object) for column in (first, second)]
-    differ = one_sided | ((texts[0] != texts[1]) & ~(missing & others))
+    read = _utc if _are_moments(first, second) else _texts
+    differ = one_sided | ((read(first) != read(second)) & ~(missing & others))
     return differ, one_sided, np.full(len(first), np.nan)
 
 
@@ -164,8 +164,20 @@ def _wide(column: Any) -> str:
     return "i8" if column.dtype.kind == "i" else "u8" if column.dtype.kind == "u" else "f8"
 
 
-def _texts(column: Any) -> list[Any]:
-    return moments(column) if column.dtype.kind == "M" else [str(value) for value in column]
+def _texts(column: Any) -> NDArray[Any]:
+    return np.array(moments(column) if column.dtype.kind == "M" else texts_of(column), dtype=object)
+
+
+def _utc(column: Any) -> NDArray[Any]:
+    utc = column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return np.asarray(utc.to_numpy())
+
+
+def _are_moments(first: Any, second: Any) -> bool:
+    """Tell whether both know moments, and both or neither their offset from UTC."""
+    if first.dtype.kind != "M" or second.dtype.kind != "M":
+        return False
+    return (first.dt.tz is None) == (second.dt.tz is None)
 
 
 def _compared_shapes(first: Any, second: Any) -> _Compared:
@@ -179,7 +191,9 @@ def _compared_shapes(first: Any, second: Any) -> _Compared:
     sizes = np.full(len(one), np.nan)
     for row in np.flatnonzero(differ & ~one_sided):
         a, b = (shapely.get_coordinates(shape, include_z=True) for shape in (one[row], two[row]))
-        if a.shape == b.shape and shapely.get_type_id(one[row]) == shapely.get_type_id(two[row]) and len(a):
-            sizes[row] = np.nanmax(np.abs(a - b))
-            differ[row] = sizes[row] > 0 or not shapely.equals_exact(one[row], two[row], 0)
+        is_alike = shapely.get_type_id(one[row]) == shapely.get_type_id(two[row]) and one[row].has_z == two[row].has_z
+        if is_alike and a.shape == b.shape and len(a):
+            if (np.isnan(a) == np.isnan(b)).all():  # else one has a height where the other has none
+                sizes[row] = np.nanmax(np.abs(a - b))
+            differ[row] = not sizes[row] <= 0 or not shapely.equals_exact(one[row], two[row], 0)
     return differ, one_sided, np.where(differ, sizes, np.nan)

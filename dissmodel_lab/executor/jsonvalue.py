@@ -13,6 +13,7 @@ import ast
 import base64
 import datetime as dt
 import enum
+import json
 import math
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,10 @@ _MAX_DEPTH = 50
 """Containers in containers; one takes up to three levels of JSON, and pydantic's reader gives up at 200."""
 _MAX_BITS = 4096
 """Longer whole numbers are refused by many JSON readers."""
+_LARGEST_NUMBER = 32
+"""Longest number of numpy [bytes]; what is longer is a text or a table, of any length that a record names."""
+_ROOM, _PER_SIGN = 4096, 64
+"""How many bytes an array of texts or of tables may take: some, and more for each sign of its data in JSON."""
 
 
 def encode(value: Any) -> Any:
@@ -182,6 +187,8 @@ def _read_array(value: dict[str, Any]) -> Any:
 
     name, items, shape = value["dtype"], decode(value["data"]), value["shape"]
     dtype = np.dtype(ast.literal_eval(name) if name.startswith(("[", "{")) else name)
+    if dtype.itemsize > _LARGEST_NUMBER:
+        dtype = _affordable(dtype, items, _ROOM + _PER_SIGN * len(json.dumps(value["data"])))
     if dtype.hasobject:
         array = np.empty(len(items), dtype)
         for index, item in enumerate(items):  # np.array would make lists of equal length a dimension
@@ -192,6 +199,20 @@ def _read_array(value: dict[str, Any]) -> Any:
     if "mask" in value:
         return np.ma.MaskedArray(array, np.array(value["mask"], dtype=bool).reshape(shape))
     return array[()] if "scalar" in value else array
+
+
+def _affordable(dtype: Any, items: list[Any], limit: int) -> Any:
+    """Refuse a dtype that asks for more bytes than its data could fill; texts get the length that they need."""
+    import numpy as np  # noqa: PLC0415 -- loaded already
+
+    if dtype.itemsize * max(len(items), 1) <= limit:
+        return dtype
+    if dtype.kind in "SU":
+        longest = max((len(item) for item in items), default=0) or 1
+        shorter = np.dtype(f"{dtype.kind}{longest}")
+        if shorter.itemsize * len(items) <= limit:
+            return shorter
+    raise ValueError(f"{dtype!s:.80} asks for more memory than its data could fill")
 
 
 def _items(value: Any) -> list[Any]:

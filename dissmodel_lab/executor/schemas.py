@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 #: Keys of a TOML's ``[model]`` that describe the model and are no parameters of it.
 METADATA_KEYS = frozenset({"class", "name", "description", "package", "executor_module", "dissmodel"})
 
+#: The field of an imported record that says where it came from and where the files lie that came with it.
+IMPORTED_FIELD = "imported"
 _WARNING = "Warning: "
 _PLUGINS_SWITCH = "PYDANTIC_DISABLE_PLUGINS"
 
@@ -385,6 +387,8 @@ class ExperimentRecord(_OpenSchema):
         """
         Return a relative path as the run meant it: seen from its working folder, not from today's.
 
+        A file that is not there, but came with an imported record, is found in the record's own folder.
+
         Examples
         --------
         >>> record = ExperimentRecord(provenance=Provenance(working_folder="/data/ana"))
@@ -392,9 +396,40 @@ class ExperimentRecord(_OpenSchema):
         '/data/ana/dem.tif'
         """
         folder = self.provenance.working_folder if self.provenance is not None else ""
-        if path.is_absolute() or not folder or Path(folder) == Path.cwd():
-            return path
-        return Path(folder) / path
+        is_here = path.is_absolute() or not folder or Path(folder) == Path.cwd()
+        usual = path if is_here else Path(folder) / path
+        if self.is_imported and not os.path.lexists(usual):
+            return self.carried_path(str(path)) or usual
+        return usual
+
+    def carried_path(self, said: str) -> Path | None:
+        """
+        Return where a file lies that came with an imported record; None when none of that path did.
+
+        Parameters
+        ----------
+        said : str
+            The path as the record has it; the import notes for each where its file lies in the record's folder.
+
+        Examples
+        --------
+        >>> ExperimentRecord().carried_path("dem.tif") is None
+        True
+        """
+        imported = (self.model_extra or {}).get(IMPORTED_FIELD)
+        files = imported.get("files") if isinstance(imported, dict) else None
+        for item in files if isinstance(files, list) and self._record_path is not None else []:
+            place = item.get("file") if isinstance(item, dict) else None
+            if isinstance(place, str) and isinstance(item.get("said"), str) and Path(item["said"]) == Path(said):
+                inside = PurePosixPath(place)
+                if not inside.is_absolute() and ".." not in inside.parts:
+                    return self._record_path.parent / inside  # type: ignore[union-attr]  # the loop has looked
+        return None
+
+    @property
+    def is_imported(self) -> bool:
+        """True when the record came with files of its own, and names folders of another machine. Not in the JSON."""
+        return IMPORTED_FIELD in (self.model_extra or {})
 
     @property
     def output_sha256(self) -> str | None:

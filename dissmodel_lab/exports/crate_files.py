@@ -12,21 +12,19 @@ import mimetypes
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dissmodel_lab.executor.schemas import DataSource
-from dissmodel_lab.sources import fingerprint, local_path, sha256, source_path
+from dissmodel_lab.sources import fingerprint, leaf_paths, local_path, sha256, source_path, why_unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.sources import Fingerprint
 
 #: An input larger than this [bytes] is named by its URI and hash, not copied.
 LARGEST_INPUT = 1024**3
-#: The field of an imported record that says where it came from and where the files lie that came with it.
-IMPORTED_FIELD = "imported"
 
 #: Files that belong to a map of the same name: without them it cannot be opened, or lies elsewhere.
 SIDECARS = (".shx", ".dbf", ".prj", ".cpg", ".tfw", ".tifw", ".wld", ".tif.aux.xml")
@@ -175,36 +173,8 @@ def safe_file_name(name: str) -> str:
     return f"{short}.{suffix}" if suffix else short
 
 
-def carried_file(record: ExperimentRecord, said: str) -> Path | None:
-    """
-    Return where a file lies that came with an imported record; None when none of that path did.
-
-    Parameters
-    ----------
-    record : ExperimentRecord
-        As :func:`dissmodel_lab.exports.crate_reader.import_crate` wrote it.
-    said : str
-        The path as the record has it.
-
-    Examples
-    --------
-    >>> from dissmodel_lab.executor import ExperimentRecord
-    >>> carried_file(ExperimentRecord(), "dem.tif") is None
-    True
-    """
-    imported = (record.model_extra or {}).get(IMPORTED_FIELD)
-    files = imported.get("files") if isinstance(imported, dict) else None
-    for item in files if isinstance(files, list) else []:
-        is_it = isinstance(item, dict) and isinstance(item.get("said"), str) and Path(item["said"]) == Path(said)
-        if is_it and record.record_path is not None:
-            place = PurePosixPath(str(item.get("file", "")))
-            if not place.is_absolute() and ".." not in place.parts:
-                return record.record_path.parent / place
-    return None
-
-
 def _found(record: ExperimentRecord, said: str, usual: Path | None) -> Path | None:
-    return carried_file(record, said) or usual
+    return record.carried_path(said) or usual
 
 
 def _input(record: ExperimentRecord, limit: int) -> CrateFile:
@@ -229,8 +199,9 @@ def _why_absent(path: Path | None, checksum: str, limit: int | None) -> str:
     if path is None:
         return "has no path in the record."
     try:
-        if not (path.is_file() or path.is_dir()):
-            return "was not found when the crate was written."
+        problem = why_unreadable(path)
+        if problem:
+            return f"could not be read: {problem}."
         if not checksum:
             return "has no SHA-256 in the record, so nobody can tell whether it is what was used."
         size = size_of(path)
@@ -240,6 +211,8 @@ def _why_absent(path: Path | None, checksum: str, limit: int | None) -> str:
             return "is an empty folder, which a zip cannot hold."
         if sha256(path) != checksum:
             return "has changed since the run: what is there now is not what the record names."
+    except (FileNotFoundError, NotADirectoryError):
+        return "was not found when the crate was written."
     except (OSError, ValueError) as error:
         return f"could not be read: {getattr(error, 'strerror', None) or error}."
     return ""
@@ -317,19 +290,7 @@ def parameter_files(record: ExperimentRecord) -> Iterator[tuple[str, str, str]]:
     [('maps[0].path', 'a.csv', 'ab12')]
     """
     values = {**record.defaults_taken, **record.parameters}
-    said = dict(_texts(values, ""))
+    said = {place: str(value) for place, value in leaf_paths(values)}
     for place, checksum in record.parameter_files.items():
         if place in said:
             yield place, said[place], checksum
-
-
-def _texts(values: Any, place: str) -> Iterable[tuple[str, str]]:
-    """Walk as :func:`dissmodel_lab.sources.existing_files` does."""
-    if isinstance(values, dict):
-        for name, item in values.items():
-            yield from _texts(item, f"{place}.{name}" if place else str(name))
-    elif isinstance(values, list | tuple):
-        for index, item in enumerate(values):
-            yield from _texts(item, f"{place}[{index}]")
-    elif isinstance(values, str | Path):
-        yield place, str(values)

@@ -26,15 +26,16 @@ from pydantic import ValidationError
 
 from dissmodel_lab.annotations import ANNOTATIONS_NAME
 from dissmodel_lab.errors import ExportError, LabError, shown
-from dissmodel_lab.executor.schemas import ExperimentRecord, can_be_read, lasting_json, utc_now
+from dissmodel_lab.executor.schemas import IMPORTED_FIELD, ExperimentRecord, can_be_read, lasting_json, utc_now
 from dissmodel_lab.exports.crate_action import described_run
 from dissmodel_lab.exports.crate_archive import METADATA_NAME, CrateLimits, open_crate
-from dissmodel_lab.exports.crate_files import IMPORTED_FIELD, SIDECARS, parameter_files, safe_file_name
+from dissmodel_lab.exports.crate_files import SIDECARS, parameter_files, safe_file_name
 from dissmodel_lab.exports.crate_metadata import place_of, read_metadata
 from dissmodel_lab.index import RunQuery
 from dissmodel_lab.plain import as_on_disk
+from dissmodel_lab.settings import SETTINGS_NAME
 from dissmodel_lab.sources import folder_sha256, local_path
-from dissmodel_lab.store import JOURNAL_NAME, RECORD_NAME, RunStore, read_record, safe_name, write_atomic
+from dissmodel_lab.store import JOURNAL_NAME, RECORD_NAME, RunStore, read_record, record_line, safe_name, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,10 @@ _MOST_NOTES = 4 * 1024 * 1024
 """Largest file of annotations [bytes]."""
 _LONGEST_ID = 200
 _OWN_NAMES = frozenset(
-    {RECORD_NAME, JOURNAL_NAME, ANNOTATIONS_NAME, f"imported-{METADATA_NAME}", "partial", "input", "imported-files"}
+    {
+        *(RECORD_NAME, JOURNAL_NAME, ANNOTATIONS_NAME, f"imported-{METADATA_NAME}", "partial", "input"),
+        *("imported-files", SETTINGS_NAME),  # a crate may not say who exports from this store
+    }
 )
 _MOST_TOLD = 100
 """Most things that are told to be missing, one by one."""
@@ -304,7 +308,9 @@ def _bring_in(crate: Crate, metadata: Metadata, content: bytes, plan: _Plan, sto
         text = lasting_json(record)
         if not can_be_read(text):
             raise ExportError(f"The record of the crate {crate.name} cannot be written. Do not trust this crate.")
-        write_atomic(stage / RECORD_NAME, text.encode())
+        content = text.encode()
+        write_atomic(stage / RECORD_NAME, content)
+        write_atomic(stage / JOURNAL_NAME, record_line(content))
         return _publish(stage, store.root, record) / RECORD_NAME
 
 

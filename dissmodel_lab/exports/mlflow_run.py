@@ -357,23 +357,21 @@ def _milliseconds(moment: dt.datetime) -> int:
 
 
 def _parameters(record: ExperimentRecord) -> dict[str, Plain]:
-    named: dict[str, Plain] = {}
-    for name, value in flat_values({**record.defaults_taken, **record.parameters}).items():
-        named[_free(_name(name), named)] = value
-    return named
+    free = _FreeNames()
+    flat = flat_values({**record.defaults_taken, **record.parameters})
+    return {free.take(_name(name)): value for name, value in flat.items()}
 
 
 def _metrics(record: ExperimentRecord) -> tuple[list[tuple[str, int, float]], dict[str, str]]:
     """Return metrics as (name, step, value), and what is none to MLflow as tags."""
     points: list[tuple[str, int, float]] = []
     other: dict[str, str] = {}
-    taken: dict[str, Any] = {}
+    names = _FreeNames()
     for name, value in record.metrics.items():
         series = _series(value)
         flat = {str(name): value} if series else flat_values({name: value})
         for inner, item in flat.items():
-            free = _free(_name(inner), taken)
-            taken[free] = None
+            free = names.take(_name(inner))
             numbers = series or [(0, item)]
             found = [(free, step, number) for step, one in numbers if (number := _number(one)) is not None]
             points += found[: _MOST_POINTS - len(points)]
@@ -497,12 +495,21 @@ def _name(text: str) -> str:
     return allowed or "name"
 
 
-def _free(name: str, taken: dict[str, Any]) -> str:
-    # Compared without regard to case: names are files, and some file systems know no case.
-    used = {known.casefold() for known in taken}
-    return next(
-        free for n in itertools.count(1) if (free := name if n == 1 else f"{name}-{n}").casefold() not in used
-    )
+class _FreeNames:
+    """Names, each once; without regard to case: they are files, and some file systems know no case."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        """Return the name, or with a number behind it when it is taken."""
+        key, free = name.casefold(), name
+        while free.casefold() in self._taken:
+            self._counts[key] = self._counts.get(key, 1) + 1  # not from the start: there may be thousands of one name
+            free = f"{name}-{self._counts[key]}"
+        self._taken.add(free.casefold())
+        return free
 
 
 def _text(value: Plain, limit: int) -> str:

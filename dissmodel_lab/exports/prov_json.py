@@ -216,8 +216,9 @@ class _Writer:
             if source.checksum or not record.failed_phase or "load" in record.phases:
                 self._use(at, "input")
                 self._sources.append(at)
+        values = flat_values(record.parameters) if record.parameter_files else {}
         for name, checksum in record.parameter_files.items():
-            where = flat_values(record.parameters).get(name)
+            where = values.get(name)
             at = self._entity(_local("file", name), label=name, location=where, sha256=checksum)
             self._use(at, "parameter file")
             self._sources.append(at)

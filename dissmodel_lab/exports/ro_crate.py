@@ -26,7 +26,8 @@ from uuid import uuid4
 
 from dissmodel_lab.annotations import Annotations, annotations_path, read_annotations
 from dissmodel_lab.errors import ExportError
-from dissmodel_lab.exports.crate_files import IMPORTED_FIELD, LARGEST_INPUT, files_of
+from dissmodel_lab.executor.schemas import IMPORTED_FIELD
+from dissmodel_lab.exports.crate_files import LARGEST_INPUT, files_of
 from dissmodel_lab.exports.crate_page import crate_page
 from dissmodel_lab.exports.target import missing_library, new_file, refuse_existing, unwritable
 from dissmodel_lab.plain import as_on_disk

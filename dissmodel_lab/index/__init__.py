@@ -20,4 +20,13 @@ from dissmodel_lab.index.entries import LOST, RECORD_NAME, UNREADABLE, Reindexed
 from dissmodel_lab.index.run_index import RunIndex
 from dissmodel_lab.index.tables import INDEX_NAME
 
-__all__ = ["INDEX_NAME", "LOST", "RECORD_NAME", "UNREADABLE", "Reindexed", "RunEntry", "RunIndex", "RunQuery"]
+__all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other packages
+    "INDEX_NAME",
+    "LOST",
+    "RECORD_NAME",
+    "Reindexed",
+    "RunEntry",
+    "RunIndex",
+    "RunQuery",
+    "UNREADABLE",
+]

@@ -104,14 +104,18 @@ class MarkedLayer:
 
     def _legend(self) -> tuple[tuple[str, ...], Any]:
         """Return a name for each state, all different, and the colours of those that are listed."""
-        taken = {mark.label for mark in self.marks}
-        ground, one_sided = (_other_than(taken, name) for name in (self.ground, self.one_sided))
-        grey = farthest_grey([mark.colour for mark in self.marks])
-        dark = farthest_grey([grey, *(mark.colour for mark in self.marks)])
-        listed = [(ground, grey), *self.marks]
+        taken: set[str] = set()
+        marks = []
+        for mark in self.marks:
+            marks.append(mark._replace(label=_other_than(taken, mark.label, "another")))
+            taken.add(marks[-1].label)
+        ground, one_sided = (_other_than(taken, name, "no class") for name in (self.ground, self.one_sided))
+        grey = farthest_grey([mark.colour for mark in marks])
+        dark = farthest_grey([grey, *(mark.colour for mark in marks)])
+        listed = [(ground, grey), *marks]
         if (self.states == ONE_SIDED).any():
             listed.append((one_sided, dark))
-        names = (ground, one_sided, *(mark.label for mark in self.marks))
+        names = (ground, one_sided, *(mark.label for mark in marks))
         return names, {name: (name, colour) for name, colour in listed}
 
 
@@ -395,9 +399,9 @@ def farthest_grey(colours: list[str]) -> str:
     return next((grey for grey in GREYS if room(grey) >= wanted), max(GREYS, key=room))
 
 
-def _other_than(taken: set[str], name: str) -> str:
+def _other_than(taken: set[str], name: str, word: str) -> str:
     while name in taken:
-        name = f"{name} (no class)"
+        name = f"{name} ({word})"
     return name
 
 

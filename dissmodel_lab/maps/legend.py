@@ -29,6 +29,8 @@ ClassValue = int | float | str
 
 #: More distinct whole numbers than this are a quantity, not classes.
 MAX_CLASSES = 32
+#: What a class is called that has no name where others have one.
+STRANGER = "not in the legend"
 #: A paletted picture has 256 colours; index 0 is "no data".
 MAX_COLOURS = 255
 #: Longer legends of the data list only the classes that occur.
@@ -235,7 +237,7 @@ def _label(
     is_stranger: bool,
 ) -> str:
     if is_stranger:
-        return "not in the legend"
+        return STRANGER
     if value in declared:
         return declared[value][0] or str(value)
     return known[value].label if value in known else str(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dissmodel_lab.maps.legend import MAX_COLOURS, Legend, LegendEntry, number
+from dissmodel_lab.maps.legend import MAX_COLOURS, STRANGER, Legend, LegendEntry, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +152,12 @@ def _notes(
         notes.append("Moments after the same number of steps are shown together: no simulated time is known of both.")
     if known[0][-1] != known[1][-1]:
         notes.append("The runs end at different moments: the one that is over keeps showing its last picture.")
-    if not is_shared:
+    doubtful = _labels_that_differ(frames[0].legend, frames[1].legend)
+    if not is_shared and doubtful and frames[0].band == frames[1].band:
+        notes.append(
+            f"The runs give one class two names ({doubtful}): each has its own legend, so colours cannot be compared."
+        )
+    elif not is_shared:
         notes.append(
             f"The runs kept different maps ({frames[0].band[:80]!r} and {frames[1].band[:80]!r}): "
             "each has its own legend, so colours cannot be compared."
@@ -174,7 +179,8 @@ def in_one_legend(first: Frames, second: Frames) -> tuple[Frames, Frames, bool]:
     first, second : Frames
         With the same legend, when that is possible.
     is_shared : bool
-        False when the two show different bands, or classes beside a quantity: then they stay as they are.
+        False when the two show different bands, classes beside a quantity, or one class by two names: then they
+        stay as they are.
     """
     one, other = first.legend, second.legend
     if first.band != second.band or one.kind != other.kind:
@@ -187,6 +193,8 @@ def in_one_legend(first: Frames, second: Frames) -> tuple[Frames, Frames, bool]:
 
 
 def _with_one_list(first: Frames, second: Frames) -> tuple[Frames, Frames, bool]:
+    if _labels_that_differ(first.legend, second.legend):
+        return first, second, False
     entries = list({entry.value: entry for entry in (*second.legend.entries, *first.legend.entries)}.values())
     if all(isinstance(entry.value, int | float) for entry in entries):
         entries.sort(key=_code)
@@ -203,6 +211,16 @@ def _with_one_list(first: Frames, second: Frames) -> tuple[Frames, Frames, bool]
         for frames in (first, second)
     ]
     return both[0], both[1], True
+
+
+def _labels_that_differ(first: Legend, second: Legend) -> str:
+    """Name a class that the two call differently; a class that one of them gave no name is in order."""
+    named = {entry.value: entry.label for entry in second.entries}
+    for entry in first.entries:
+        other = named.get(entry.value, entry.label)
+        if other != entry.label and not {other, entry.label} & {str(entry.value), STRANGER}:
+            return f"{str(entry.value)[:80]!r}: {entry.label[:80]!r} and {other[:80]!r}"
+    return ""
 
 
 def _code(entry: LegendEntry) -> float:

@@ -14,22 +14,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.index import LOST, RECORD_NAME, UNREADABLE
-from dissmodel_lab.store.files import JOURNAL_NAME, safe_name, write_atomic
+from dissmodel_lab.store.files import JOURNAL_NAME, record_line, safe_name, write_atomic
 from dissmodel_lab.store.run_store import STORE_VARIABLE, RunStore
 
 if TYPE_CHECKING:
     from dissmodel_lab.store.reading import read_record
     from dissmodel_lab.store.run_folder import RunFolder
 
-__all__ = [
+__all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other packages
     "JOURNAL_NAME",
     "LOST",
     "RECORD_NAME",
-    "STORE_VARIABLE",
-    "UNREADABLE",
     "RunFolder",
     "RunStore",
+    "STORE_VARIABLE",
+    "UNREADABLE",
     "read_record",
+    "record_line",
     "safe_name",
     "write_atomic",
 ]

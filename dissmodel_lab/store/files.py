@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL_NAME = "journal.jsonl"
+
+
+def record_line(content: bytes) -> bytes:
+    """
+    Return the journal's line on a record that is written for good: its SHA-256, by which a later edit is noticed.
+
+    Examples
+    --------
+    >>> record_line(b"")[:45]
+    b'{"event": "record", "sha256": "e3b0c44298fc1c'
+    """
+    return f'{{"event": "record", "sha256": "{hashlib.sha256(content).hexdigest()}"}}\n'.encode()
 
 
 def safe_name(name: str) -> str:

@@ -217,10 +217,25 @@ def journal_phase(folder: bytes) -> str:
     >>> journal_phase(b"no/such/folder")
     ''
     """
+    return _journal_says(folder, b'"phase_started"', "phase")
+
+
+def journal_sha256(folder: Path) -> str:
+    """
+    Return the SHA-256 of a run's record as it was written for good; empty when the journal tells none.
+
+    Examples
+    --------
+    >>> journal_sha256(Path("no/such/folder"))
+    ''
+    """
+    return _journal_says(os.fsencode(folder), b'"event": "record"', "sha256")
+
+
+def _journal_says(folder: bytes, mark: bytes, name: str) -> str:
     try:
         with open(folder + b"/" + JOURNAL_NAME.encode(), "rb") as journal:  # noqa: PTH123 -- bytes
-            line = _last_with(journal, b'"phase_started"')
-        return str(json.loads(line)["phase"])
+            return str(json.loads(_last_with(journal, mark))[name])
     except (OSError, ValueError, KeyError, TypeError):  # no journal yet, or a line cut off by a kill
         return ""
 

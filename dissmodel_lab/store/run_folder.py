@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from dissmodel_lab.executor.events import (
 from dissmodel_lab.executor.schemas import RunStatus, lasting_json, mend
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.store.files import JOURNAL_NAME, write_all, write_atomic
+from dissmodel_lab.store.files import JOURNAL_NAME, record_line, write_all, write_atomic
 from dissmodel_lab.store.reading import is_alive, read_back, try_read
 
 if TYPE_CHECKING:
@@ -83,13 +84,16 @@ class RunFolder:
     def _write_both(self, record: ExperimentRecord, text: str, *, durable: bool) -> os.stat_result:
         content = text.encode()
         stat = write_atomic(self.record_path, content, durable=durable)
-        if self.beside is None:
-            return stat
-        try:
-            write_atomic(self.beside, content, durable=durable)
-        except OSError as error:  # the store's own record tells it all; the second one is a convenience
-            record.add_log(f"The record beside the output could not be written: {error.strerror or error}.")
-            return write_atomic(self.record_path, record.model_dump_json(indent=2).encode(), durable=durable)
+        if self.beside is not None:
+            try:
+                write_atomic(self.beside, content, durable=durable)
+            except OSError as error:  # the store's own record tells it all; the second one is a convenience
+                record.add_log(f"The record beside the output could not be written: {error.strerror or error}.")
+                content = record.model_dump_json(indent=2).encode()
+                stat = write_atomic(self.record_path, content, durable=durable)
+        if durable:
+            with suppress(OSError):  # a full disk: the journal is a convenience, the record is not
+                self._tell(record_line(content))
         return stat
 
     def reserve(self, beside: Path, record: ExperimentRecord) -> None:
@@ -172,11 +176,14 @@ class RunFolder:
         self._untold += f"{json.dumps(line)}\n"
         if isinstance(event, PhaseFinished) and event.phase is not Phase.SAVE:
             return  # the next phase begins at once: both are told in one write
+        told, self._untold = self._untold, ""
+        self._tell(told.encode())
+
+    def _tell(self, lines: bytes) -> None:
         if self._journal is None:
             journal = f"{self.folder}{os.sep}{JOURNAL_NAME}"
             self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        told, self._untold = self._untold, ""
-        write_all(self._journal, told.encode())
+        write_all(self._journal, lines)
 
 
 def _free_bytes(folder: Path) -> int:

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.contents import has_content
-from dissmodel_lab.store import RunStore
+from dissmodel_lab.sources import hashed
+from dissmodel_lab.store import RECORD_NAME, RunStore
+from dissmodel_lab.store.reading import journal_sha256
 from dissmodel_lab.verification.places import (
-    as_path,
-    hashed,
     is_outside,
     locate_artifact,
     locate_input,
+    locate_named,
     mapping_differs,
     named_files,
     second_copy,
-    working_folder,
 )
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def verify(
     """
     Check that a record, its input, the files that its parameters name, and its outputs are as recorded.
 
-    What a record itself says cannot be proved by it: an edit of it is noticed only where a second copy stands
-    (beside the output, or in the store), and where what it names no longer fits.
+    An edit of the record itself is noticed by the SHA-256 in its journal, by a second copy (beside the output, or
+    in the store), and where what it names no longer fits; who edits them all is not noticed.
 
     Parameters
     ----------
@@ -144,10 +144,10 @@ def verify(
     >>> folder = tempfile.mkdtemp()
     >>> record = run("game_of_life", parameters={"generations": 2}, store=folder)
     >>> verify(record, folder).sentence
-    '2 of 3 are as recorded; cannot be checked: record.'
+    '3 of 3 are as recorded.'
     >>> _ = record.artifact_path().write_bytes(b"oops")
     >>> verify(record, folder).sentence
-    'Not as recorded: artifact output is changed; cannot be checked: record.'
+    'Not as recorded: artifact output is changed.'
     """
     folder = (store if isinstance(store, RunStore) else RunStore(store)).root
     looker = _Looker(record, folder, Path(base_folder) if base_folder is not None else None)
@@ -190,7 +190,14 @@ class _Looker:
         if not now.sha256:
             state = State.UNKNOWN if now.problem else State.MISSING
             return Check(item="record", state=state, path=path, why=_because(now.problem))
+        written = journal_sha256(path.parent) if path.name == RECORD_NAME else ""
+        if written == now.sha256:
+            return self._check("record", State.OK, path, written, now.sha256)
         other = second_copy(self._record, self._store_folder)
+        if written:
+            fields = _differing_fields(path, other) if other is not None and hashed(other).sha256 == written else ""
+            why = f"It was edited after the run{fields}: its journal has another SHA-256 of it."
+            return self._check("record", State.CHANGED, path, written, now.sha256, why=why)
         if other is None:
             why = "There is no second copy of it: an edit of it alone could not be noticed."
             return Check(item="record", state=State.UNKNOWN, path=path, found=now.sha256, why=why)
@@ -219,9 +226,8 @@ class _Looker:
     def _parameter_files(self) -> Iterator[Check]:
         record, recorded = self._record, self._record.parameter_files
         texts = dict(named_files(record))
-        folder = working_folder(record, self._base_folder)
         for place, text in texts.items():
-            path = folder / as_path(text)
+            path = locate_named(record, place, text, self._base_folder)
             if place in recorded or hashed(path).sha256:  # else it only looks like a file
                 yield self._file(f"parameter {place}", path, recorded.get(place, ""))
         for place, sha256 in recorded.items():

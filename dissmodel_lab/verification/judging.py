@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.artifacts import is_map_file
-from dissmodel_lab.contents import has_content, is_companion
-from dissmodel_lab.differences import Differences, find_differences
-from dissmodel_lab.verification.places import hashed, locate_artifact
+from dissmodel_lab.contents import companions_of, has_content, is_companion
+from dissmodel_lab.differences import Differences, find_differences, is_same_file
+from dissmodel_lab.sources import hashed
+from dissmodel_lab.verification.places import locate_artifact
 from dissmodel_lab.verification.verdict import VerdictKind
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dissmodel_lab.differences import PartDifference
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.verification.plan import Plan
@@ -36,6 +36,8 @@ class Judgement:
     differences: Differences | None = None
     gives_what_was_recorded: bool = False
     """The rerun's bytes are those in the first record, although the first output's file differs."""
+    are_only_reports: bool = True
+    """False when something besides the main output differs."""
 
 
 def judge(plan: Plan, second: ExperimentRecord, tolerance: float | None) -> Judgement:
@@ -65,44 +67,71 @@ def judge(plan: Plan, second: ExperimentRecord, tolerance: float | None) -> Judg
     made = second.artifact_path()
     if "output" not in second.artifacts or made is None:
         return Judgement(VerdictKind.DIFFERENT, ["The rerun left no output; the first run did."])
-    kept = hashed(plan.output) if plan.output is not None else None
-    if plan.output is None or kept is None or not kept.sha256:
-        found = _by_hashes(plan, second, made, problem=kept.problem if kept is not None else "")
-    else:
-        found = _by_files(plan, second, (plan.output, kept.sha256), made, tolerance)
+    found = _judged(_artifact(plan, second, "output", made), tolerance)
     _other_artifacts(plan, second, found, tolerance)
     return found
 
 
-def _by_hashes(plan: Plan, second: ExperimentRecord, made: Path, problem: str) -> Judgement:
+class _Artifact(NamedTuple):
+    """A file or folder that both runs left."""
+
+    path: Path | None
+    """Where the first run's lies; None when its record names no place on this machine."""
+    recorded: str
+    """SHA-256 in the first run's record; empty when it has none."""
+    content: str
+    """Content hash in the first run's record; empty when it has none."""
+    made: Path
+    """The rerun's."""
+    new: str
+    """SHA-256 of the rerun's."""
+
+
+def _artifact(plan: Plan, second: ExperimentRecord, name: str, made: Path) -> _Artifact:
     first = plan.first
-    recorded, content = first.artifacts.get("output", "").lower(), first.content_sha256.get("output", "")
-    where = f"at {plan.output}" if plan.output is not None else "on this machine"
+    return _Artifact(
+        path=plan.output if name == "output" else locate_artifact(first, name, plan.base_folder),
+        recorded=first.artifacts.get(name, "").lower(),
+        content=first.content_sha256.get(name, "").lower(),
+        made=made,
+        new=second.artifacts[name],
+    )
+
+
+def _judged(artifact: _Artifact, tolerance: float | None) -> Judgement:
+    kept = hashed(artifact.path) if artifact.path is not None else None
+    if artifact.path is None or kept is None or not kept.sha256:
+        return _by_hashes(artifact, problem=kept.problem if kept is not None else "")
+    return _by_files(artifact, (artifact.path, kept.sha256), tolerance)
+
+
+def _by_hashes(artifact: _Artifact, problem: str) -> Judgement:
+    where = f"at {artifact.path}" if artifact.path is not None else "on this machine"
     gone = f"cannot be read ({problem})" if problem else f"is not {where}"
     note = f"The first output {gone}, so what its record tells was compared."
-    if second.artifacts["output"] == recorded:
+    has_parts = bool(companions_of(artifact.made))  # of which its own hash tells nothing
+    if artifact.new == artifact.recorded and not has_parts:
         return Judgement(VerdictKind.IDENTICAL, ["The rerun gave the SHA-256 that was recorded."], [note])
-    if content and has_content(made, content):
+    if artifact.content and _has_content(artifact.made, artifact.content):
         return Judgement(VerdictKind.SAME_CONTENT, ["The rerun gave the content hash that was recorded."], [note])
-    if content:
+    if artifact.content:
         why = "The rerun gave another content hash than was recorded; which cells differ cannot be told."
         return Judgement(VerdictKind.DIFFERENT, [why], [note])
     why = "The bytes differ, and there is neither the first output nor a hash of its content to compare with."
+    if artifact.new == artifact.recorded:
+        why = "The bytes are the same, but of the files beside it that are parts of it the record has no hash."
     return Judgement(VerdictKind.CANNOT_VERIFY, [why], [note])
 
 
-def _by_files(
-    plan: Plan, second: ExperimentRecord, kept: tuple[Path, str], made: Path, tolerance: float | None
-) -> Judgement:
-    (path, now), new = kept, second.artifacts["output"]
-    recorded = plan.first.artifacts.get("output", "").lower()
-    is_as_recorded = recorded in ("", now)
-    if new == now and is_as_recorded:
+def _by_files(artifact: _Artifact, kept: tuple[Path, str], tolerance: float | None) -> Judgement:
+    path, now = kept
+    is_as_recorded = artifact.recorded in ("", now)
+    if artifact.new == now and is_as_recorded and (path.is_dir() or is_same_file(path, artifact.made)):
         found = Judgement(VerdictKind.IDENTICAL, ["The rerun gave the same bytes."])
     else:
-        found = _compared(path, made, tolerance)
+        found = _compared(path, artifact.made, tolerance)
     if not is_as_recorded:
-        _note_changed_output(plan, found, kept, new)
+        _note_changed_output(artifact, found, kept)
     return found
 
 
@@ -118,18 +147,18 @@ def _compared(first: Path, second: Path, tolerance: float | None) -> Judgement:
     return Judgement(VerdictKind.DIFFERENT, why, notes, **facts)
 
 
-def _note_changed_output(plan: Plan, found: Judgement, kept: tuple[Path, str], new: str) -> None:
-    path, now = kept
-    recorded, content = plan.first.artifacts["output"].lower(), plan.first.content_sha256.get("output", "")
-    found.gives_what_was_recorded = new == recorded
+def _note_changed_output(artifact: _Artifact, found: Judgement, kept: tuple[Path, str]) -> None:
+    (path, now), content = kept, artifact.content
+    found.gives_what_was_recorded = artifact.new == artifact.recorded
     is_same_content = bool(content) and _has_content(path, content)
     kept_content = "; its content is the recorded one" if is_same_content else ""
     found.notes.insert(
-        0, f"The first output was changed after its run: SHA-256 {now}, recorded was {recorded}{kept_content}."
+        0,
+        f"The first output was changed after its run: SHA-256 {now}, recorded was {artifact.recorded}{kept_content}.",
     )
     if found.gives_what_was_recorded:
         found.why.append("The rerun gave the very bytes that were recorded.")
-    elif found.kind is not VerdictKind.DIFFERENT and not is_same_content and (content or new == now):
+    elif found.kind is not VerdictKind.DIFFERENT and not is_same_content and (content or artifact.new == now):
         found.kind = VerdictKind.DIFFERENT
         found.why = ["The rerun gave what the first output's file holds today, which is not what was recorded."]
 
@@ -146,30 +175,56 @@ def _other_artifacts(plan: Plan, second: ExperimentRecord, found: Judgement, tol
     first = plan.first
     names = [name for name in {**first.artifacts, **second.artifacts} if name not in ("output", _UPSTREAMS_OWN)]
     for name in names:
-        if first.artifacts.get(name, "").lower() == second.artifacts.get(name):
-            continue
-        path, made = locate_artifact(first, name, plan.base_folder), second.artifact_path(name)
+        made = second.artifact_path(name)
         if name not in first.artifacts or name not in second.artifacts or made is None:
-            found.notes.append(
-                f"The artifact {name} was left by {'the first run' if name in first.artifacts else 'the rerun'} only."
-            )
-        elif is_companion(made):
+            _note_one_sided(plan, second, found, name)
+        elif first.artifacts[name].lower() == second.artifacts[name] and not companions_of(made):
             continue
-        elif path is None or not path.exists() or not is_map_file(made):
+        elif is_companion(made):
+            continue  # it is looked at with the file that it is a part of
+        elif is_map_file(made):
+            _add(found, name, _judged(_artifact(plan, second, name, made), tolerance))
+        elif first.artifacts[name].lower() != second.artifacts[name]:
             found.notes.append(
                 f"The artifact {name} ({made.name}) has other bytes; what that means was not looked into."
             )
-        else:
-            _add(found, name, _compared(path, made, tolerance))
+
+
+def _note_one_sided(plan: Plan, second: ExperimentRecord, found: Judgement, name: str) -> None:
+    is_first = name in plan.first.artifacts
+    path = locate_artifact(plan.first, name, plan.base_folder) if is_first else second.artifact_path(name)
+    text = f"The artifact {name} was left by {'the first run' if is_first else 'the rerun'} only."
+    if path is not None and is_map_file(path):
+        _add(found, "", Judgement(VerdictKind.DIFFERENT, [text]))
+    else:
+        found.notes.append(text)
+
+
+#: What a run is called whose artifacts are judged each for itself: the last of these that one of them is.
+_WORSE = (
+    VerdictKind.IDENTICAL,
+    VerdictKind.SAME_CONTENT,
+    VerdictKind.WITHIN_TOLERANCE,
+    VerdictKind.CANNOT_VERIFY,
+    VerdictKind.DIFFERENT,
+)
 
 
 def _add(found: Judgement, name: str, other: Judgement) -> None:
-    order = list(VerdictKind)
-    if order.index(other.kind) > order.index(found.kind):
-        found.kind = other.kind
-    if other.kind in (VerdictKind.DIFFERENT, VerdictKind.WITHIN_TOLERANCE):
-        found.why += [f"Artifact {name}: {text}" for text in other.why]
-        found.differences = found.differences or other.differences
+    before, prefix = found.kind, f"Artifact {name}: " if name else ""
+    found.kind = max(found.kind, other.kind, key=_WORSE.index)
+    if other.kind is VerdictKind.IDENTICAL:
+        return
+    found.notes += [f"{prefix}{text}" for text in other.notes]
+    if other.kind is VerdictKind.SAME_CONTENT:
+        found.notes.append(f"{prefix}other bytes, the same content.")
+        return
+    why = [f"{prefix}{text}" for text in other.why]
+    # What decides stands first: "the same bytes" is no reason for "different".
+    found.why = [*found.why, *why] if before is found.kind else [*why, *found.why]
+    found.are_only_reports = False
+    found.figures += tuple(replace(part, name=f"{name}: {part.name}") for part in other.figures)
+    found.differences = found.differences or other.differences
 
 
 def weigh(found: Judgement, second: ExperimentRecord, third: ExperimentRecord) -> None:
@@ -184,32 +239,52 @@ def weigh(found: Judgement, second: ExperimentRecord, third: ExperimentRecord) -
     second, third : ExperimentRecord
         Of the two reruns.
     """
-    outputs = [record.artifact_path() for record in (second, third)]
-    if outputs[0] is None or outputs[1] is None:
-        return
-    between = find_differences(outputs[0], outputs[1])
-    if between.is_same:
+    between = _between(second, third)
+    if not between:
         found.why.append("A second rerun gave the same as the first one: here the model repeats itself.")
-    elif _are_only_reports(found.differences, between):
-        names = ", ".join(between.files)
+    elif _are_only_reports(found, second, between):
+        names = ", ".join(between["output"].files)
         found.kind = VerdictKind.SAME_CONTENT
         found.why = [f"All is the same but {names}, which two reruns do not agree on either."]
     else:
         found.kind = VerdictKind.CANNOT_VERIFY
         seed = second.provenance.seed if second.provenance is not None else None
         has_seed = f", although it was given the seed {seed}" if seed is not None else "; it needs a seed"
+        sentences = [text for one in between.values() for text in one.sentences]
         found.why = [
             f"The model is not deterministic: two reruns under the same settings differ from each other{has_seed}.",
-            *(f"Between the reruns: {text}" for text in between.sentences[:3]),
+            *(f"Between the reruns: {text}" for text in sentences[:3]),
             *(f"From the first run: {text}" for text in found.why[:3]),
         ]
 
 
-def _are_only_reports(found: Differences | None, between: Differences) -> bool:
-    if found is None or found.structure or not found.files:
+def _between(second: ExperimentRecord, third: ExperimentRecord) -> dict[str, Differences]:
+    """Compare the outputs of two reruns, and the maps beside them; what is the same is left out."""
+    found = {}
+    for name in second.artifacts:
+        one, two = (record.artifact_path(name) for record in (second, third))
+        if one is None or two is None or not one.exists() or not two.exists():
+            continue
+        if name == "output" or (is_map_file(one) and not is_companion(one)):
+            differences = find_differences(one, two)
+            if not differences.is_same:
+                found[name] = differences
+    return found
+
+
+def _are_only_reports(found: Judgement, second: ExperimentRecord, between: dict[str, Differences]) -> bool:
+    """Tell whether the maps in a folder repeat themselves, and only reports beside them do not."""
+    output, differences = second.artifact_path(), found.differences
+    if not found.are_only_reports or differences is None or list(between) != ["output"] or output is None:
         return False
-    return set(found.files) <= set(between.files) and not any(
-        one.kind in ("raster", "vector") for one in found.files.values()
+    never_same = between["output"]
+    if differences.structure or never_same.structure or not differences.files:
+        return False
+    has_maps = any(is_map_file(path) for path in output.rglob("*"))
+    return (
+        has_maps
+        and set(differences.files) <= set(never_same.files)
+        and not any(is_map_file(Path(name)) for name in never_same.files)
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.artifacts import with_suffix
-from dissmodel_lab.sources import file_sha256, folder_sha256, local_path, names_file
+from dissmodel_lab.sources import hashed, leaf_paths, local_path, names_file
 from dissmodel_lab.store import RECORD_NAME
 
 if TYPE_CHECKING:
@@ -16,20 +15,13 @@ if TYPE_CHECKING:
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
 
-MOST_FILES = 20_000
-"""A folder of more files is not hashed: a record may name any folder, ``/`` included."""
-
-
-class Hashed(NamedTuple):
-    """The hash of what lies at a path, or why there is none."""
-
-    sha256: str = ""
-    problem: str = ""
-
 
 def working_folder(record: ExperimentRecord, base_folder: Path | None = None) -> Path:
     """
     Return the folder in which a run's relative paths are looked up: as asked, as recorded, or today's.
+
+    A rerun imports from there too. So the folder that an imported record names is none: who made the crate could
+    have named one that the crate has filled.
 
     Examples
     --------
@@ -39,16 +31,30 @@ def working_folder(record: ExperimentRecord, base_folder: Path | None = None) ->
     """
     if base_folder is not None:
         return base_folder.absolute()
+    said = _recorded_folder(record)
+    return said if said is not None and not record.is_imported else Path.cwd()
+
+
+def _recorded_folder(record: ExperimentRecord) -> Path | None:
     said = record.provenance.working_folder if record.provenance is not None else ""
-    return Path(said) if said and Path(said).is_dir() else Path.cwd()
+    # Not Path.is_dir: it raises when the text is too long for a path.
+    return Path(said) if os.path.isabs(said) and os.path.isdir(said) else None  # noqa: PTH112, PTH117
+
+
+def _lookups(record: ExperimentRecord, base_folder: Path | None) -> list[Path]:
+    """Return the folders in which a run's relative paths may lie, the likeliest first."""
+    recorded = _recorded_folder(record)
+    usual = working_folder(record, base_folder)
+    return [usual, recorded] if recorded is not None and record.is_imported and base_folder is None else [usual]
 
 
 def locate_input(record: ExperimentRecord, base_folder: Path | None = None) -> Path | None:
     """
     Return where a run's input lies: None when it is not on this machine (remote, in memory, ``synthetic``).
 
-    A relative path is looked up in the working folder, then beside the record; last, a file of that name beside
-    the record, when its SHA-256 is the recorded one. Where there is none, the first of these is returned.
+    A file that came with an imported record is taken, unless a folder is asked for. Else a relative path is looked
+    up in the working folder, then beside the record; last, a file of that name beside the record, when its SHA-256
+    is the recorded one. Where there is none, the first of these is returned.
 
     Examples
     --------
@@ -60,8 +66,42 @@ def locate_input(record: ExperimentRecord, base_folder: Path | None = None) -> P
     if path is None:
         return None
     beside = record.record_path.parent if record.record_path is not None else None
-    places = [working_folder(record, base_folder), *([beside] if beside is not None else [])]
-    return _first(path, places, beside, record.source.checksum)
+    places = [*_lookups(record, base_folder), *([beside] if beside is not None else [])]
+    return _carried(record, path, places, base_folder) or _first(path, places, beside, record.source.checksum)
+
+
+def locate_named(record: ExperimentRecord, place: str, text: str, base_folder: Path | None = None) -> Path:
+    """
+    Return where a file lies that a parameter names, as :func:`locate_input` looks it up.
+
+    Parameters
+    ----------
+    record : ExperimentRecord
+        Of the run.
+    place : str
+        Where it stands in the parameters, such as ``maps[0].path``.
+    text : str
+        The path as it stands there.
+    base_folder : Path, optional
+        Where a person says that relative paths are to be looked up.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> locate_named(ExperimentRecord(), "demand", "demand.csv") == Path.cwd() / "demand.csv"
+    True
+    """
+    path, places = as_path(text), _lookups(record, base_folder)
+    carried = _carried(record, path, places, base_folder) if place in record.parameter_files else None
+    return carried or _first(path, places, None, "")
+
+
+def _carried(record: ExperimentRecord, path: Path, places: list[Path], base_folder: Path | None) -> Path | None:
+    """Return the file that came with an imported record; a folder that a person names goes first."""
+    carried = record.carried_path(str(path))
+    if carried is None or not carried.exists():
+        return None
+    return None if base_folder is not None and os.path.lexists(places[0] / path) else carried
 
 
 def locate_artifact(record: ExperimentRecord, name: str, base_folder: Path | None = None) -> Path | None:
@@ -86,14 +126,15 @@ def locate_artifact(record: ExperimentRecord, name: str, base_folder: Path | Non
     """
     said = record.artifact_paths.get(name) or (record.output_path if name == "output" else None)
     if not said and name == "profiling" and Path(record.output_path or "").name:
-        said = str(Path(str(record.output_path)).with_name(f"profiling_{record.experiment_id[:8]}.md"))
+        said = str(Path(str(record.output_path)).parent / f"profiling_{_plain(record.experiment_id[:8])}.md")
     if not said or "://" in said:
         return None
     beside = record.record_path.parent if record.record_path is not None else None
-    places = [*([beside] if beside is not None else []), working_folder(record, base_folder)]
+    places = [*([beside] if beside is not None else []), *_lookups(record, base_folder)]
     if base_folder is not None or (name == "output" and said == record.output_path):
         places.reverse()  # a path as a person asked for it, not one inside of the run's own folder
-    return _first(Path(said), places, beside, record.artifacts.get(name, ""))
+    carried = _carried(record, Path(said), places, base_folder)
+    return carried or _first(Path(said), places, beside, record.artifacts.get(name, ""))
 
 
 def _first(path: Path, places: list[Path], beside: Path | None, sha256: str) -> Path:
@@ -130,53 +171,9 @@ def named_files(record: ExperimentRecord) -> Iterator[tuple[str, str]]:
     >>> list(named_files(ExperimentRecord(parameters={"maps": [{"path": "a.csv"}], "years": 3})))
     [('maps[0].path', 'a.csv')]
     """
-    yield from _named({**record.defaults_taken, **record.parameters}, "")
-
-
-def _named(values: Any, place: str) -> Iterator[tuple[str, str]]:
-    if isinstance(values, dict):
-        for name, item in values.items():
-            yield from _named(item, f"{place}.{name}" if place else str(name))
-    elif isinstance(values, list | tuple):
-        for index, item in enumerate(values):
-            yield from _named(item, f"{place}[{index}]")
-    elif names_file(values):
-        yield place, str(values)
-
-
-def hashed(path: Path) -> Hashed:
-    """
-    Return the SHA-256 of a file or folder, or why it has none; both empty when nothing is there.
-
-    Devices, pipes and huge folders are not read: a record from elsewhere may name ``/dev/zero`` or ``/``.
-
-    Examples
-    --------
-    >>> hashed(Path("/dev/zero")).problem
-    'it is neither a file nor a folder'
-    """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            return Hashed(file_sha256(path))
-        if not stat.S_ISDIR(mode):
-            return Hashed(problem="it is neither a file nor a folder")
-        if _is_huge(path):
-            return Hashed(problem=f"it is a folder of more than {MOST_FILES:,} files")
-        return Hashed(folder_sha256(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return Hashed()
-    except (OSError, ValueError) as error:
-        return Hashed(problem=str(getattr(error, "strerror", None) or error))
-
-
-def _is_huge(folder: Path) -> bool:
-    count = 0
-    for _, folders, files in os.walk(folder):
-        count += len(files) + len(folders)
-        if count > MOST_FILES:
-            return True
-    return False
+    for place, value in leaf_paths({**record.defaults_taken, **record.parameters}):
+        if names_file(value):
+            yield place, str(value)
 
 
 def is_outside(path: Path, record: ExperimentRecord, store_folder: Path | None) -> bool:
@@ -214,7 +211,7 @@ def second_copy(record: ExperimentRecord, store_folder: Path | None) -> Path | N
     found = [with_suffix(output, ".record.json")] if output is not None and output.name else []
     if store_folder is not None:
         found += sorted(store_folder.glob(f"*-{_plain(record.experiment_id[:8])}/{RECORD_NAME}"))
-    return next((other for other in found if other.is_file() and not _is_same(other, path)), None)
+    return next((other for other in found if os.path.isfile(other) and not _is_same(other, path)), None)  # noqa: PTH113 -- raises nothing
 
 
 def _plain(text: str) -> str:
@@ -224,7 +221,7 @@ def _plain(text: str) -> str:
 def _is_same(first: Path, second: Path) -> bool:
     try:
         return first.samefile(second)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -16,11 +16,18 @@ from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import HIDDEN
 from dissmodel_lab.verification.integrity import State, check_inputs
-from dissmodel_lab.verification.places import as_path, locate_artifact, locate_input, working_folder
+from dissmodel_lab.verification.places import (
+    as_path,
+    locate_artifact,
+    locate_input,
+    locate_named,
+    named_files,
+    working_folder,
+)
 from dissmodel_lab.worker import WorkerRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dissmodel_lab.provenance import Caller
     from dissmodel_lab.store import RunStore
@@ -31,6 +38,9 @@ if TYPE_CHECKING:
 DETERMINISM = {"PYTHONHASHSEED": "0", "OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
+#: What is left of a secret: all of a text, a user in a URI, or what stands behind a name.
+_HIDES = re.compile(r"^H$|H@|[=:]\s?H|(?i:bearer) H".replace("H", re.escape(HIDDEN)))
+_IMPORT_PATH = re.compile(r"\w+(?:\.\w+)*:[\w.<>]+")
 _IN_MEMORY = "The input was given in memory"
 _CELLS = "dissmodel_lab.cells:"
 
@@ -99,6 +109,9 @@ def plan_rerun(
         folder=working_folder(record, base_folder),
         output=locate_artifact(record, "output", base_folder),
     )
+    source = locate_input(record, base_folder)
+    if record.is_imported and source is not None and source != plan.folder / record.source.uri and source.exists():
+        plan.notes.append(f"The record was imported: its input was read from {source}.")
     for look in (_first_run, _files, _secrets, _where, _packages):
         plan.obstacles += look(plan, is_named=bool(executor))
     return plan
@@ -121,7 +134,7 @@ def request_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str
     """
     first = plan.first
     origins = first.parameter_origins
-    given = {name: value for name, value in first.parameters.items() if origins.get(str(name)) != "model"}
+    given = {name: value for name, value in _with_carried(plan).items() if origins.get(str(name)) != "model"}
     from_toml = {name: value for name, value in given.items() if origins.get(str(name)) == "toml"}
     spec = first.resolved_spec.get("model")
     kept = ("column_map", "band_map", "input_format", "period", "parameter_origins")
@@ -140,6 +153,35 @@ def request_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str
         preflight=False,  # the first run was made whatever it said
         environment=DETERMINISM,
     )
+
+
+def _with_carried(plan: Plan) -> dict[Any, Any]:
+    """Return the parameters, with the paths of today where files of an imported record do not lie as recorded."""
+    first = plan.first
+    if not first.is_imported:
+        return first.parameters
+    moved = {}
+    for place, text in named_files(first):
+        path = locate_named(first, place, text, plan.base_folder)
+        if place in first.parameter_files and path != plan.folder / as_path(text) and path.exists():
+            moved[place] = str(path.absolute())
+    chosen = {name: value for name, value in first.defaults_taken.items() if _is_moved(str(name), moved)}
+    return {name: _moved(value, str(name), moved) for name, value in {**chosen, **first.parameters}.items()}
+
+
+def _is_moved(name: str, moved: Mapping[str, str]) -> bool:
+    return any(re.match(rf"{re.escape(name)}(?:[.\[]|$)", place) for place in moved)
+
+
+def _moved(value: Any, place: str, moved: Mapping[str, str]) -> Any:
+    """Walk as :func:`~dissmodel_lab.verification.places.named_files` does."""
+    if isinstance(value, dict):
+        return {name: _moved(item, f"{place}.{name}", moved) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(item, f"{place}[{index}]", moved) for index, item in enumerate(value))
+    if place in moved:
+        return Path(moved[place]) if isinstance(value, Path) else moved[place]
+    return value
 
 
 def _source_uri(plan: Plan) -> str:
@@ -204,7 +246,7 @@ def _secrets(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001
     hidden, unwritten = [], []
     for name, value in plan.first.parameters.items():
         texts = list(_texts_in(value))
-        hidden += [str(name)] if HIDDEN in texts or any(f"//{HIDDEN}@" in text for text in texts) else []
+        hidden += [str(name)] if any(map(_HIDES.search, texts)) else []
         unwritten += [str(name)] if _is_only_text(value) else []
     if f"{HIDDEN}" in plan.first.source.uri:
         hidden.append("the input's URI")
@@ -237,6 +279,10 @@ def _where(plan: Plan, *, is_named: bool) -> Iterator[str]:
     name_it = "Name its file or import path: --executor."
     if not path:
         yield f"The record does not say which executor it was. {name_it}"
+        return
+    if not is_named and (_file_and_class(path)[0] is not None or (":" in path and not _IMPORT_PATH.fullmatch(path))):
+        # A record of this package never does: whoever wrote it chose which file would be run.
+        yield f"The record names {path!r:.200} as its executor, which is no import path. {name_it}"
         return
     module, colon, qualified = path.partition(":")
     file, _ = _file_and_class(path)

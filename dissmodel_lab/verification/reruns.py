@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,10 +12,16 @@ from dissmodel_lab.errors import ComparisonError
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.provenance import Caller, collect_provenance
-from dissmodel_lab.sources import fingerprint
+from dissmodel_lab.sources import MOST_FILES, fingerprint, hashed
 from dissmodel_lab.store import RunFolder, RunStore
 from dissmodel_lab.verification.judging import Judgement, differing_facts, judge, weigh
-from dissmodel_lab.verification.places import as_path, hashed, locate_artifact, locate_input, named_files
+from dissmodel_lab.verification.places import (
+    as_path,
+    locate_artifact,
+    locate_input,
+    locate_named,
+    named_files,
+)
 from dissmodel_lab.verification.plan import Plan, plan_rerun, request_of
 from dissmodel_lab.verification.verdict import Verdict, VerdictKind
 from dissmodel_lab.worker import WorkerResult, run_in_worker
@@ -228,9 +236,11 @@ def _state_of_first(plan: Plan) -> dict[Path, Any]:
     first = plan.first
     paths = [locate_artifact(first, name, plan.base_folder) for name in first.artifacts]
     paths += [plan.output, locate_input(first, plan.base_folder), first.record_path]
-    paths += [plan.folder / as_path(text) for _, text in named_files(first)]
+    paths += [locate_named(first, place, text, plan.base_folder) for place, text in named_files(first)]
     found = {}
     for path in filter(None, paths):
         with suppress(ValueError):  # a text that is no path: nobody can write over it
             found[path] = fingerprint(path)
+            inside = itertools.islice(path.rglob("*"), MOST_FILES) if os.path.isdir(path) else ()  # noqa: PTH112 -- raises nothing
+            found |= {item: fingerprint(item) for item in inside}
     return found

@@ -110,17 +110,17 @@ class Verdict:
         """
         if not values.get("of"):
             raise ValueError("This record holds no verdict: it does not repeat another run.")
-        if values.get("kind") not in set(VerdictKind):
+        if str(values.get("kind")) not in set(VerdictKind):
             unfinished = "The rerun did not end, so nothing was compared."
             return cls(kind=VerdictKind.CANNOT_VERIFY, of=str(values["of"]), why=(unfinished,), record=record)
         settings = values.get("settings")
         tolerance = values.get("tolerance")
         return cls(
-            kind=VerdictKind(values["kind"]),
+            kind=VerdictKind(str(values["kind"])),
             of=str(values["of"]),
             record_sha256=str(values.get("record_sha256") or ""),
             why=_texts(values.get("why")),
-            tolerance=float(tolerance) if isinstance(tolerance, int | float) else None,
+            tolerance=tolerance if isinstance(tolerance, int | float) else None,
             figures=tuple(_parts(values.get("figures"))),
             settings=dict(settings) if isinstance(settings, dict) else {},
             reruns=_texts(values.get("reruns")),
@@ -140,7 +140,7 @@ def _part_values(part: PartDifference) -> dict[str, Any]:
 def _parts(values: Any) -> Iterator[PartDifference]:
     for one in values if isinstance(values, list) else []:
         with suppress(
-            AttributeError, KeyError, TypeError, ValueError
+            AttributeError, KeyError, OverflowError, TypeError, ValueError
         ):  # another program's figures: the verdict is told without them
             yield _part(one)
 

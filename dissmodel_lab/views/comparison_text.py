@@ -50,7 +50,7 @@ def change_text(*changes: Change) -> str:
     if not changes:
         return "There is nothing to compare."
     first, *others = changes
-    more = [f"{cut(one.band_text, _VALUE)}: {one.sentence}" for one in others]
+    more = [f"{cut(_flat(one.band_text), _VALUE)}: {one.sentence}" for one in others]
     listed = (
         [f"\nother {'bands' if first.noun == 'cell' else 'columns'}:", _indented("\n".join(more))] if more else []
     )
@@ -59,18 +59,18 @@ def change_text(*changes: Change) -> str:
 
 def _one_change(change: Change) -> str:
     where = f"{redact_text(change.before_name)} to {redact_text(change.after_name)}, {change.band_text}"
-    lines = [f"{change.sentence}  [{cut(where, _VALUE)}]"]
+    lines = [f"{change.sentence}  [{cut(_flat(where), _VALUE)}]"]
     if change.classes is not None:
         lines += _class_lines(change.classes, change.noun)
     if change.values is not None:
         lines += _value_lines(change.values)
-    lines += [f"  note: {cut(redact_text(note), _SENTENCE)}" for note in notes_of(change)]
+    lines += [f"  note: {cut(_flat(redact_text(note)), _SENTENCE)}" for note in notes_of(change)]
     return "\n".join(lines)
 
 
 def _class_lines(classes: ClassChange, noun: str) -> list[str]:
-    if not len(classes.codes):
-        return []
+    if not classes.cells.any():
+        return []  # nothing was compared: a matrix of zeros would read as "nothing changed"
     names, cells = grouped(classes)
     rows = [[name, *(f"{count:,}" for count in row), f"{sum(row):,}"] for name, row in zip(names, cells, strict=True)]
     sums = [sum(column) for column in zip(*cells, strict=True)]
@@ -104,9 +104,10 @@ def area_rows(classes: ClassChange) -> list[list[str]]:
     classes : ClassChange
         Of one band.
     """
-    befores, afters, kept = classes.areas_before, classes.areas_after, classes.areas.diagonal()
-    noise = 1e-9 * float(classes.areas.sum())  # sums of floats: a net change of none is not exactly 0
-    nets, gains, losses = (one * (abs(one) > noise) for one in (afters - befores, afters - kept, befores - kept))
+    befores, afters, moved = classes.areas_before, classes.areas_after, classes.areas.copy()
+    moved.flat[:: len(moved) + 1] = 0  # what stayed
+    gains, losses = moved.sum(axis=0), moved.sum(axis=1)
+    nets = (gains - losses) * (abs(gains - losses) > 1e-9 * (gains + losses))  # sums of floats: none is not exactly 0
     figures = [*zip(befores, afters, nets, gains, losses, strict=True)]
     digits = digits_of([float(value) for row in figures for value in row])
     rows = []
@@ -163,7 +164,14 @@ def disagreement_sentences(classes: ClassChange) -> list[str]:
     ----------
     classes : ClassChange
         Of one band.
+
+    Returns
+    -------
+    list of str
+        Nothing when no cell was compared: that is no agreement.
     """
+    if not classes.cells.any():
+        return []
     by_cells = _disagreement(classes.disagreement)
     if classes.area_disagreement is None:
         return [f"Disagreement, share of cells: {by_cells}"]
@@ -329,7 +337,7 @@ def comparison_text(comparison: RunComparison) -> str:
     """
     first, second = comparison.first, comparison.second
     head = [
-        comparison.sentence,
+        _flat(comparison.sentence),
         _indented(
             table_text(
                 ["", "model", "what it is", "status", "created"],
@@ -346,7 +354,7 @@ def comparison_text(comparison: RunComparison) -> str:
                 "",
             )
         ),
-        f"  {comparison.input_sentence}",
+        f"  {_flat(comparison.input_sentence)}",
     ]
     names = (first.short_id, second.short_id)
     parameters, versions = parameter_rows(comparison.parameters), parameter_rows(comparison.versions)
@@ -356,8 +364,8 @@ def comparison_text(comparison: RunComparison) -> str:
         _pairs_text("seconds", timing_rows(comparison.timings), names, "not recorded"),
         _pairs_text("versions that differ", versions, names, same_text(comparison.same_versions)),
     ]
-    said = [f"  The outputs are not compared: {comparison.problem}"] if comparison.problem else []
-    said += [f"  note: {note}" for note in comparison.notes]
+    said = [f"  The outputs are not compared: {_flat(comparison.problem)}"] if comparison.problem else []
+    said += [f"  note: {_flat(note)}" for note in comparison.notes]
     above = printable(redact_text("\n".join([*head, *parts, *said])))
     return f"{above}\n\n{change_text(*comparison.changes)}" if comparison.changes else above
 
@@ -507,7 +515,7 @@ def verdict_text(verdict: Verdict) -> str:
         As it was made, or read from a record.
     """
     lines = [f"{verdict.kind.upper()}: rerun of run {verdict.of[:8]}"]
-    lines += [f"  {cut(redact_text(reason), _SENTENCE)}" for reason in verdict.why]
+    lines += [f"  {cut(_flat(redact_text(reason)), _SENTENCE)}" for reason in verdict.why]
     if verdict.tolerance is not None:
         lines.append(f"  tolerance asked for: {verdict.tolerance:g}")
     rows = [figure_row(part, verdict.tolerance) for part in verdict.figures[:MOST_ROWS]]
@@ -584,4 +592,5 @@ def _indented(text: str) -> str:
 
 
 def _flat(text: str) -> str:
+    """Put a text on one line: a line break in a name must not look like a sentence of ours."""
     return " ".join(text.split())

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affine import Affine
-
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import read_frames
 from dissmodel_lab.maps import Preview, preview
+from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.plain import cut
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.provenance import loaded_executor
@@ -83,7 +82,7 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None, frames: 
     if before is None:
         maps.before = _try_preview(source_path(record), "input", maps.notes, classes=classes)
     if "output" in record.artifacts:  # else the path only says where the output should have come to lie
-        place = georeference_of(record)
+        place = kept_georeference(record)
         maps.after = _try_preview(
             record.artifact_path(), "output", maps.notes, like=maps.before, classes=classes, georeference=place
         )
@@ -92,24 +91,6 @@ def maps_of(record: ExperimentRecord, *, before: Preview | None = None, frames: 
     if maps.frames is not None and maps.after is not None:
         maps.frames = maps.frames.with_colours_of(maps.after.legend)
     return maps
-
-
-def georeference_of(record: ExperimentRecord) -> tuple[Any, Any] | None:
-    """
-    Return (crs, transform) of an output whose file has lost them, as the run kept them.
-
-    Examples
-    --------
-    >>> from dissmodel_lab.executor import ExperimentRecord
-    >>> kept = {"crs": "EPSG:31983", "transform": [30, 0, 0, 0, -30, 0], "shape": [2, 3]}
-    >>> georeference_of(ExperimentRecord(output_georeference=kept))[1].a
-    30.0
-    """
-    kept = record.output_georeference
-    try:
-        return kept["crs"], Affine(*map(float, kept["transform"]))
-    except (KeyError, TypeError, ValueError):  # nothing was lost, or somebody else wrote there
-        return None
 
 
 def changes_since(record: ExperimentRecord) -> list[str]:

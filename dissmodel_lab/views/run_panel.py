@@ -153,8 +153,8 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     """
     import ipywidgets as widgets  # noqa: PLC0415 -- see above
 
+    from dissmodel_lab.maps.kept import kept_georeference  # noqa: PLC0415
     from dissmodel_lab.views.map_view import MapView  # noqa: PLC0415
-    from dissmodel_lab.views.record import georeference_of  # noqa: PLC0415
 
     parts: list[Any] = []
     if maps.frames is not None and len(maps.frames.moments) > 1:
@@ -165,7 +165,7 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     if maps.before is not None and (path := source_path(record)) is not None:
         layers["input"] = path
     if record.status == RunStatus.COMPLETED and layers:
-        classes, place = loaded_executor(record), georeference_of(record)
+        classes, place = loaded_executor(record), kept_georeference(record)
         places = {"output": place} if place is not None else {}
         parts.append(MapView(layers, classes=classes, georeferences=places).widget)
     if parts:

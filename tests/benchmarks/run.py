@@ -26,9 +26,18 @@ import live
 import observe
 import peers
 import recorded
+import store
 from table import HOLDS, MISSES, Part, table
 
-PARTS = {"recorded": recorded, "import": imports, "hash": hashing, "live": live, "frames": frames, "observe": observe}
+PARTS = {
+    "recorded": recorded,
+    "import": imports,
+    "hash": hashing,
+    "live": live,
+    "frames": frames,
+    "observe": observe,
+    "store": store,
+}
 
 
 def main() -> int:

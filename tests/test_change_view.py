@@ -517,6 +517,19 @@ def test_layers_keep_apart_when_both_maps_have_one_name():
     assert list(change_layers(change)) == ["x.tif (after)", "x.tif (before)", "changed cells"]
 
 
+def test_two_states_in_one_file_are_called_by_their_bands():
+    before, after = cleared()
+    names = ("cover_before", "cover_after")
+    both = Raster(
+        array=np.asarray([before, after], "uint8"), bands=names, nodata=0, classes=dict.fromkeys(names, COVER)
+    )
+    change = change_between(both, both, before_band=names[0], band=names[1], names=("output", "output"))
+    assert list(change_layers(change)) == ["cover_after", "cover_before", "changed cells"]
+    html = change_html(change)
+    assert ">output &middot; band cover_before &rarr; cover_after<" in html
+    assert "Swipe: cover_after (left of the line) over cover_before (right of it)" in html
+
+
 class Kept:
     """An output that remembers what it showed."""
 

@@ -294,13 +294,13 @@ def test_disagreement_equals_published_examples(counts, total, quantity, allocat
 
 def test_disagreement_equals_the_worked_example_of_a_package_for_it():
     """
-    The notebook ``IntrotopontiPy.ipynb`` of pontiPy, the package for Pontius' matrix (github.com/verma-priyanka/pontiPy).
+    The notebook ``IntrotopontiPy.ipynb`` of pontiPy (github.com/verma-priyanka/pontiPy), a package for such matrices.
 
-    It stands in for the worked example of Pontius and Millones (2011), whose numbers could not be had: built-up, barren,
-    forest and water of one year (rows) and a later one (columns) [ha]. Compared are the notebook's printed results: 4096
-    in all, 3553 hits, 543 misses; quantity of built-up 460, of barren and forest 11.66 % and 14.58 % of their first size;
-    no exchange. Its printed overall quantity (230) is left out: it is half of built-up's, not of the sum over classes,
-    which the later versions of pontiPy and eq. 3 of the paper have.
+    It stands in for the worked example of Pontius and Millones (2011), whose numbers could not be had. Built-up land,
+    barren land, forest and water of one year (rows) and a later one (columns) [ha]; compared are the results that the
+    notebook prints: 4096 in all, 3553 hits, 543 misses; quantity of built-up land 460, of barren land and forest
+    11.66 % and 14.58 % of their first size; no exchange. Its overall quantity (230) is left out: it is half of
+    built-up land's, where eq. 3 of the paper has half of the sum over all classes.
     """
     found = disagreement(np.array([[612, 0, 0, 0], [168, 561, 0, 0], [292, 83, 2197, 0], [0, 0, 0, 183]]))
     whole = 612 + 168 + 561 + 292 + 83 + 2197 + 183
@@ -316,7 +316,7 @@ def test_disagreement_equals_the_worked_example_of_a_package_for_it():
 
 def test_gross_gains_and_losses_equal_those_of_a_package_for_it():
     """
-    The matrix in pontiPy's ``Metrics_Test.ipynb``: its rows miss 123, 64, 17, 135, its columns 133, 53, 41, 112, of 492.
+    The matrix in pontiPy's ``Metrics_Test.ipynb``, whose rows and columns disagree as it prints, in 339 of 492.
 
     Quantity is the difference of the two, allocation twice the smaller (Pontius and Millones 2011, eq. 2 and 4).
     """
@@ -570,8 +570,10 @@ def test_a_code_that_means_two_things_is_said():
     change = change_between(before, after)
     assert change.sentence == "0 of 3 cells changed"
     assert change.notes == (
-        "The two legends differ, codes are compared, not labels: "
-        "1 is 'forest' in the first map and 'water' in the second map.",
+        (
+            "The two legends differ, codes are compared, not labels: "
+            "1 is 'forest' in the first map and 'water' in the second map."
+        ),
     )
 
 

@@ -157,3 +157,14 @@ def test_a_grid_on_both_sides_of_the_antimeridian_is_found_from_a_projected_one(
     pacific = raster([[0, 0], [0, 0]], Affine(111_320, 0, 29 * 111_320, 0, -110_000, 110_000), CRS("EPSG:3832"))
     change = change_between(pacific, degrees, common_grid=True)
     assert (change.compared, change.classes.codes) == (4, (0, 1, 2, 3, 4))
+
+
+def test_grids_that_are_turned_against_each_other_are_told_apart():
+    rows, place = [[1, 2], [1, 2]], at(300_000, 500)
+    assert "their cells are 100 x 100 from (300000, 500) and 100 x 100 from (300000, 500) turned by 30 degrees. " in (
+        refusal(raster(rows, place, UTM), raster(rows, place @ Affine.rotation(-30), UTM))
+    )
+    south_up = Affine(100, 0, 300_000, 0, 100, 300)
+    assert "and 100 x 100 from (300000, 300) with the first row in the south. " in (
+        refusal(raster(rows, place, UTM), raster(rows, south_up, UTM))
+    )

@@ -284,3 +284,17 @@ def test_a_key_may_be_a_number():
     before = table({5: [1, 2], "use": ["a", "b"]})
     after = table({5: [2, 1], "use": ["b", "c"]}, squares(2, west=500_000))
     assert change_between(before, after, "use", key="5").sentence == "1 of 2 features changed (50 %)"
+
+
+def test_large_whole_numbers_with_gaps_keep_their_last_digits():
+    before = table({"n": pd.array([2**60, 2**60 + 5, None], "Int64")})
+    after = table({"n": pd.array([2**60 + 1, 2**60 + 5, 7], "Int64")})
+    change = change_between(before, after, "n")
+    assert change.sentence == "1 of 2 features changed (50 %)"
+    assert (change.only_before, change.only_after) == (0, 1)
+
+
+def test_truth_values_with_gaps_are_compared_where_both_are_known():
+    before = table({"n": pd.array([True, None, False], "boolean")})
+    change = change_between(before, table({"n": [True, True, True]}), "n")
+    assert (change.sentence, change.only_after) == ("1 of 2 features changed (50 %)", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from export_records import failed, finished
 
 from dissmodel_lab.errors import ExportError
+from dissmodel_lab.executor import DataSource
 from dissmodel_lab.exports import FORMATS, export
 from dissmodel_lab.exports.target import new_file
 from dissmodel_lab.settings import Author, Settings
@@ -226,3 +228,35 @@ def test_importing_the_door_loads_no_library():
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+ADDRESS = "https://ana:CANARY@host/x?token=CANARY"
+
+
+@pytest.mark.parametrize("name", [*NAMES, "mlflow"])
+def test_no_secret_of_a_foreign_record_reaches_an_export(tmp_path, name):
+    record = finished(
+        model_commit=f"git+{ADDRESS}",
+        code_version=f"1 @ {ADDRESS}",
+        parameter_origins={f"x {ADDRESS}": "given"},
+        parameter_files={f"x {ADDRESS}": "ab"},
+        source=DataSource(uri=ADDRESS, collection=ADDRESS, version=ADDRESS),
+        parameters={"password": "CANARY", "a": [{"token": "CANARY", "u": ADDRESS}]},
+        verdict={"of": "ab", "kind": "different", "why": [ADDRESS]},
+    )
+    record.provenance.executor_package = f"x=={ADDRESS}"
+    record.provenance.versions["x"] = ADDRESS
+    (tmp_path / "record.json").write_text("{}")
+    record._record_path = tmp_path / "record.json"
+    change = {"at": "2026-01-01", "note": "", "password": "CANARY", "deep": [{"api_key": "CANARY"}]}
+    (tmp_path / "annotations.jsonl").write_text(json.dumps(change))
+    path = export(record, name, tmp_path / "new" / NAMES.get(name, "store").replace(".zip", ""), settings=Settings())
+    files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    assert files
+    assert [item.name for item in files if b"CANARY" in item.read_bytes()] == []
+
+
+def test_a_package_whose_name_sounds_secret_keeps_its_version():
+    record = finished()
+    record.provenance.executor_package = "my-token==1.0"
+    assert '"my-token==1.0"' in record.model_dump_json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -186,3 +187,15 @@ def test_a_record_read_again_is_the_same(tmp_path):
     record = foreign(tmp_path)
     assert read_record(record.record_path) == record
     assert isinstance(as_on_disk(record), ExperimentRecord)
+
+
+def test_thousands_of_names_that_read_alike_take_no_time():
+    values = {f"{n:016b}".replace("0", " ").replace("1", "\t"): n for n in range(30_000)}
+    began = time.perf_counter()
+    flat = flat_values(values)
+    assert time.perf_counter() - began < 5
+    assert (len(flat), list(flat)[:2], list(flat)[-1]) == (
+        30_000,
+        ["(no name)", "(no name) (2)"],
+        "(no name) (30000)",
+    )

@@ -638,3 +638,14 @@ def test_vector_maps_have_a_coverage(workspace):
 def test_formats_are_known_by_their_endings():
     assert crate_files.format_of("a.parquet") == "application/vnd.apache.parquet"
     assert crate_files.format_of("a.html") == "text/html"
+
+
+@pytest.mark.parametrize("said", ["/", "/proc", "/proc/kcore", "/dev/zero"])
+def test_a_record_that_names_the_whole_machine_stops_no_export(made, said):
+    record = made(artifacts={"output": "ab" * 32}, artifact_paths={"output": said}, output_path=said)
+    absent = next(file.absent for file in files_of(record) if file.role == "artifact")
+    assert absent in {
+        "could not be read: it is neither a file nor a folder.",
+        "could not be read: it is a folder of more than 20,000 files.",
+        "was not found when the crate was written.",
+    }

@@ -61,7 +61,7 @@ def verdict_of(first, second, kind=VerdictKind.DIFFERENT, **more):
 @pytest.mark.parametrize(
     ("kind", "sign", "meaning"),
     [
-        (VerdictKind.IDENTICAL, "&#10004; IDENTICAL", "The rerun's output has the same bytes."),
+        (VerdictKind.IDENTICAL, "&#10004; IDENTICAL", "Nothing differs."),
         (VerdictKind.SAME_CONTENT, "&#10004; SAME CONTENT", "the same values in the same places."),
         (VerdictKind.WITHIN_TOLERANCE, "&#8776; WITHIN TOLERANCE", "by no more than the tolerance"),
         (VerdictKind.DIFFERENT, "&#10008; DIFFERENT", "The rerun gave something else."),
@@ -252,6 +252,38 @@ def test_the_same_in_plain_text():
         "  made for it: 99887766",
         "  settings",
         "  threads   1",
+    ]
+
+
+def test_a_shared_notebook_does_not_tell_the_folders_of_this_machine(workspace):
+    here, beside = str(workspace), str(workspace.parent / "other")
+    verdict = Verdict(
+        kind=VerdictKind.CANNOT_VERIFY,
+        of=FIRST,
+        why=(f"The input {here}/in/a.tif is not what was recorded; nor is {beside}/b.tif.",),
+        settings={"executor": f"{here}/models.py:Flood", "working_folder": here, "data": f"{beside}/b.tif"},
+    )
+    checks = integrity(
+        Check(
+            item="record", state=State.OK, path=workspace / "runs/x/record.json", why=f"Its copy {here}/o.json fits."
+        ),
+        Check(item="input", state=State.OK, path=Path(beside) / "b.tif"),
+        Check(item="artifact output", state=State.OK, path=Path(f"{here}-2/c.tif")),
+    )
+    for text in (verdict_text(verdict), verdict_html(verdict)):
+        assert "The input in/a.tif is not what was recorded" in text
+        assert f"nor is {beside}/b.tif." in text
+        assert "models.py:Flood" in text
+        assert f"{here}/" not in text
+        assert "working_folder" not in text
+    for text in (integrity_text(checks), integrity_html(checks)):
+        assert "Its copy o.json fits." in text
+        assert f"{here}/" not in text
+        assert f"{here}-2/c.tif" in text
+    assert [row[2] for row in Page(integrity_html(checks)).tables[0][1:]] == [
+        "runs/x/record.json",
+        f"{beside}/b.tif",
+        f"{here}-2/c.tif",
     ]
 
 

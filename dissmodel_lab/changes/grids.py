@@ -121,9 +121,8 @@ def why_not_one_grid(first: Place, second: Place) -> str:
     one, other = first.transform, second.transform
     if (one.a, one.b, one.d, one.e) == (other.a, other.b, other.d, other.e):
         return f"their corners lie at {_point(one.c, one.f)} and {_point(other.c, other.f)}"
-    return (
-        f"their cells are {_size(one)} from {_point(one.c, one.f)} and {_size(other)} from {_point(other.c, other.f)}"
-    )
+    said = (f"{_size(grid)} from {_point(grid.c, grid.f)}{_turned(grid)}" for grid in (one, other))
+    return f"their cells are {' and '.join(said)}"
 
 
 def _turns(crs: CRS | None) -> tuple[float, ...]:
@@ -162,6 +161,13 @@ def _at(transform: Affine, x: Any, y: Any) -> tuple[Any, Any]:
 
 def _point(x: float, y: float) -> str:
     return f"({x:.10g}, {y:.10g})"
+
+
+def _turned(transform: Affine) -> str:
+    """Say how a grid lies whose rows do not run from west to east, the first one in the north."""
+    angle = math.degrees(math.atan2(transform.d, transform.a))
+    turned = f" turned by {angle:.6g} degrees" if abs(angle) > 1e-9 else ""  # noqa: PLR2004 -- rounding [degrees]
+    return turned + (" with the first row in the south" if transform.determinant > 0 else "")
 
 
 def _size(transform: Affine) -> str:

@@ -121,10 +121,8 @@ def _check_scaling(comparison: Comparison, first: Band, second: Band) -> None:
     """Refuse values that are stored in two ways: their difference has no meaning."""
     one, other = first.scaling, second.scaling
     if one != other:
-        said = [
-            f"{band!r} of {side.the} {f'times {scale:g} plus {offset:g}' if (scale, offset) != UNSCALED else 'as it is'}"
-            for (side, band), (scale, offset) in zip(comparison.sides, (one, other), strict=True)
-        ]
+        how = [f"times {pair[0]:g} plus {pair[1]:g}" if pair != UNSCALED else "as it is" for pair in (one, other)]
+        said = [f"{band!r} of {side.the} {how[at]}" for at, (side, band) in enumerate(comparison.sides)]
         raise ComparisonError(
             f"The values are stored in two ways: {said[0]}, {said[1]} (scale and offset in the file). "
             "Write both with one scale and offset first."

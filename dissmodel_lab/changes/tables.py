@@ -140,8 +140,8 @@ def _by_key(before: geopandas.GeoDataFrame, after: geopandas.GeoDataFrame, key: 
         names = [str(name) for name in table.columns if name != table.geometry.name]
         if key not in names:
             raise ComparisonError(f"The {which} table has no column {key!r}. {did_you_mean(key, names)}")
-    columns = (pd.Index(column_of(table, key)) for table in (before, after))
-    found = _joined(*columns, f"Features matched by the column {key!r}.")
+    one, other = (pd.Index(column_of(table, key)) for table in (before, after))
+    found = _joined(one, other, f"Features matched by the column {key!r}.")
     if found is None:
         raise ComparisonError(
             f"The column {key!r} does not name each feature: a value of it occurs twice or is missing."
@@ -291,9 +291,9 @@ def values_of(before: pd.Series[Any], after: pd.Series[Any], matched: Matched) -
     else:
         arrays = [_numbers(column) for column in (before, after)]
     found = []
-    for array, rows in zip(arrays, (matched.before, matched.after), strict=True):
+    for column, array, rows in zip((before, after), arrays, (matched.before, matched.after), strict=True):
         padded = np.append(array, array.dtype.type(0))  # -1 takes the last
-        exists = np.isfinite(array) if array.dtype.kind == "f" else array >= 0 if names else np.ones(len(array), bool)
+        exists = np.isfinite(array) if array.dtype.kind == "f" else column.notna().to_numpy()
         known = np.append(exists, False)
         found.append((padded[rows][:, np.newaxis], known[rows][:, np.newaxis]))
     (one, has_one), (other, has_other) = found
@@ -304,6 +304,11 @@ def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         array: NDArray[Any] = column.to_numpy()
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return column.fillna(False).to_numpy(dtype=np.uint8)
+    if pd.api.types.is_integer_dtype(column.dtype):  # with gaps: as floats large ones would lose digits
+        kind = np.uint64 if pd.api.types.is_unsigned_integer_dtype(column.dtype) else np.int64
+        return column.fillna(0).to_numpy(dtype=kind)
     return column.to_numpy(dtype="float64", na_value=np.nan)
 
 

@@ -149,7 +149,16 @@ def _write_text(value: Any) -> str:
 
 
 def _write_texts(value: Any) -> Any:
-    return {str(key): "" if item is None else _write_text(item) for key, item in value.items()}
+    return {_write_reference(str(key)): "" if item is None else _write_text(item) for key, item in value.items()}
+
+
+def _write_reference(value: Any) -> Any:
+    # "token==1.0" is a package and no secret; an address such as git+https://name:password@host may hold one.
+    return _write_text(value) if isinstance(value, str) and "://" in value else value
+
+
+def _write_references(value: Any) -> Any:
+    return {_write_reference(key): _write_reference(item) for key, item in value.items()}
 
 
 def _own_copy(value: Any) -> Any:
@@ -163,6 +172,9 @@ AnyValue = Annotated[Any, BeforeValidator(_own_copy), PlainSerializer(_write_val
 #: A text, a path or a URI: written as text without secrets.
 Text = Annotated[str, PlainSerializer(_write_text, when_used="json-unless-none")]
 Texts = Annotated[dict[str, str], PlainSerializer(_write_texts, when_used="json")]
+#: A version, a package, a name: written as it is; of an address in it the secrets are hidden.
+Reference = Annotated[str, PlainSerializer(_write_reference, when_used="json")]
+References = Annotated[dict[str, str], PlainSerializer(_write_references, when_used="json")]
 
 
 class _Schema(BaseModel):
@@ -199,9 +211,9 @@ class DataSource(_OpenSchema):
     """``local``, ``s3``, ``http`` or ``bdc_stac``."""
     uri: Text = ""
     """A path, a URL, or the literal ``synthetic``; passwords and signatures are hidden when written."""
-    collection: str = ""
+    collection: Reference = ""
     """The STAC collection, for ``bdc_stac``."""
-    version: str = ""
+    version: Reference = ""
     """The dataset's own version."""
     checksum: Text = ""
     """SHA-256 of what was read; filled by ``load``, empty before."""
@@ -254,7 +266,7 @@ class Provenance(_OpenSchema):
 
     executor_class: str = ""
     """Import path ``package.module:Class`` of the executor."""
-    executor_package: str = ""
+    executor_package: Reference = ""
     """``name==version`` of the distribution that holds the executor; empty for a loose file or a cell."""
     executor_git: GitState | None = None
     notebook_path: Text = ""
@@ -270,7 +282,7 @@ class Provenance(_OpenSchema):
     """The terminal command that started the run."""
     seed: int | None = None
     """The parameter ``seed``, when the model has one."""
-    versions: dict[str, str] = {}
+    versions: References = {}
     """Versions of Python, GDAL and the packages that decide over results."""
     user: str = ""
     hostname: str = ""
@@ -301,9 +313,9 @@ class ExperimentRecord(_OpenSchema):
     created_at: UtcDatetime = Field(default_factory=utc_now)
 
     model_name: str = ""
-    model_commit: str = ""
+    model_commit: Reference = ""
     """Git commit of the executor, or ``package==version`` where there is none."""
-    code_version: str = ""
+    code_version: Reference = ""
     """Version of the package that holds the executor."""
     resolved_spec: Values = {}
     """The model's TOML as it was read, ``{"model": {...}}``."""
@@ -314,7 +326,7 @@ class ExperimentRecord(_OpenSchema):
     band_map: Values = {}
     parameters: Values = {}
     """Resolved parameters, declared defaults included."""
-    parameter_origins: dict[str, str] = {}
+    parameter_origins: References = {}
     """Where each value comes from: given, toml, default (declared), default taken, cell, model (it put it there)."""
     defaults_taken: Values = {}
     """Values that the executor chose by itself, because nothing was given (``.get("end_time", 88)``)."""

@@ -26,12 +26,11 @@ from uuid import uuid4
 
 from dissmodel_lab.annotations import Annotations, annotations_path, read_annotations
 from dissmodel_lab.errors import ExportError
-from dissmodel_lab.executor.schemas import IMPORTED_FIELD
+from dissmodel_lab.executor.schemas import IMPORTED_FIELD, ExperimentRecord
 from dissmodel_lab.exports.crate_files import LARGEST_INPUT, files_of
 from dissmodel_lab.exports.crate_page import crate_page
 from dissmodel_lab.exports.target import missing_library, new_file, refuse_existing, unwritable
 from dissmodel_lab.plain import as_on_disk
-from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.settings import Settings, read_settings
 from dissmodel_lab.sources import fingerprint
 from dissmodel_lab.store import safe_name
@@ -39,7 +38,6 @@ from dissmodel_lab.store import safe_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.exports.crate_entities import Text
     from dissmodel_lab.exports.crate_files import CrateFile
 
@@ -205,11 +203,10 @@ def _notes(record_path: Path | None) -> str:
         except (ValueError, RecursionError):
             continue
         if isinstance(change, dict):
-            kept.append(json.dumps({name: _clean(value) for name, value in change.items()}, ensure_ascii=False))
+            kept.append(json.dumps(_without_secrets(change), ensure_ascii=False))
     return "".join(f"{line}\n" for line in kept)
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, list):
-        return [redact_text(item) if isinstance(item, str) else item for item in value]
-    return redact_text(value) if isinstance(value, str) else value
+def _without_secrets(change: dict[str, Any]) -> Any:
+    """Write a change as a record would write it."""
+    return json.loads(ExperimentRecord(metrics=change).model_dump_json(include={"metrics"}))["metrics"]

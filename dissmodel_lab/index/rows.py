@@ -23,11 +23,12 @@ NO_FILE = -1
 
 _FIELDS = Summary._fields[:-1]
 _COLUMNS = ("folder", "mtime", "size", "notes_mtime", "notes_size", "shown", "beside", *_FIELDS)
-_READ = f"SELECT n, {', '.join(_COLUMNS)} FROM runs WHERE parent = ? AND place = ?"  # noqa: S608 -- names of columns
+_READ = f"SELECT n, parent, place, {', '.join(_COLUMNS)} FROM runs WHERE (parent, place) IN (VALUES"  # noqa: S608 -- names of columns
 _INSERT = (
-    f"INSERT OR IGNORE INTO runs (parent, place, read_at, {', '.join(_COLUMNS)}) "  # noqa: S608 -- as above
-    f"VALUES (?, ?, ?{', ?' * len(_COLUMNS)})"
+    f"INSERT INTO runs (n, parent, place, read_at, {', '.join(_COLUMNS)}) "  # noqa: S608 -- as above
+    f"VALUES (?, ?, ?, ?{', ?' * len(_COLUMNS)})"
 )
+_MANY = 250
 _UPDATE = f"UPDATE runs SET read_at = ?, {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE n = ?"  # noqa: S608 -- as above
 # The record beside an output is a second copy of the one in the run's folder: one of them is listed.
 _HIDE_COPIES = (
@@ -95,27 +96,63 @@ def write_rows(database: Database, found: Sequence[tuple[int, bytes, Found]]) ->
         Number of the folder, place in it, and what was found there; a folder that is gone by now is left out.
     """
     connection = database.connection
-    known = {parent: _folder_name(connection, parent) for parent in {parent for parent, _, _ in found}}
+    names = {parent: _folder_name(connection, parent) for parent in {parent for parent, _, _ in found}}
+    latest = {(parent, place): one for parent, place, one in found if names[parent] is not None}
+    before = _rows_before(connection, latest)
+    number = connection.execute("SELECT max(n) FROM runs").fetchone()[0] or 0
+    new: list[tuple[object, ...]] = []
     facts: list[tuple[int, int, object]] = []
     ids: set[str] = set()
-    for parent, place, one in found:
-        folder = known[parent]
-        if folder is None:
-            continue
-        row = _row(place, folder, one)
-        n, old = _write_run(connection, parent, place, row, one.read_at)
-        if old is not None:
-            ids.add(str(old[_COLUMNS.index("id")] or ""))
+    for (parent, place), one in latest.items():
+        row = _row(place, names[parent] or "", one)
+        old = before.get((parent, place))
+        if old is None:
+            number += 1
+            n = number
+            new.append((n, parent, place, one.read_at, *row))
+        else:
+            n = old[0]
+            _update(connection, old, one.read_at, row)
+            ids.add(str(old[1][_COLUMNS.index("id")] or ""))
         if one.summary is not None:
             ids.add(one.summary.id)
             numbers = database.numbers(one.summary.facts)
-            new = {numbers[key]: value for key, value in one.summary.facts.items()}
-            facts += _new_facts(connection, n, new, is_known=old is not None)
+            facts += _new_facts(
+                connection,
+                n,
+                {numbers[key]: value for key, value in one.summary.facts.items()},
+                is_known=old is not None,
+            )
         elif old is not None:
             _forget(connection, n)
         _write_tags(connection, n, one.tags, is_known=old is not None)
+    connection.executemany(_INSERT, new)
     connection.executemany("INSERT INTO facts VALUES (?, ?, ?)", facts)
-    connection.executemany(_HIDE_COPIES, [(one,) for one in ids if one])
+    if connection.execute("SELECT 1 FROM runs WHERE beside = 1 LIMIT 1").fetchone() is not None:
+        connection.executemany(_HIDE_COPIES, [(one,) for one in ids if one])
+
+
+def _rows_before(
+    connection: sqlite3.Connection, places: Iterable[tuple[int, bytes]]
+) -> dict[tuple[int, bytes], tuple[int, tuple[object, ...]]]:
+    """Return the number and the columns of those rows that are there."""
+    found = {}
+    wanted = list(places)
+    for first in range(0, len(wanted), _MANY):
+        some = wanted[first : first + _MANY]
+        sql = f"{_READ} {', '.join(['(?, ?)'] * len(some))})"
+        for n, parent, place, *row in connection.execute(sql, [part for pair in some for part in pair]):
+            found[parent, place] = (n, tuple(row))
+    return found
+
+
+def _update(
+    connection: sqlite3.Connection, old: tuple[int, tuple[object, ...]], read_at: int, row: tuple[object, ...]
+) -> None:
+    if old[1] == row:
+        connection.execute("UPDATE runs SET read_at = ? WHERE n = ?", (read_at, old[0]))
+    else:
+        connection.execute(_UPDATE, (read_at, *row, old[0]))
 
 
 def _folder_name(connection: sqlite3.Connection, n: int) -> str | None:
@@ -134,22 +171,6 @@ def _row(place: bytes, folder: str, found: Found) -> tuple[object, ...]:
     # That it is a second copy is found out when all of them are written.
     values = (None,) * len(_FIELDS) if summary is None else summary[:-1]
     return (_name(run) if run else folder, *found.stamps, int(summary is not None), int(beside), *values)
-
-
-def _write_run(
-    connection: sqlite3.Connection, parent: int, place: bytes, row: tuple[object, ...], read_at: int
-) -> tuple[int, tuple[object, ...] | None]:
-    """Write one run; return its number, and the row that was there before."""
-    written = connection.execute(_INSERT, (parent, place, read_at, *row))
-    if written.rowcount == 1:
-        assert written.lastrowid is not None  # for the type checker: an INSERT has a rowid
-        return written.lastrowid, None
-    before = connection.execute(_READ, (parent, place)).fetchone()
-    if before[1:] == row:
-        connection.execute("UPDATE runs SET read_at = ? WHERE n = ?", (read_at, before[0]))
-    else:
-        connection.execute(_UPDATE, (read_at, *row, before[0]))
-    return int(before[0]), before[1:]
 
 
 def _new_facts(

@@ -26,7 +26,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from dissmodel_lab.index.rows import Found, drop_folder, drop_rows, note_folder, stamps_of, write_rows
-from dissmodel_lab.index.tables import WITH_INDEX, WITHOUT_INDEX
+from dissmodel_lab.index.tables import add_lookups, drop_lookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -236,12 +236,12 @@ class Scan:
             self._take(iter(files))
             return
         with self._opened() as database:
-            database.connection.execute(WITHOUT_INDEX)
+            drop_lookups(database.connection)
         try:
             self._take(iter(files))
         finally:
             with self._opened() as database, suppress(sqlite3.Error):  # whoever opens it next makes it
-                database.connection.execute(WITH_INDEX)
+                add_lookups(database.connection)
 
     def _take(self, files: Iterator[File]) -> None:
         """Read records in batches, each written to the index at once."""

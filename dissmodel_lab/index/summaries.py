@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -16,7 +15,7 @@ from dissmodel_lab.index.entries import UNREADABLE
 from dissmodel_lab.redaction import HIDDEN, is_secret_key, redact_text, redact_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
 
@@ -84,19 +83,19 @@ def summary_of(record: ExperimentRecord) -> Summary:
     seconds = record.metrics.get("time_total_sec")
     return Summary(
         id=_text(record.experiment_id, 200),
-        model=_text(record.model_name, 200),
-        status=_text(record.status, 100),
+        model=_word(record.model_name),
+        status=_word(record.status),
         created=microseconds(record.created_at),
         seconds=float(seconds) if isinstance(seconds, int | float) and abs(seconds) < _WHOLE else None,
         steps=record.steps if record.steps is not None and abs(record.steps) < _WHOLE else None,
-        phase=_text(record.failed_phase or "", 100),
-        problem=_text(redact_text(record.error or ""), 2 * _LONGEST),
+        phase=_word(record.failed_phase or ""),
+        problem=_text(redact_text(record.error), 2 * _LONGEST) if record.error else "",
         title=_text(title_of(record), _LONGEST),
         source=_text(redact_uri(record.source.uri), 2 * _LONGEST),
         source_sha256=_text(record.source.checksum, 200),
-        package=_text(machine.executor_package if machine else "", 200),
-        version=_text(record.code_version, 200),
-        host=_text(machine.hostname if machine else "", 200),
+        package=_word(machine.executor_package) if machine else "",
+        version=_word(record.code_version),
+        host=_word(machine.hostname) if machine else "",
         process=machine.process_id if machine and abs(machine.process_id or 0) < _WHOLE else None,
         started=machine.process_started if machine else None,
         capped=capped,
@@ -152,29 +151,46 @@ def moment(microseconds: int) -> dt.datetime:
 
 def _note(facts: Facts, kind: int, values: dict[Any, Any]) -> bool:
     """Note the flat names and values; True when there are more than fit."""
-    room = MOST_FACTS - len(facts)
-    for place, (name, value) in enumerate(islice(_flat(values), room + 1)):
-        if place == room:
-            return True
-        if type(value) is str:
-            value = HIDDEN if _is_secret(name) else _shareable(value)  # noqa: PLW2901 -- what is left of it
-        facts[kind, name if name.isascii() and len(name) <= _LONGEST_NAME else _text(name, _LONGEST_NAME)] = value
-    return False
-
-
-def _flat(values: dict[Any, Any]) -> Iterator[tuple[str, Value]]:
     from dissmodel_lab.titles import leaves  # noqa: PLC0415 -- as above
 
     for key, whole in values.items():
         if type(whole) in _PLAIN:  # most are
-            yield str(key), _value(whole)
+            if len(facts) == MOST_FACTS:
+                return True
+            facts[kind, _name(str(key))] = _hidden(str(key), _value(whole))
             continue
-        for name, value in leaves(whole, str(key)):
-            if isinstance(value, list | tuple):
-                for place, item in enumerate(value[:_MOST_OF_A_LIST]):
-                    yield f"{name}[{place}]", _value(item)
-            else:
-                yield name, _value(value)
+        room = MOST_FACTS - len(facts)
+        for place, (name, value) in enumerate(islice(_members(leaves(whole, str(key))), room + 1)):
+            if place == room:
+                return True
+            facts[kind, _name(name)] = _hidden(name, value)
+    return False
+
+
+def _members(leaves: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Value]]:
+    """Name the members of lists of numbers or texts, too."""
+    for name, value in leaves:
+        if isinstance(value, list | tuple):
+            for place, item in enumerate(value[:_MOST_OF_A_LIST]):
+                yield f"{name}[{place}]", _value(item)
+        else:
+            yield name, _value(value)
+
+
+def _hidden(name: str, value: Value) -> Value:
+    if type(value) is not str:
+        return value
+    return HIDDEN if _is_secret(name) else _shareable(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _word(text: str) -> str:
+    return _text(text, 200)
+
+
+@functools.lru_cache(maxsize=1024)
+def _name(name: str) -> str:
+    return _text(name, _LONGEST_NAME)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -194,7 +210,7 @@ def _value(value: Any) -> Value:
         return float(value) if value == value else "nan"  # noqa: PLR0124 -- only NaN differs from itself
     if isinstance(value, int):  # True and False too
         return int(value) if -_WHOLE <= value < _WHOLE else _as_float(value)
-    if isinstance(value, Decimal):
+    if type(value).__name__ == "Decimal":  # not to import it
         return _value(_as_float(value))
     if isinstance(value, dt.timedelta):
         return value.total_seconds()
@@ -210,7 +226,7 @@ def _value(value: Any) -> Value:
     return str(value)[: 2 * _LONGEST]
 
 
-def _as_float(value: int | Decimal) -> float:
+def _as_float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
@@ -219,5 +235,6 @@ def _as_float(value: int | Decimal) -> float:
 
 def _text(text: str, longest: int = _LONGEST) -> str:
     # What is no Unicode (half of a pair of surrogates) cannot be kept in SQLite.
-    text = text[:longest]
+    if len(text) > longest:
+        text = text[:longest]
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -46,9 +45,6 @@ CREATE TABLE runs (
 CREATE UNIQUE INDEX runs_place ON runs(parent, place);
 CREATE INDEX runs_id ON runs(id);
 CREATE INDEX runs_beside ON runs(id) WHERE beside = 1;
-CREATE INDEX runs_created ON runs(created) WHERE shown = 1;
-CREATE INDEX runs_model ON runs(model, created, status) WHERE shown = 1;
-CREATE INDEX runs_status ON runs(status, created) WHERE shown = 1;
 CREATE INDEX runs_capped ON runs(n) WHERE capped = 1;
 CREATE TABLE names (n INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
 CREATE TABLE facts (run INTEGER NOT NULL, name INTEGER NOT NULL, value, PRIMARY KEY (run, name)) WITHOUT ROWID;
@@ -56,9 +52,25 @@ CREATE TABLE tags (run INTEGER NOT NULL, tag TEXT NOT NULL, rank INTEGER, PRIMAR
 CREATE INDEX tags_tag ON tags(tag, run);
 CREATE TABLE work (name TEXT PRIMARY KEY, value INTEGER);
 """
-# The index of parameters and metrics is left out while very many records are added: made at once, it costs a tenth.
-WITH_INDEX = "CREATE INDEX IF NOT EXISTS facts_name ON facts(name, value, run)"
-WITHOUT_INDEX = "DROP INDEX IF EXISTS facts_name"
+# They are left out while very many records are added: made at once, they cost a tenth.
+_LOOKUPS = {
+    "runs_created": "runs(created) WHERE shown = 1",
+    "runs_model": "runs(model, created, status) WHERE shown = 1",
+    "runs_status": "runs(status, created) WHERE shown = 1",
+    "facts_name": "facts(name, value, run)",
+}
+
+
+def add_lookups(connection: sqlite3.Connection) -> None:
+    """Make the indexes by which runs are found fast, where they are missing."""
+    for name, columns in _LOOKUPS.items():
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {columns}")
+
+
+def drop_lookups(connection: sqlite3.Connection) -> None:
+    """Do without them for a while: questions are answered all the same."""
+    for name in _LOOKUPS:
+        connection.execute(f"DROP INDEX IF EXISTS {name}")
 
 
 class UnusableError(Exception):
@@ -194,6 +206,8 @@ def set_aside(root: Path) -> None:
     close(root)
     folder = root / INDEX_NAME
     damaged = folder.with_name(f"{INDEX_NAME}.damaged")
+    import shutil  # noqa: PLC0415 -- only here
+
     with suppress(OSError):  # another process did it, or the store cannot be written: then memory helps
         shutil.rmtree(damaged, ignore_errors=True)
         folder.rename(damaged)
@@ -286,7 +300,7 @@ def _settle(connection: sqlite3.Connection) -> None:
         _create(connection)
     if _version(connection) != _VERSION:
         raise UnusableError("the index is of another version")
-    connection.execute(WITH_INDEX)
+    add_lookups(connection)
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ and the map to explore. Does not touch disk.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,7 +42,29 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MarkedLayer:
+class _OneBand:
+    """What the layers of this module have in common."""
+
+    band: str
+    """What the layer shows."""
+    transform: Affine | None = None
+    crs: Any = None
+    """Of any make; None when unknown."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The one band."""
+        return (self.band,)
+
+    @property
+    def default_band(self) -> str:
+        """The one band."""
+        return self.band
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MarkedLayer(_OneBand):
     """
     Cells on a grey ground, of which some are marked.
 
@@ -57,28 +79,12 @@ class MarkedLayer:
     states: NDArray[Any]
     """(height, width), whole numbers: ``NOTHING``, ``SAME``, ``ONE_SIDED``, or ``FIRST_MARK`` and more."""
     marks: tuple[Mark, ...]
-    band: str
-    """What the layer shows."""
     ground: str = "the same"
     """What the cells are that have no mark."""
     one_sided: str = "a value on one side only"
     """What those are that cannot be compared."""
-    transform: Affine | None = None
-    crs: Any = None
-    """Of any make; None when unknown."""
     source_size: tuple[int, int] | None = None
     """(width, height) of the grid that the states were taken from [cells]; None when all are here."""
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """The one band."""
-        return (self.band,)
-
-    @property
-    def default_band(self) -> str:
-        """The one band."""
-        return self.band
 
     def grid(self, band: str, max_pixels: int) -> Grid:
         """Return the states, fewer of them when there are more than ``max_pixels`` a side."""
@@ -120,7 +126,7 @@ class MarkedLayer:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DifferenceLayer:
+class DifferenceLayer(_OneBand):
     """
     Differences of a quantity, on colours that part at zero.
 
@@ -135,24 +141,9 @@ class DifferenceLayer:
     """(height, width), floats; NaN where one side has no value."""
     limit: float
     """Where the colours end, to both sides of zero; 0 when nothing differs."""
-    band: str
     unit: str = ""
-    transform: Affine | None = None
-    crs: Any = None
-    """Of any make; None when unknown."""
     source_size: tuple[int, int] | None = None
     """(width, height) of the grid that the differences were taken from [cells]; None when all are here."""
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """The one band."""
-        return (self.band,)
-
-    @property
-    def default_band(self) -> str:
-        """The one band."""
-        return self.band
 
     def grid(self, band: str, max_pixels: int) -> Grid:
         """Return the differences; of more than ``max_pixels`` a side the largest of each block stays."""
@@ -179,7 +170,7 @@ class DifferenceLayer:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SmallLayer:
+class SmallLayer(_OneBand):
     """
     A small copy of one band, such as one side of a comparison.
 
@@ -194,27 +185,12 @@ class SmallLayer:
     """(height, width), any number type; of texts their positions in ``names``."""
     valid: NDArray[np.bool_]
     """(height, width): True where there is a value."""
-    band: str
     source_size: tuple[int, int]
     """(width, height) of the grid that it was taken from [cells]."""
     classes: Mapping[Any, tuple[str, str]] | None = None
     """Code, or text, -> (label, ``#rrggbb``)."""
     names: tuple[str, ...] | None = None
     unit: str = ""
-    transform: Affine | None = None
-    crs: Any = None
-    """Of any make; None when unknown."""
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """The one band."""
-        return (self.band,)
-
-    @property
-    def default_band(self) -> str:
-        """The one band."""
-        return self.band
 
     def grid(self, band: str, max_pixels: int) -> Grid:
         """Return the copy, every n-th cell of it when it is larger than ``max_pixels``."""

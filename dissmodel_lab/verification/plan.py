@@ -14,7 +14,7 @@ from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.provenance import loaded_executor
-from dissmodel_lab.redaction import HIDDEN
+from dissmodel_lab.redaction import HIDDEN, redact_text, redact_uri
 from dissmodel_lab.verification.integrity import State, check_inputs
 from dissmodel_lab.verification.places import (
     as_path,
@@ -215,7 +215,7 @@ def _recorded_executor(record: ExperimentRecord) -> str:
 def _first_run(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001 -- all looks are called alike
     first = plan.first
     if first.status != RunStatus.COMPLETED:
-        error = f" ({first.error})" if first.error else ""
+        error = f" ({redact_text(first.error)})" if first.error else ""
         yield f"The first run ended as {first.status}{error}, so there is nothing that a rerun could confirm."
     elif "output" not in first.artifacts and (plan.output is None or not plan.output.exists()):
         yield "The first run left no output and no hash of one, so there is nothing that a rerun could confirm."
@@ -330,7 +330,7 @@ def _package_problems(first: ExperimentRecord) -> Iterator[tuple[str, bool]]:
     found = _REQUIREMENT.fullmatch(said)
     if found is None:
         return
-    name, then = found.groups()
+    name, then = found[1], redact_uri(found[2])
     try:
         now = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

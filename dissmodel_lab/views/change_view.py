@@ -139,10 +139,12 @@ def headline(change: Change) -> str:
     said = ""
     if nothing and change.compared:
         said = "<div>Both maps are the same in this band. Was that meant?</div>"
-    where = (
-        f"{_short(change.before_name)} &rarr; {_short(change.after_name)} &middot; "
-        f"{'band' if change.noun == 'cell' else 'column'} {_short(change.band_text)}"
-    )
+    noun = "band" if change.noun == "cell" else "column"
+    names, bands = (change.before_name, change.after_name), (change.before_band, change.band)
+    if names[0] == names[1] and bands[0] != bands[1]:  # both states stand in one file
+        where = f"{_short(names[0])} &middot; {noun} {' &rarr; '.join(map(_short, bands))}"
+    else:
+        where = f"{' &rarr; '.join(map(_short, names))} &middot; {noun} {_short(change.band_text)}"
     return (
         f'<div role="{role}" style="border-left:5px solid {colour};padding:2px 10px;margin:6px 0;'
         f'overflow-wrap:anywhere"><div style="font-size:16px;font-weight:bold">{sign}{_short(change.sentence)}</div>'
@@ -267,7 +269,10 @@ def on_white(view: MapView) -> Any:
 
 def _two_names(change: Change) -> tuple[str, str]:
     """Return what the two maps are called: two names, whatever they are."""
-    one, other = (redact_text(name)[:_NAME] for name in (change.before_name, change.after_name))
+    names = (change.before_name, change.after_name)
+    if names[0] == names[1] and change.before_band != change.band:  # both states stand in one file
+        names = (change.before_band, change.band)
+    one, other = (redact_text(name)[:_NAME] for name in names)
     return (one, other) if one != other else (f"{one} (before)", f"{other} (after)")
 
 

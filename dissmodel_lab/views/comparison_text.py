@@ -9,6 +9,7 @@ import json
 import math
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.jsonvalue import encode
@@ -515,7 +516,7 @@ def verdict_text(verdict: Verdict) -> str:
         As it was made, or read from a record.
     """
     lines = [f"{verdict.kind.upper()}: rerun of run {verdict.of[:8]}"]
-    lines += [f"  {cut(_flat(redact_text(reason)), _SENTENCE)}" for reason in verdict.why]
+    lines += [f"  {cut(_flat(nearby(redact_text(reason))), _SENTENCE)}" for reason in verdict.why]
     if verdict.tolerance is not None:
         lines.append(f"  tolerance asked for: {verdict.tolerance:g}")
     rows = [figure_row(part, verdict.tolerance) for part in verdict.figures[:MOST_ROWS]]
@@ -524,10 +525,48 @@ def verdict_text(verdict: Verdict) -> str:
         lines.append(_indented(table_text(columns, rows, "")))
     if verdict.reruns:
         lines.append(f"  made for it: {', '.join(run[:8] for run in verdict.reruns)}")
-    settings = [[str(name), value_text(value)] for name, value in verdict.settings.items()][:MOST_ROWS]
+    settings = setting_rows(verdict)
     if settings:
         lines.append(_indented(table_text(["settings", ""], settings, "")))
     return printable("\n".join(lines))
+
+
+def setting_rows(verdict: Verdict) -> list[list[str]]:
+    """
+    Return a row for each setting of a rerun, name and value; the working folder says nothing on another machine.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        As it was made, or read from a record.
+    """
+    return [
+        [str(name), nearby(value_text(value))] for name, value in verdict.settings.items() if name != "working_folder"
+    ][:MOST_ROWS]
+
+
+def nearby(text: str) -> str:
+    """
+    Write paths inside of the working folder relative to it: notebooks are shared, and machines are not.
+
+    Parameters
+    ----------
+    text : str
+        A path, or a sentence with paths in it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> nearby(f"Its copy {Path.cwd() / 'flood.json'} says the same.")
+    'Its copy flood.json says the same.'
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # it was deleted
+        return text
+    if here == here.parent:  # the root: every path is inside of it
+        return text
+    return re.sub(rf"(?<![\w.~/\\-]){re.escape(str(here))}[/\\]", "", text)
 
 
 def figure_columns(tolerance: float | None) -> list[str]:
@@ -581,10 +620,11 @@ def integrity_text(integrity: Integrity) -> str:
         What was checked.
     """
     rows = [
-        [str(check.state), check.item, str(check.path or ""), redact_text(check.why)] for check in integrity.checks
+        [str(check.state), check.item, nearby(str(check.path or "")), nearby(redact_text(check.why))]
+        for check in integrity.checks
     ]
     table = table_text(["state", "item", "where", "why"], rows, "The record names nothing that could be checked.")
-    return printable(f"{integrity.sentence}\n{_indented(table)}")
+    return printable(f"{nearby(integrity.sentence)}\n{_indented(table)}")
 
 
 def _indented(text: str) -> str:

@@ -35,13 +35,15 @@ _MAX_CELL = 480
 """Longest text in a cell, as HTML [bytes]."""
 _SIDE = 40
 """Longest side of a thumbnail on the page [CSS pixels]."""
-_BASE = "padding:3px 14px 3px 0;border:none;font-size:13px;vertical-align:top"
+_BASE = "padding:3px 10px 3px 0;border:none;font-size:13px;vertical-align:top"
 _HEAD = f"{_BASE};text-align:{{}};border-bottom:1px solid #8a8a8a;white-space:nowrap"
 _TEXT = f"{_BASE};text-align:left;white-space:normal"
 _WORD = f"{_BASE};text-align:left;white-space:nowrap;font-weight:normal"
 _NUMBER = f"{_BASE};text-align:right;white-space:nowrap"
 _SHORT = 24
 """Longest text that never wraps [characters]."""
+_WIDE = 145
+"""Width of one that does [CSS pixels]: the columns of parameters fit beside it on a laptop."""
 _SIGNS = {"completed": "✓", "failed": "✗", "cancelled": "■", "running": "●"}
 """A status is a word; the sign before it makes it found faster."""
 EMPTY = "No runs yet. Start one with: %dissmodel run MODEL"
@@ -367,7 +369,7 @@ def _row_text(history: History, row: RunRow, sides: Sequence[str]) -> str:
             shown = f"{_SIGNS[text]} {shown}"
         if len(text) > _SHORT and side == "left":
             # A width of its own: a cell is squeezed as far as its words allow before the table is scrolled.
-            shown = f'<div style="width:{min(7 * len(text), 260)}px;overflow-wrap:anywhere">{shown}</div>'
+            shown = f'<div style="width:{min(7 * len(text), _WIDE)}px;overflow-wrap:anywhere">{shown}</div>'
         style = _NUMBER if side == "right" else _WORD if len(text) <= _SHORT else _TEXT
         cells.append(f'<td style="{style}">{shown}</td>')
     return "".join(cells)

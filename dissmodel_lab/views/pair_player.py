@@ -159,7 +159,7 @@ class PairPlayer:
         )
         style = (
             "<style>.dl-step-picture{image-rendering:pixelated;background-color:#ffffff;max-width:none}"
-            ".dl-step-slider .widget-readout{min-width:160px;text-align:left}</style>"
+            ".dl-step-slider .widget-readout{min-width:160px;text-align:left;margin-left:8px}</style>"
         )
         title = f'<div style="font-weight:bold">Step by step, both runs: {_words(pair.first.band)}</div>'
         said = _legends(pair, titles) + notes_html((*pair.notes, *_own_notes(pair)))

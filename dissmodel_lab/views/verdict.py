@@ -27,11 +27,11 @@ from dissmodel_lab.maps.grid import decimation
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.change_view import on_white
 from dissmodel_lab.views.comparison_text import (
-    MOST_ROWS,
     figure_columns,
     figure_row,
     integrity_text,
-    value_text,
+    nearby,
+    setting_rows,
     verdict_text,
 )
 from dissmodel_lab.views.map_view import PNG_BUDGET, MapView, map_figure, notes_html, png_of
@@ -52,7 +52,7 @@ SIDE = 1024
 _REASONS, _ROWS, _NAMED = 12, 60, 8
 #: Word -> sign, colour of the banner, colour of its text, and what the word means.
 VERDICTS = {
-    "identical": ("&#10004;", "#00663d", "#ffffff", "The rerun's output has the same bytes."),
+    "identical": ("&#10004;", "#00663d", "#ffffff", "Nothing differs."),
     "same content": (
         "&#10004;", "#00663d", "#ffffff", "Other bytes, the same content: the same values in the same places.",
     ),
@@ -105,7 +105,7 @@ def _html(verdict: Verdict, shown: Preview | None, notes: list[str]) -> str:
 
 def _banner(verdict: Verdict) -> str:
     sign, colour, ink, meaning = VERDICTS[verdict.kind]
-    reasons = [redact_text(why) for why in verdict.why]
+    reasons = [nearby(redact_text(why)) for why in verdict.why]
     more = len(reasons) - _REASONS
     lines = "".join(f"<div>{escape_short(why, 1_000)}</div>" for why in reasons[:_REASONS])
     lines += f"<div>and {more:,} more reasons</div>" if more > 0 else ""
@@ -171,9 +171,7 @@ def _folded(name: str, found: Differences, tolerance: float | None) -> str:
 
 
 def _settings_html(verdict: Verdict) -> str:
-    rows: list[list[str | Cell]] = [
-        [str(name), value_text(value)] for name, value in list(verdict.settings.items())[:MOST_ROWS]
-    ]
+    rows: list[list[str | Cell]] = [[name, value] for name, value in setting_rows(verdict)]
     if not rows:
         return ""
     table = numbers_table(["setting", "value"], rows, texts=range(2), limit=600)
@@ -339,22 +337,23 @@ def integrity_html(integrity: Integrity) -> str:
     rows: list[list[str | Cell]] = []
     for check in integrity.checks[:_ROWS]:
         mark, look = STATES[check.state]
-        where = str(check.path or "")
-        why = f"{check.why} (outside of the store)" if check.is_outside else check.why
+        where, why = nearby(str(check.path or "")), nearby(check.why)
+        if check.is_outside:
+            why = f"{why} (outside of the store)"
         rows.append(
             [check.item, Cell(str(check.state), look, mark), where, why, _hashes(check.recorded, check.found)]
         )
     more = len(integrity.checks) - len(rows)
     rest = f"<div>and {more:,} more</div>" if more > 0 else ""
     table = (
-        numbers_table(["item", "state", "where", "why", "SHA-256"], rows, texts=range(5), limit=600) if rows else ""
+        numbers_table(["item", "state", "where", "why", "SHA-256"], rows, texts=range(4), limit=600) if rows else ""
     )
     return (
         '<div style="font-size:13px;line-height:1.5"><div role="status" style="margin:6px 0">'
         f'<div style="background-color:{colour};color:#ffffff;padding:6px 12px;font-size:17px;font-weight:bold">'
         f"{sign} {word.upper()}</div>"
         f'<div style="border-left:5px solid {colour};padding:4px 10px;overflow-wrap:anywhere">'
-        f"{escape_short(redact_text(integrity.sentence), 1_000)}</div></div>{table}{rest}</div>"
+        f"{escape_short(nearby(redact_text(integrity.sentence)), 1_000)}</div></div>{table}{rest}</div>"
     )
 
 

@@ -20,10 +20,10 @@ from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord
 from dissmodel_lab.exports.crate_reader import import_crate
 from dissmodel_lab.exports.ro_crate import export_ro_crate
 from dissmodel_lab.rasters import Raster, read_raster, write_raster
-from dissmodel_lab.sources import file_sha256
+from dissmodel_lab.sources import file_sha256, source_path
 from dissmodel_lab.store import RunStore, read_record
 from dissmodel_lab.verification import State, Verdict, VerdictKind, rerun, verify
-from dissmodel_lab.verification.places import locate_artifact, working_folder
+from dissmodel_lab.verification.places import locate_artifact, locate_input, working_folder
 from dissmodel_lab.verification.plan import plan_rerun
 
 MODELS = '''
@@ -700,6 +700,8 @@ def test_an_imported_crate_is_verified_and_rerun_where_nothing_else_is(models, i
     shutil.rmtree("experiments")
     back = read_record(import_crate(crate, "yours").record_path)
     folder = back.record_path.parent.absolute()
+    assert source_path(back).absolute() == locate_input(back).absolute()
+    assert source_path(back).read_text() == "what stands in input.bin"
     found = verify(back, "yours")
     wanted = {"input": "ok", "parameter table": "ok", "parameter usual": "ok", "artifact output": "ok"}
     assert {**states(found), **wanted} == states(found)

@@ -11,7 +11,7 @@ from dissmodel_lab.index.summaries import Summary, Value
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from dissmodel_lab.index.tables import Database
 
@@ -23,7 +23,7 @@ NO_FILE = -1
 
 _FIELDS = Summary._fields[:-1]
 _COLUMNS = ("folder", "mtime", "size", "notes_mtime", "notes_size", "shown", "beside", *_FIELDS)
-_READ = f"SELECT n, parent, place, {', '.join(_COLUMNS)} FROM runs WHERE (parent, place) IN (VALUES"  # noqa: S608 -- names of columns
+_READ = f"SELECT n, place, {', '.join(_COLUMNS)} FROM runs WHERE parent = ? AND place IN"  # noqa: S608 -- names of columns
 _INSERT = (
     f"INSERT INTO runs (n, parent, place, read_at, {', '.join(_COLUMNS)}) "  # noqa: S608 -- as above
     f"VALUES (?, ?, ?, ?{', ?' * len(_COLUMNS)})"
@@ -133,16 +133,17 @@ def write_rows(database: Database, found: Sequence[tuple[int, bytes, Found]]) ->
 
 
 def _rows_before(
-    connection: sqlite3.Connection, places: Iterable[tuple[int, bytes]]
+    connection: sqlite3.Connection, places: Collection[tuple[int, bytes]]
 ) -> dict[tuple[int, bytes], tuple[int, tuple[object, ...]]]:
     """Return the number and the columns of those rows that are there."""
     found = {}
-    wanted = list(places)
-    for first in range(0, len(wanted), _MANY):
-        some = wanted[first : first + _MANY]
-        sql = f"{_READ} {', '.join(['(?, ?)'] * len(some))})"
-        for n, parent, place, *row in connection.execute(sql, [part for pair in some for part in pair]):
-            found[parent, place] = (n, tuple(row))
+    for parent in {parent for parent, _ in places}:
+        wanted = [place for other, place in places if other == parent]
+        for first in range(0, len(wanted), _MANY):
+            some = wanted[first : first + _MANY]
+            sql = f"{_READ} ({', '.join('?' * len(some))})"
+            for n, place, *row in connection.execute(sql, (parent, *some)):
+                found[parent, place] = (n, tuple(row))
     return found
 
 

@@ -16,7 +16,7 @@ from dissmodel_lab.index.summaries import MOST_FACTS, moment
 from dissmodel_lab.index.tables import Database, UnusableError, close, database, is_there, recover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _T = TypeVar("_T")
 _ATTEMPTS = 3
@@ -35,8 +35,8 @@ _MOST_NAMES = 5_000
 class Records(Protocol):
     """What the index must be told of records: only the store can read them."""
 
-    def read(self, path: bytes) -> Found:
-        """Read one file; raise OSError when it is gone."""
+    def read(self, batches: Iterator[list[bytes]], n_files: int) -> Iterator[list[Found | None]]:
+        """Read batches of files, of which so many are expected; None stands for a file that is gone."""
 
     def is_alive(self, host: str, process: int | None, started: float | None) -> bool:
         """Tell whether a run's process is still there."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from dissmodel_lab.index.tables import Database
 
-Reader: TypeAlias = "Callable[[bytes], Found]"
-"""Reads one record's file; raises OSError when it is gone."""
+Reader: TypeAlias = "Callable[[Iterator[list[bytes]], int], Iterator[list[Found | None]]]"
+"""Reads batches of files, of which so many are expected; None stands for a file that is gone."""
 
 _FEW = 1_000
 """Records and folders of a store that is looked at as a whole."""
@@ -75,7 +75,7 @@ class Scan:
     opened : callable
         Gives the index, for a short while each.
     read : callable
-        Reads a record's file.
+        Reads records' files.
     """
 
     def __init__(self, root: Path, opened: Callable[[], AbstractContextManager[Database]], read: Reader) -> None:
@@ -238,23 +238,26 @@ class Scan:
         with self._opened() as database:
             drop_lookups(database.connection)
         try:
-            self._take(iter(files))
+            self._take(iter(files), len(files))
         finally:
             with self._opened() as database, suppress(sqlite3.Error):  # whoever opens it next makes it
                 add_lookups(database.connection)
 
-    def _take(self, files: Iterator[File]) -> None:
+    def _take(self, files: Iterator[File], n_files: int = 0) -> None:
         """Read records in batches, each written to the index at once."""
-        while batch := list(islice(files, _BATCH)):
-            found: list[tuple[int, bytes, Found]] = []
-            gone: list[File] = []
-            for file in self._left(batch):
-                try:
-                    found.append((file.parent, file.place, self._read(file.path)))
-                except OSError:  # removed since the folder was listed
-                    gone.append(file)
+        asked: deque[list[File]] = deque()
+
+        def batches() -> Iterator[list[bytes]]:
+            while batch := list(islice(files, _BATCH)):
+                asked.append(self._left(batch))
+                yield [file.path for file in asked[-1]]
+
+        for found in self._read(batches(), n_files):
+            batch = asked.popleft()
+            here = [(file.parent, file.place, one) for file, one in zip(batch, found, strict=True) if one is not None]
+            gone = [file for file, one in zip(batch, found, strict=True) if one is None]
             with self._opened() as database, database.writing():
-                write_rows(database, found)
+                write_rows(database, here)
                 drop_rows(database, _numbers(database, gone))
 
     def _left(self, batch: list[File]) -> list[File]:

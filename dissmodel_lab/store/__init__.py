@@ -4,6 +4,7 @@ The folders are the truth. They are made so that a run can be killed at any mome
 disk, whole, from before the first phase on, and is only ever replaced in one step::
 
     files       names, and files that are written in one step
+    readers     very many files, read by several processes
     reading     a file -> a record, or why it is none; is a run's process still there
     run_folder  the folder of one run, while it runs
     run_store   a folder of runs: begin, end, find, select

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo lab test test-fast test-upstream check format bench notebooks clean
+.PHONY: help install demo lab test test-fast test-upstream soak check format bench notebooks clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: install check  ## run all tests, the real browser included
 
 test-fast: install  ## run the tests that need neither browser nor kernel
 	$(BIN)/python -m pytest -m "not browser and not kernel"
+
+soak: install  ## run the slow test of a store that many processes share and some are killed in, in full
+	DISSMODEL_LAB_SOAK=1 $(BIN)/python -m pytest tests/test_store.py -k eight_writers
 
 test-upstream: install  ## test against several versions of PyPI dissmodel, each in an environment of its own
 	$(BIN)/python tests/upstream_matrix/run.py

@@ -317,7 +317,7 @@ def test_listing_survives_odd_entries(workspace):
     run(executor())
     (workspace / "experiments" / "circle").symlink_to("circle")
     for name, text in (
-        ("early", '{"created_at": "0001-01-01T00:00:00+14:00"}'),
+        ("early", '{"experiment_id": "e1", "model_name": "m", "created_at": "0001-01-01T00:00:00+14:00"}'),
         ("negative", ExperimentRecord(status="running", provenance={"process_id": -1}).model_dump_json()),
     ):
         (workspace / "experiments" / name).mkdir()

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from dissmodel_lab.index.rows import Found
 from dissmodel_lab.index.summaries import Summary
@@ -25,6 +25,8 @@ MANY = 5_000
 """From so many records on it is worth to start other processes [records]."""
 _MOST = 4
 _SERVE = "from dissmodel_lab.store.readers import serve; serve()"
+_LENGTH = 8
+"""[bytes]"""
 _PATIENCE = 5.0
 """How long a process may take to end [s]."""
 
@@ -64,11 +66,10 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever an import prints is no answer
     while True:
         try:
-            paths = marshal.load(sys.stdin.buffer)  # noqa: S302 -- from the process that started this one
+            paths = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        marshal.dump([None if found is None else _plain(found) for found in _read(paths)], answers)
-        answers.flush()
+        _send(answers, [None if found is None else _plain(found) for found in _read(paths)])
 
 
 class _Readers:
@@ -119,23 +120,33 @@ class _Readers:
 
 
 def _asked(process: subprocess.Popen[bytes], paths: list[bytes]) -> bool:
-    stream: BinaryIO | Any = process.stdin
+    assert process.stdin is not None  # for the type checker: it is a pipe
     try:
-        marshal.dump(paths, stream)
-        stream.flush()
+        _send(process.stdin, paths)
     except OSError:  # it has ended
         return False
     return True
 
 
 def _answer(process: subprocess.Popen[bytes], count: int) -> list[Found | None] | None:
-    stream: BinaryIO | Any = process.stdout
+    assert process.stdout is not None  # for the type checker: it is a pipe
     try:
-        plain = marshal.load(stream)  # noqa: S302 -- from this module's own code
-        found = [None if one is None else _found(one) for one in plain]
+        found = [None if one is None else _found(one) for one in _receive(process.stdout)]
     except (EOFError, OSError, ValueError, TypeError):  # it was killed in the middle of it
         return None
     return found if len(found) == count else None
+
+
+def _send(stream: IO[bytes], value: Any) -> None:
+    content = marshal.dumps(value)
+    stream.write(len(content).to_bytes(_LENGTH, "little") + content)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> Any:
+    length = int.from_bytes(stream.read(_LENGTH), "little")
+    content = stream.read(length)
+    return marshal.loads(content)  # noqa: S302 -- from this module's own code; EOFError when there is nothing
 
 
 def _read(paths: list[bytes]) -> list[Found | None]:

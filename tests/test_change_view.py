@@ -311,6 +311,8 @@ def test_many_classes_stand_together_and_the_sums_stay():
 def test_a_map_that_is_all_nodata_says_so():
     html = change_html(change_between(cover(np.zeros((3, 3))), cover(np.zeros((3, 3)))))
     assert "No cell has a value in both maps: nothing to compare." in html
+    assert "From (rows) to (columns)" not in html
+    assert "Quantity and allocation" not in html
     assert "Was that meant?" not in html
 
 

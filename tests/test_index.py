@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from index_state import state
 
 from dissmodel_lab import ExperimentRecord, RunStore, run
+from dissmodel_lab.annotations import annotate
 from dissmodel_lab.conditions import Both, Comparison, Either, Membership, Negation, parse_condition
 from dissmodel_lab.executor.testing import SteppingExecutor
 from dissmodel_lab.index import INDEX_NAME, RunIndex, RunQuery, mounts, run_index, scan, tables
@@ -26,6 +27,7 @@ from dissmodel_lab.index.queries import counting, selection, sorted_index
 from dissmodel_lab.index.rows import Found, write_rows
 from dissmodel_lab.index.summaries import METRIC, PARAMETER, microseconds, summary_of
 from dissmodel_lab.index.tables import DATABASE_NAME, close
+from dissmodel_lab.store import readers, reading
 
 ROOT = Path("experiments")
 DATABASE = ROOT / INDEX_NAME / DATABASE_NAME
@@ -523,25 +525,78 @@ def test_interrupted_reindex_goes_on(monkeypatch):
     store.entries()
     monkeypatch.setattr(scan, "_BATCH", 2)
     read = []
-    usual = store._index._records.read
 
     def read_some(path):
         if len(read) == 5:
             raise KeyboardInterrupt
         read.append(path)
-        return usual(path)
+        return reading.look_at(path)
 
-    monkeypatch.setattr(store._index._records, "read", read_some)
+    monkeypatch.setattr(readers, "look_at", read_some)
     with pytest.raises(KeyboardInterrupt):
         store.reindex()
     assert len(read) == 5  # the fifth was read, but not yet written
     again = []
-    monkeypatch.setattr(store._index._records, "read", lambda path: again.append(path) or usual(path))
+    monkeypatch.setattr(readers, "look_at", lambda path: again.append(path) or reading.look_at(path))
     assert store.reindex().n_records == 10
     assert len(again) == 6
     assert again[0] == read[4]
     assert store.reindex().n_records == 10
     assert len(again) == 16
+
+
+@pytest.fixture
+def several(monkeypatch):
+    """Records are read by two other processes, in batches of four."""
+    monkeypatch.setattr(scan, "_VERY_MANY", 3)
+    monkeypatch.setattr(scan, "_BATCH", 4)
+    monkeypatch.setattr(readers, "MANY", 3)
+    monkeypatch.setattr(readers, "_processors", lambda: 2)
+
+
+def odd_store():
+    """A store with records of all kinds."""
+    for number in range(20):
+        make(f"20260101T000000-m-{number:08}", f"{number % 10}", metrics={"n": number, "far": inf, "odd": nan})
+    (ROOT / "torn").mkdir()
+    (ROOT / "torn" / "record.json").write_text("{")
+    (ROOT / "half").mkdir()
+    (ROOT / "half" / "record.json").write_text(
+        '{"experiment_id": "h", "parameters": {"x": {"$escaped": "\\\\ud800"}}}'
+    )
+    (ROOT / "map.json").write_text("{}")
+    annotate(ROOT / "20260101T000000-m-00000003" / "record.json", tags=["b", "a"])
+
+
+def test_several_processes_read_the_same(several, monkeypatch):
+    odd_store()
+    monkeypatch.setattr(readers, "look_at", lambda path: pytest.fail("read by this process"))
+    assert len(RunStore().entries()) == 22
+    found = state(ROOT)
+    monkeypatch.undo()
+    close(ROOT)
+    shutil.rmtree(ROOT / INDEX_NAME)
+    RunStore().entries()
+    assert state(ROOT) == found
+
+
+@pytest.mark.parametrize("when", ["asked", "answering", "never started"])
+def test_processes_that_end_are_done_without(several, monkeypatch, when):
+    odd_store()
+    name = {"asked": "_asked", "answering": "_answer"}.get(when)
+    if name is None:
+        monkeypatch.setattr(readers, "_SERVE", "raise SystemExit(1)")
+    else:
+        usual = getattr(readers, name)
+
+        def end_it(process, what):
+            process.kill()
+            process.wait()
+            return usual(process, what)
+
+        monkeypatch.setattr(readers, name, end_it)
+    assert len(RunStore().entries()) == 22
+    assert RunStore().count(RunQuery(where=parse_condition("n >= 10"))) == 10
 
 
 def test_two_reindexings_share_the_work(monkeypatch):

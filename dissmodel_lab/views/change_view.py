@@ -367,7 +367,7 @@ def _picture_notes(change: Change, which: str) -> tuple[str, ...]:
 
 def _tables_html(change: Change) -> str:
     body = ""
-    if change.classes is not None:
+    if change.classes is not None and change.compared:  # a table of zeros would say that nothing changed
         body = _matrix_html(change.classes, change.noun) + _areas_html(change.classes) + _disagreement_html(change)
     if change.values is not None:
         body = _values_html(change.values)

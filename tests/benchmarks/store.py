@@ -72,7 +72,7 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
         whole_process([*_command(way, folder, count), "make"])
     rebuilt = _rebuilding(folder, count, rounds=1 if quick else 3)
     time.sleep(2.5)  # the folder of runs changed just now: until then each listing looks through it
-    asked = _asking(ways, folder, count, rounds=2 if quick else 5)
+    asked = _asking(ways, folder, count, rounds=2 if quick else 3)
     fresh = _fresh([way for way in ways if way != "json"], folder, count, rounds=3 if quick else 7)
     added = _adding(ways, folder, count, rounds=2 if quick else 5)
     shutil.rmtree(folder)
@@ -158,7 +158,7 @@ def _asking_lines(asked: Rounds, missing: dict[str, str], records: str) -> list[
             if way in missing:
                 lines.append(Line("6a", figure, _middle(ours), name, None, goal=wanted, reason=missing[way]))
             else:
-                lines.append(_beside("6a", figure, ours, name, asked.column(f"{way} {question}"), wanted))
+                lines.append(_beside("6a", figure, ours, name, asked.column(f"{way} {question}"), goal=wanted))
     return lines
 
 
@@ -167,32 +167,32 @@ def _adding_lines(added: Rounds, missing: dict[str, str], records: str) -> list[
     figure = "a record written durably and indexed"
     lines = [
         Line("6b", f"{figure}, {records}", _middle(closed), "", None, goal=1.3),
-        _beside("6b", figure, closed, "in an empty store", added.column("close, empty"), None),
+        _beside("6b", figure, closed, "in an empty store", added.column("close, empty"), goal=None),
     ]
     if "mlflow" in missing:
         return [
             *lines,
             Line("6b", "run added", _middle(inserted), "MLflow", None, goal=1 / 20, reason=missing["mlflow"]),
         ]
-    return [*lines, _beside("6b", "run begun and ended", inserted, "MLflow", added.column("mlflow"), 1 / 20)]
+    return [*lines, _beside("6b", "run begun and ended", inserted, "MLflow", added.column("mlflow"), goal=1 / 20)]
 
 
 def _rebuilding_lines(rebuilt: Rounds, records: str) -> list[Line]:
     ours, theirs = rebuilt.column("rebuild"), rebuilt.column("parse")
-    return [_beside("6b", f"index of {records} made anew", ours, "reading and parsing", theirs, 2.5)]
+    return [_beside("6b", f"index of {records} made anew", ours, "reading and parsing", theirs, goal=2.5)]
 
 
 def _fresh_lines(fresh: Rounds, missing: dict[str, str], records: str) -> list[Line]:
     figure = f"fresh process, newest 50 of {records}"
     ours, floor = fresh.column("ours"), fresh.column("floor")
     less = [[max(0.0, seconds - _GRACE) for seconds in one] for one in ours]
-    lines = [_beside("6b", f"{figure}, less 50 ms", less, FLOOR, floor, 1.3)]
+    lines = [_beside("6b", f"{figure}, less 50 ms", less, FLOOR, floor, goal=1.3)]
     if "mlflow" in missing:
         return [*lines, Line("6b", figure, _middle(ours), "MLflow", None, goal=1 / 25, reason=missing["mlflow"])]
-    return [*lines, _beside("6b", figure, ours, "MLflow", fresh.column("mlflow"), 1 / 25)]
+    return [*lines, _beside("6b", figure, ours, "MLflow", fresh.column("mlflow"), goal=1 / 25)]
 
 
-def _beside(
+def _beside(  # noqa: PLR0917 -- the columns of a line, in their order
     item: str, figure: str, ours: list[list[float]], name: str, theirs: list[list[float]], goal: float | None
 ) -> Line:
     ratio = median_ratio(*([statistics.median(one) for one in found] for found in (ours, theirs)))

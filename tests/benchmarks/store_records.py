@@ -89,7 +89,7 @@ class Ours:
             executor_class="models.flood:Flood",
             executor_package="models==1.0",
             command="dissmodel-lab run flood",
-            versions={name: "1.2.3" for name in ("python", "dissmodel_lab", "numpy", "pydantic", "rasterio", "gdal")},
+            versions=dict.fromkeys(("python", "dissmodel_lab", "numpy", "pydantic", "rasterio", "gdal"), "1.2.3"),
             user="ana",
             hostname="office",
             process_id=1,

@@ -570,13 +570,16 @@ def odd_store():
 
 def test_several_processes_read_the_same(several, monkeypatch):
     odd_store()
-    monkeypatch.setattr(readers, "look_at", lambda path: pytest.fail("read by this process"))
+    here = []
+    monkeypatch.setattr(readers, "look_at", lambda path: here.append(path) or reading.look_at(path))
     assert len(RunStore().entries()) == 22
+    assert sorted(here) == [b"experiments/half/record.json", b"experiments/torn/record.json"]  # a few are read here
     found = state(ROOT)
-    monkeypatch.undo()
+    monkeypatch.setattr(readers, "MANY", 1000)
     close(ROOT)
     shutil.rmtree(ROOT / INDEX_NAME)
     RunStore().entries()
+    assert len(here) == 2 + 23  # the map is looked at, too
     assert state(ROOT) == found
 
 

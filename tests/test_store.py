@@ -296,6 +296,17 @@ def test_records_are_found_wherever_they_lie():
         assert RunStore().read(entry.experiment_id).experiment_id == entry.experiment_id
 
 
+def test_record_without_a_date_is_as_old_as_its_file():
+    path = Path("experiments/old/record.json")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"experiment_id": "a1", "model_name": "flood"}')
+    os.utime(path, (1_000_000, 1_000_000))
+    [entry] = RunStore().entries()
+    assert entry.created_at == datetime.fromtimestamp(1_000_000, UTC)
+    RunStore().reindex()
+    assert RunStore().entries() == [entry]
+
+
 def test_links_are_not_followed(workspace):
     root = Path("experiments")
     outside = foreign(workspace / "outside" / "record.json")
@@ -308,6 +319,21 @@ def test_links_are_not_followed(workspace):
     (root / "20260101T000000-flood-cccccccc" / "record.json").symlink_to(outside)
     os.mkfifo(root / "pipe.record.json")
     assert listed() == {("here/record.json", "completed")}
+
+
+@pytest.mark.parametrize("name", ["20260101T000000-flood-cccccccc", "from_ana"])
+def test_folder_that_becomes_a_link_is_not_followed(workspace, name, monkeypatch):
+    root = Path("experiments")
+    foreign(root / name / "record.json", "a" * 32)
+    foreign(root / "stays" / "record.json", "b" * 32)
+    for few in (1000, 0):  # looked at as a small store, and as a large one
+        monkeypatch.setattr("dissmodel_lab.index.scan._FEW", few)
+        assert len(RunStore().entries()) == 2
+        (root / name).rename(workspace / "moved")
+        (root / name).symlink_to(workspace / "moved", target_is_directory=True)
+        assert listed() == {("stays/record.json", "completed")}
+        (root / name).unlink()
+        (workspace / "moved").rename(root / name)
 
 
 def test_store_that_is_a_link_is_followed(workspace):

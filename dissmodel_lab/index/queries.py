@@ -25,8 +25,6 @@ from dissmodel_lab.conditions import Both, Comparison, Condition, Either, Member
 from dissmodel_lab.index.summaries import METRIC, PARAMETER, microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dissmodel_lab.index.entries import RunQuery
     from dissmodel_lab.index.tables import Database
 
@@ -187,20 +185,19 @@ class _Names:
 
     def __init__(self, database: Database, condition: Both) -> None:
         self._database = database
+        self._known: dict[str, list[int]] = {}
         equal = [part.name for part in condition.parts if isinstance(part, Comparison) and part.operator == "=="]
         # SQLite knows nothing of how rare a value is: it must not take another field's index than this one.
         self._first = next((name for name in ("id", "model", "status") if name in equal), "")
 
     def of(self, name: str) -> list[int]:
         """Return the numbers of a parameter or metric; of a bare name of both, the parameter's first."""
-        for prefix, kind in _PREFIXES.items():
-            if name.startswith(prefix):
-                return self._numbers([(kind, name.removeprefix(prefix))])
-        return self._numbers([(PARAMETER, name), (METRIC, name)])
-
-    def _numbers(self, keys: Iterable[tuple[int, str]]) -> list[int]:
-        found = (self._database.number(*key) for key in keys)
-        return [number for number in found if number is not None]
+        if name not in self._known:
+            kinds = [kind for prefix, kind in _PREFIXES.items() if name.startswith(prefix)]
+            bare = name.partition(".")[2] if kinds else name
+            found = (self._database.number(kind, bare) for kind in kinds or (PARAMETER, METRIC))
+            self._known[name] = [number for number in found if number is not None]
+        return self._known[name]
 
     def test(self, condition: Condition) -> Part:
         """Compile a condition on ``r``: never NULL, so that it can be turned around."""

@@ -16,7 +16,7 @@ from dissmodel_lab.index.summaries import MOST_FACTS, moment
 from dissmodel_lab.index.tables import Database, UnusableError, close, database, is_there, recover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 _T = TypeVar("_T")
 _ATTEMPTS = 3
@@ -35,7 +35,7 @@ _MOST_NAMES = 5_000
 class Records(Protocol):
     """What the index must be told of records: only the store can read them."""
 
-    def read(self, batches: Iterator[list[bytes]], n_files: int) -> Iterator[list[Found | None]]:
+    def read(self, batches: Iterator[list[bytes]], n_files: int) -> Generator[list[Found | None]]:
         """Read batches of files, of which so many are expected; None stands for a file that is gone."""
 
     def is_alive(self, host: str, process: int | None, started: float | None) -> bool:
@@ -319,21 +319,21 @@ class RunIndex:
 
     def _changed(self, opened: Database, rows: list[tuple[Any, ...]]) -> list[File]:
         """Return those of some rows whose files are not as they were when they were read."""
-        folders = _folders(opened, rows)
-        root = os.fsencode(self._root)
+        folders = self._folders(opened, rows)
         changed = []
-        for _, parent, place, *stamps in (row[:7] for row in rows):
-            file = File(parent, place, joined(root, folders[parent], place))
-            if list(stamps_of(file.path) or ()) != stamps:
-                changed.append(file)
+        for row in rows:
+            parent, place = row[1:3]
+            path = folders[parent] + place
+            if stamps_of(path) != row[3:7]:
+                changed.append(File(parent, place, path))
         return changed
 
     def _entries(self, opened: Database, rows: list[tuple[Any, ...]]) -> list[RunEntry]:
-        folders, tags = _folders(opened, rows), _tags(opened, rows)
+        folders, tags = self._folders(opened, rows), _tags(opened, rows)
         entries = []
         for row in rows:
             n, parent, place, _, _, _, _, experiment_id, model, status, created, seconds, phase, problem, title = row
-            path = Path(self._root, os.fsdecode(joined(folders[parent], place)))
+            path = Path(os.fsdecode(folders[parent] + place))
             entries.append(
                 RunEntry(
                     experiment_id,
@@ -352,7 +352,15 @@ class RunIndex:
         return entries
 
     def _path_of(self, opened: Database, row: tuple[Any, ...]) -> Path:
-        return Path(self._root, os.fsdecode(joined(_folders(opened, [row])[row[1]], row[2])))
+        return Path(os.fsdecode(self._folders(opened, [row])[row[1]] + row[2]))
+
+    def _folders(self, opened: Database, rows: list[tuple[Any, ...]]) -> dict[int, bytes]:
+        """Return the paths of the folders in which some rows' records lie, with a slash at their end."""
+        sql, root = "SELECT path FROM folders WHERE n = ?", os.fsencode(self._root)
+        return {
+            parent: joined(root, opened.connection.execute(sql, (parent,)).fetchone()[0]) + b"/"
+            for parent in {row[1] for row in rows}
+        }
 
 
 def _has_anything(root: Path) -> bool:
@@ -372,11 +380,6 @@ def _rows(opened: Database, query: RunQuery) -> list[tuple[Any, ...]]:
             return rows
     question = selection(opened, query)
     return opened.connection.execute(question.sql, question.values).fetchall()
-
-
-def _folders(opened: Database, rows: list[tuple[Any, ...]]) -> dict[int, bytes]:
-    sql = "SELECT path FROM folders WHERE n = ?"
-    return {parent: opened.connection.execute(sql, (parent,)).fetchone()[0] for parent in {row[1] for row in rows}}
 
 
 def _tags(opened: Database, rows: list[tuple[Any, ...]]) -> dict[int, tuple[str, ...]]:

@@ -15,13 +15,14 @@ How much is looked at depends on the size of the store, so that a listing stays 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
 import stat
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -29,13 +30,13 @@ from dissmodel_lab.index.rows import Found, drop_folder, drop_rows, note_folder,
 from dissmodel_lab.index.tables import add_lookups, drop_lookups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from dissmodel_lab.index.tables import Database
 
-Reader: TypeAlias = "Callable[[Iterator[list[bytes]], int], Iterator[list[Found | None]]]"
+Reader: TypeAlias = "Callable[[Iterator[list[bytes]], int], Generator[list[Found | None]]]"
 """Reads batches of files, of which so many are expected; None stands for a file that is gone."""
 
 _FEW = 1_000
@@ -170,6 +171,8 @@ class Scan:
         folder = self._path(path, b"")
         try:
             facts = os.lstat(folder) if path else os.stat(folder)  # noqa: PTH116 -- bytes
+            if not stat.S_ISDIR(facts.st_mode):  # a link now, or a file
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             if facts.st_mtime_ns == mtime:
                 return []
             if path and self._became_a_run(n, path, folder):
@@ -179,12 +182,12 @@ class Scan:
             listing = _listed(folder, known)
             if path and _RECORD in listing.unknown and self._became_a_run(n, path, folder):  # just now
                 return []
-        except FileNotFoundError:
-            self._drop(n)
-            return []
         except OSError as error:
             if not path:
                 raise
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                self._drop(n)
+                return []
             self.notices.append(f"{os.fsdecode(path)!r} cannot be looked through: {error.strerror or error}.")
             return []
         self._take_all([File(n, place, joined(folder, place)) for place in listing.unknown])
@@ -252,13 +255,13 @@ class Scan:
                 asked.append(self._left(batch))
                 yield [file.path for file in asked[-1]]
 
-        for found in self._read(batches(), n_files):
-            batch = asked.popleft()
-            here = [(file.parent, file.place, one) for file, one in zip(batch, found, strict=True) if one is not None]
-            gone = [file for file, one in zip(batch, found, strict=True) if one is None]
-            with self._opened() as database, database.writing():
-                write_rows(database, here)
-                drop_rows(database, _numbers(database, gone))
+        with closing(self._read(batches(), n_files)) as read:  # it may hold other processes
+            for found in read:
+                pairs = list(zip(asked.popleft(), found, strict=True))
+                gone = [file for file, one in pairs if one is None]
+                with self._opened() as database, database.writing():
+                    write_rows(database, [(file.parent, file.place, one) for file, one in pairs if one is not None])
+                    drop_rows(database, _numbers(database, gone))
 
     def _left(self, batch: list[File]) -> list[File]:
         """Leave out what another process has read since this look began, where two look at once."""
@@ -337,7 +340,9 @@ def _listed(folder: bytes, known: _Known) -> _Listing:
     with os.scandir(folder) as items:
         for item in items:
             name = item.name
-            if runs.pop(name, None) is not None or folders.pop(name, None) is not None or name.startswith(b"."):
+            if name.startswith(b".") or item.is_symlink():
+                continue
+            if runs.pop(name, None) is not None or folders.pop(name, None) is not None:
                 continue
             if item.is_dir(follow_symlinks=False):
                 if _is_run(joined(folder, name), name):

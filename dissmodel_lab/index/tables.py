@@ -271,6 +271,8 @@ def _on_disk(root: Path) -> Database:
     if path.parent.is_symlink():
         raise NotADirectoryError(20, f"{path.parent.name} is a link, which is not followed")
     path.parent.mkdir(exist_ok=True)
+    if not path.exists():  # people keep their runs in git, and a cache does not belong there
+        path.with_name(".gitignore").write_text("*\n", encoding="utf-8")
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _settle(connection)

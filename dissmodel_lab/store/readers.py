@@ -19,7 +19,7 @@ from dissmodel_lab.index.summaries import Summary
 from dissmodel_lab.store.reading import look_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 MANY = 5_000
 """From so many records on it is worth to start other processes [records]."""
@@ -31,7 +31,7 @@ _PATIENCE = 5.0
 """How long a process may take to end [s]."""
 
 
-def read_batches(batches: Iterator[list[bytes]], n_files: int) -> Iterator[list[Found | None]]:
+def read_batches(batches: Iterator[list[bytes]], n_files: int) -> Generator[list[Found | None]]:
     """
     Read batches of files, one after the other or several at once; their order stays.
 

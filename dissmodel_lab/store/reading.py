@@ -299,7 +299,9 @@ def _summary(path: bytes, content: bytes, facts: os.stat_result) -> Summary | No
     try:
         record = ExperimentRecord.model_validate_json(content)
         if _ID in record.model_fields_set and record.experiment_id:
-            return summary_of(record)
+            summary = summary_of(record)
+            # A record that does not say when it was created would be a new one each time.
+            return summary if "created_at" in record.model_fields_set else summary._replace(created=_changed(facts))
         problem = f"{name} holds no record: it has no {_ID}."
     except ValidationError as error:
         problem = f"{name} holds no record: {_first(error)}."
@@ -318,9 +320,14 @@ def _unreadable(path: bytes, problem: str, facts: os.stat_result, document: dict
     try:
         created = microseconds(datetime.fromisoformat(document["created_at"]))
     except (KeyError, TypeError, ValueError, OverflowError):
-        created = facts.st_mtime_ns // 1000
+        created = _changed(facts)
     experiment_id = said if isinstance(said, str) and said else _folder_name(path)
     return unreadable(problem, experiment_id, model if isinstance(model, str) else "", created)
+
+
+def _changed(facts: os.stat_result) -> int:
+    """Return when a file was changed [microseconds since 1970]."""
+    return facts.st_mtime_ns // 1000
 
 
 def _document(content: bytes) -> Any:

@@ -14,7 +14,7 @@ from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store.files import safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from dissmodel_lab.annotations import Annotations
     from dissmodel_lab.executor.schemas import ExperimentRecord
@@ -344,13 +344,13 @@ class RunStore:
 class _Records:
     """Reads records for the index; loaded when the first one has to be read."""
 
-    def read(self, batches: Iterator[list[bytes]], n_files: int) -> Iterator[list[Found | None]]:
+    def read(self, batches: Iterator[list[bytes]], n_files: int) -> Generator[list[Found | None]]:
         """Read batches of files; None stands for one that is gone."""
-        if (first := next(batches, None)) is None:
-            return iter(())
-        from dissmodel_lab.store.readers import read_batches  # noqa: PLC0415 -- as above
+        first = next(batches, None)
+        if first is not None:
+            from dissmodel_lab.store.readers import read_batches  # noqa: PLC0415 -- as above
 
-        return read_batches(chain([first], batches), n_files)
+            yield from read_batches(chain([first], batches), n_files)
 
     def is_alive(self, host: str, process: int | None, started: float | None) -> bool:
         """Tell whether a run's process is still there."""

@@ -440,6 +440,7 @@ def main() -> int:
         print("dissmodel_lab.worker is started by dissmodel_lab itself, with a request.", file=sys.stderr)  # noqa: T201
         return 2
     signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
     try:
         error = ""
         channel.watch_parent()

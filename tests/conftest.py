@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -9,6 +10,10 @@ from doors import DESKS, DOORS, Desk, Door
 from IPython.core.interactiveshell import InteractiveShell
 
 from dissmodel_lab.executor import ExecutorRegistry
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two files of one name cannot both be collected for doctests; they hold none.
 collect_ignore = ["conftest.py"]

@@ -131,9 +131,11 @@ class Server:
                     raise RuntimeError(Path(self._log.name).read_text()[-3000:]) from None
                 time.sleep(0.1)
 
-    def end_sessions(self) -> None:
-        """Shut down every kernel."""
+    def end_sessions(self, path: str = "") -> None:
+        """Shut down every kernel, or that of one notebook."""
         for session in json.load(urllib.request.urlopen(self.address + "/api/sessions")):
+            if path not in ("", session["path"]):
+                continue
             request = urllib.request.Request(f"{self.address}/api/sessions/{session['id']}", method="DELETE")
             try:
                 urllib.request.urlopen(request)

@@ -23,14 +23,23 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``annotations``        tags and notes, added to a run afterwards
 ``conditions``         ``sea_level_rise > 0.4 and status == 'completed'`` as a tree
 ``index``, ``store``   a folder a run, and a cache over the folders that answers questions
+``journal``            what a run told, as lines in its folder -> the events again, for whoever follows it
+``cancelling``         the request to end a run, from any process; and the closing of a run whose process died
 ``preflight``          a look at the files before the run: what would go wrong, in words
-``runner``             THE FRONT DOOR: :func:`run`
+``load_cache``         what ``load`` returned, kept in a worker for the next run with the same input
+``runner``             the one runner: executor and record -> phases, here in this process
 ``models``             the built-in models: the examples to copy
 ``cells``              a notebook cell as a model
 ``progress``           events -> what can be said of a run right now
 ``maps``               data -> pixels, bounds, legend
 ``frames``             steps -> a few pictures and numbers that tell how the run went
-``worker``             a run in a clean process of its own
+``jobs``               a run in words that can travel to another process
+``platform_client``    the REST API of a DisSModel Platform server
+``engines``            where a job runs: here, in a worker process, on a Dask cluster, on the platform
+``launch``             THE FRONT DOOR: :func:`run`, in any engine, waited for or in the background
+``environments``       a package that a request names -> an environment of its own, after consent
+``submission``         a :class:`JobRequest` -> a queued run
+``sweeps``             ranges of parameters -> many runs, a table of them, what their metrics depend on
 ``differences``        two outputs -> which cells or values differ, how much, where
 ``changes``            two maps or two runs -> what changed, in classes, areas and values
 ``verification``       a record -> is it as recorded, and does running it again give the same

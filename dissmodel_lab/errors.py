@@ -74,6 +74,22 @@ class ExportError(LabError, ValueError):
     """A run cannot be exported, or a crate cannot be imported."""
 
 
+class EngineError(LabError, RuntimeError):
+    """An engine cannot be used, or cannot carry out this job: a model that cannot travel, versions that differ."""
+
+
+class CrashError(EngineError):
+    """A worker process ended in the middle of a run: killed, out of memory, beyond a limit."""
+
+
+class SweepError(LabError, ValueError):
+    """A sweep's design cannot be used: a range, a parameter, a number of runs."""
+
+
+class PlatformError(LabError, RuntimeError):
+    """A DisSModel Platform server refused, failed, or cannot be reached."""
+
+
 class CommandError(LabError, ValueError):
     """A command line, in a cell or a terminal, that cannot be understood."""
 

@@ -362,6 +362,12 @@ class ExperimentRecord(_OpenSchema):
     """What each phase that ended took."""
     verdict: Values = {}
     """What this run says of an earlier one that it repeats: see :mod:`dissmodel_lab.verification`."""
+    engine: Text = ""
+    """Where it ran: ``inline`` (the process that asked for it), ``process``, ``dask`` or ``platform``."""
+    limits: Values = {}
+    """What the run was allowed: ``seconds`` [s], ``memory_bytes`` [bytes]; empty without limits."""
+    sweep: Values = {}
+    """Of which sweep it is which point: ``id`` and ``point``; see :mod:`dissmodel_lab.sweeps`."""
     failed_phase: str | None = None
     """The phase in which the run failed or was cancelled."""
     error: Text | None = None

@@ -251,12 +251,12 @@ class _Names:
 
     def ranges(self, condition: Both, column: str = "value") -> dict[int, Part]:
         """Return, by name, the tests that every run that fits must pass, and that an index answers."""
-        grouped: dict[int, list[Part]] = {}
+        grouped: dict[int, list[Comparison]] = {}
         for part in condition.parts:
             number = self._range_number(part)
             if number is not None and isinstance(part, Comparison):
-                grouped.setdefault(number, []).append(_test(column, part.operator, (part.value,)))
-        return {number: _all(tests) for number, tests in grouped.items()}
+                grouped.setdefault(number, []).append(part)
+        return {number: _range(column, parts) for number, parts in grouped.items()}
 
     def _range_number(self, condition: Condition) -> int | None:
         """Return the number of the one parameter or metric that a comparison finds a range of; None: it does not."""
@@ -301,6 +301,19 @@ def _test(column: str, operator: str, values: tuple[Any, ...]) -> Part:
         return f"{column} IN ({marks})", bound
     tests = [_single(column, operator, value) for value in bound]
     return _joined(tests, " OR ") if tests else _FALSE
+
+
+def _range(column: str, parts: list[Comparison]) -> Part:
+    """Compare a column with all ends of a range; an index is searched between the first two that it finds."""
+    ends = [(part.operator, _bound(part.value)) for part in parts]
+    numbers = [(operator, end) for operator, end in ends if not isinstance(end, str)]
+    if len(numbers) < len(ends) or any(operator == "==" for operator, _ in ends):
+        return _all([_single(column, operator, end) for operator, end in ends])
+    lows = [(end, operator == ">", operator) for operator, end in numbers if operator in (">", ">=")]
+    highs = [(end, operator != "<", operator) for operator, end in numbers if operator in ("<", "<=")]
+    low, high = max(lows, default=None), min(highs, default=(_INFINITE, True, "<="))
+    tests: list[Part] = [] if low is None else [(f"{column} {low[2]} ?", [low[0]])]
+    return _all([*tests, (f"{column} {high[2]} ?", [high[0]])])
 
 
 def _single(column: str, operator: str, value: float | str) -> Part:

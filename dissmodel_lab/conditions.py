@@ -23,7 +23,6 @@ no words, such as ``max height``, stand in backquotes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
 
@@ -51,8 +50,7 @@ _WHOLE = 2**63
 """Whole numbers from here on are compared as fractions: no index holds them."""
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """``name operator value``, as ``years >= 20``."""
 
     name: str
@@ -61,8 +59,7 @@ class Comparison:
     value: Scalar
 
 
-@dataclass(frozen=True)
-class Membership:
+class Membership(NamedTuple):
     """``name in (a, b)``, or ``name not in (a, b)`` when negated."""
 
     name: str
@@ -70,22 +67,19 @@ class Membership:
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class Both:
+class Both(NamedTuple):
     """All of its parts hold."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True)
-class Either:
+class Either(NamedTuple):
     """At least one of its parts holds."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True)
-class Negation:
+class Negation(NamedTuple):
     """Its part does not hold."""
 
     part: Condition

@@ -6,11 +6,9 @@ memory stay as they are, because an executor may need them to open its input.
 
 from __future__ import annotations
 
-import base64
 import functools
 import re
 from typing import Any
-from urllib.parse import unquote
 
 HIDDEN = "***"
 
@@ -98,6 +96,8 @@ def is_secret_key(key: Any) -> bool:
     (True, True, False)
     """
     if isinstance(key, dict) and len(key) == 1 and "$bytes" in key:
+        import base64  # noqa: PLC0415 -- few keys are bytes
+
         try:
             key = base64.b64decode(key["$bytes"])
         except (TypeError, ValueError):
@@ -150,6 +150,8 @@ def _redact_login(match: re.Match[str]) -> str:
 
 
 def _redact_field(match: re.Match[str]) -> str:
+    from urllib.parse import unquote  # noqa: PLC0415 -- loads seven modules, and few texts hold an address
+
     name, value = unquote(match[1]), unquote(match[2])
     # The value may be a URI itself, as tile servers take it.
     hides = is_secret_name(name) or redact_uri(value) != value

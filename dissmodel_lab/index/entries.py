@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ class RunEntry(NamedTuple):
     """The record's file: from elsewhere, it need not be called ``record.json``."""
 
 
-@dataclass(frozen=True)
-class RunQuery:
+class RunQuery(NamedTuple):
     """
     Which runs, and in which order; what is not given does not matter.
 

@@ -17,9 +17,8 @@ What a comparison means:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import isnan, isqrt
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from dissmodel_lab.conditions import Both, Comparison, Condition, Either, Membership, Negation, moment_of
 from dissmodel_lab.index.summaries import METRIC, PARAMETER, microseconds
@@ -50,8 +49,7 @@ _OLDEST = "r.created, r.id, r.folder, r.place"
 _FEWEST = 500
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """An SQL text and its values."""
 
     sql: str

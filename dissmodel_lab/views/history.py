@@ -7,7 +7,6 @@ notebook, and the table does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
@@ -508,7 +507,7 @@ class RunControls:
         self._select(offset=(max(1, page) - 1) * self._page_size)
 
     def _select(self, **changes: Any) -> None:
-        self._table.select(replace(self._table.history.query, limit=self._page_size, **changes))
+        self._table.select(self._table.history.query._replace(limit=self._page_size, **changes))
 
     def _say(self, text: str) -> None:
         said = f'<div role="alert" style="line-height:1.4">&#9888; {escape(redact_text(text))}</div>'
@@ -568,4 +567,4 @@ def _moment(said: str | date | None, name: str) -> datetime | None:
 
 
 def _is_filtered(query: RunQuery) -> bool:
-    return replace(query, sort="", limit=None, offset=0) != RunQuery(sort="")
+    return query._replace(sort="", limit=None, offset=0) != RunQuery(sort="")

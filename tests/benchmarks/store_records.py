@@ -115,23 +115,25 @@ class Ours:
             (run / "record.json").write_text(record.model_dump_json(indent=2), encoding="utf-8")
 
     def open(self) -> None:
-        from dissmodel_lab.conditions import parse_condition
-        from dissmodel_lab.index import RunQuery
         from dissmodel_lab.store import RunStore
 
         self._store = RunStore(self._root)
-        alpha, two = (
-            parse_condition("0.2 <= alpha <= 0.3"),
-            parse_condition("0.2<=kappa<=0.21 and parameters.steps>50"),
-        )
-        self._queries = {
-            "newest": RunQuery(limit=SHOWN),
-            "filter": RunQuery(model="model_3", status="completed", where=alpha, limit=SHOWN),
-            "two": RunQuery(where=two, limit=SHOWN),
-        }
+
+    @cache
+    def _query(self, question: str) -> Any:
+        from dissmodel_lab.index import RunQuery
+
+        if question == "newest":
+            return RunQuery(limit=SHOWN)
+        from dissmodel_lab.conditions import parse_condition
+
+        if question == "filter":
+            where = parse_condition("0.2 <= alpha <= 0.3")
+            return RunQuery(model="model_3", status="completed", where=where, limit=SHOWN)
+        return RunQuery(where=parse_condition("0.2<=kappa<=0.21 and parameters.steps>50"), limit=SHOWN)
 
     def ask(self, question: str) -> list[str]:
-        return [entry.experiment_id for entry in self._store.select(self._queries[question])]
+        return [entry.experiment_id for entry in self._store.select(self._query(question))]
 
     def parse(self) -> None:
         """Read and parse all files: what a rebuilding of the index is held against."""

@@ -20,8 +20,8 @@ from dissmodel_lab.store import RunStore
 GRAMMAR = Grammar("%dissmodel")
 TERMINAL = Grammar("dissmodel-lab")
 COMMANDS = [
-    "models", "form", "run", "record", "validate", "show", "runs", "annotate", "changes", "compare", "verify",
-    "rerun", "export", "import", "cite", "reindex", "help",
+    "models", "form", "run", "record", "validate", "cancel", "queue", "sweep", "sweeps", "platform", "show", "runs",
+    "annotate", "changes", "compare", "verify", "rerun", "export", "import", "cite", "reindex", "help",
 ]  # fmt: skip
 
 
@@ -47,6 +47,32 @@ LINES = [
     ("run flood --toml study.toml", flood(toml="study.toml")),
     ("run --toml study.toml", Command("run", model="study.toml")),
     ("run flood --as rec", flood(variable="rec")),
+    (
+        "run flood --engine process --workers 2 --seconds 60 --memory 1.5GB --priority high --background",
+        flood(engine="process", workers=2, seconds=60.0, memory=1_500_000_000, priority="high", background=True),
+    ),
+    ("run flood --engine dask --address tcp://h:8786", flood(engine="dask", address="tcp://h:8786")),
+    (
+        "sweep flood --param rise=0.1:2.0:20 --param tide=4,5 --param 'on=[true, false]' --param years=5 --seeds 3",
+        Command(
+            "sweep",
+            model="flood",
+            engine="process",
+            parameters={"years": 5},
+            axes={"rise": "0.1:2.0:20", "tide": "4,5", "on": "[true, false]"},
+            seeds=3,
+        ),
+    ),
+    (
+        "sweep flood -p 'name=\"a,b:c\"'",
+        Command("sweep", model="flood", engine="process", parameters={"name": "a,b:c"}),
+    ),
+    ("sweep --resume last", Command("sweep", engine="process", resume="last")),
+    ("sweeps", Command("sweeps")),
+    ("sweeps ab12 --metric flooded", Command("sweeps", sweep_id="ab12", metric="flooded")),
+    ("cancel last", Command("cancel", run_id="last")),
+    ("queue", Command("queue")),
+    ("platform upload x.tif --label dem", Command("platform", action="upload", path="x.tif", label="dem")),
     ("form flood --param years=5", Command("form", model="flood", parameters={"years": 5})),
     ("validate flood --input x.tif", Command("validate", model="flood", input="x.tif")),
     ("show ab12", Command("show", run_id="ab12")),
@@ -173,14 +199,18 @@ REFUSED = [
         "run flood --outptu x.tif",
         (
             "%dissmodel run has no option '--outptu'. Did you mean '--output'? "
-            "Known: --help, --input, --param, --toml, --no-preflight, --output, --as."
+            "Known: --help, --input, --param, --toml, --no-preflight, --output, "
+            "--engine, --workers, --address, --url, --seconds, --memory, --priority, --background, "
+            "--end-with-kernel, --as."
         ),
     ),
     (
         "run flood --par years=5",
         (
             "%dissmodel run has no option '--par'. Did you mean '--param'? "
-            "Known: --help, --input, --param, --toml, --no-preflight, --output, --as."
+            "Known: --help, --input, --param, --toml, --no-preflight, --output, "
+            "--engine, --workers, --address, --url, --seconds, --memory, --priority, --background, "
+            "--end-with-kernel, --as."
         ),
     ),
     ("show ab --limit=3", "%dissmodel show has no option '--limit'. Known: --help."),
@@ -230,7 +260,8 @@ def test_each_door_offers_what_it_can_do():
     assert TERMINAL.parse_line("models --json") == Command("models", as_json=True)
     assert TERMINAL.parse_line("show last --json") == Command("show", run_id="last", as_json=True)
     assert [name for name in COMMANDS if "--json" in TERMINAL.options(name)] == [
-        "models", "run", "validate", "show", "runs", "changes", "compare", "verify", "rerun",
+        "models", "run", "validate", "queue", "sweep", "sweeps", "platform", "show", "runs", "changes", "compare",
+        "verify", "rerun",
     ]  # fmt: skip
     assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run", "record"]
     with pytest.raises(CommandError, match=r"^dissmodel-lab run has no option '--as'\. "):
@@ -320,7 +351,10 @@ def test_a_cells_body():
     assert str(raised.value) == "The cell's body is not valid TOML: Invalid value (at line 2, column 8)."
 
 
-OPTIONS = ["--help", "--input", "--param", "--toml", "--no-preflight", "--output", "--as"]
+OPTIONS = [
+    "--help", "--input", "--param", "--toml", "--no-preflight", "--output", "--engine", "--workers", "--address",
+    "--url", "--seconds", "--memory", "--priority", "--background", "--end-with-kernel", "--as",
+]  # fmt: skip
 LIFE = ["coastal_flood", "forest_fire", "game_of_life"]
 
 TABS = [
@@ -346,6 +380,8 @@ TABS = [
     ("help r", "r", ["run", "record", "runs", "rerun", "reindex"]),
     ("export last --format p", "p", ["prov", "parquet", "profile"]),
     ("runs --status c", "c", ["completed", "cancelled"]),
+    ("run coastal_flood --engine p", "p", ["process", "platform"]),
+    ("platform c", "c", ["cancel"]),
     ("cite last --language ", "", ["en", "pt"]),
     ("runs --l", "--l", ["--limit"]),
     ("rnu coas", "coas", []),

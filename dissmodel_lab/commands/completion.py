@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from dissmodel_lab.store import RunStore
 
 _PARAM = ("--param", "-p")
-_VALUES = {"--format": w.FORMATS, "--language": w.LANGUAGES, "--status": w.STATUSES}
+_VALUES = {
+    "--format": w.FORMATS,
+    "--language": w.LANGUAGES,
+    "--status": w.STATUSES,
+    "--engine": w.ENGINES,
+    "--priority": w.PRIORITIES,
+    "--sample": w.SAMPLES,
+}
 """Options with a few values to choose from."""
 _RUNS_TAKEN = {
     w.SHOW: 1,
@@ -30,6 +37,7 @@ _RUNS_TAKEN = {
     w.RERUN: 1,
     w.CITE: 1,
     w.EXPORT: 99,
+    w.CANCEL: 1,
 }
 """How many runs a command takes."""
 _OFFERED_RUNS = 100
@@ -84,7 +92,9 @@ def complete(
         return _fitting(fragment, grammar.options(command))
     if command == w.HELP:
         return _fitting(fragment, grammar.commands)
-    if command in (w.RUN, w.FORM, w.VALIDATE) and len(done) == 1:
+    if command == w.PLATFORM and len(done) == 1:
+        return _fitting(fragment, w.PLATFORM_ACTIONS)
+    if command in (w.RUN, w.FORM, w.VALIDATE, w.SWEEP) and len(done) == 1:
         return _fitting(fragment, [name for name in model_names(namespace) if shlex.quote(name) == name])
     if store is not None and len(_plain_words(grammar, done)) < _RUNS_TAKEN.get(command, 0):
         entries = store.select(RunQuery(limit=_OFFERED_RUNS))

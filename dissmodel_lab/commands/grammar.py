@@ -60,6 +60,29 @@ class Command:
     path: str = ""
     """What ``import`` reads."""
     language: str = "en"
+    engine: str = "inline"
+    workers: int | None = None
+    address: str | None = None
+    url: str | None = None
+    seconds: float | None = None
+    """Longest time of a run [s]."""
+    memory: int | None = None
+    """Most memory of a run [bytes]."""
+    priority: str = "normal"
+    background: bool = False
+    end_with_kernel: bool = False
+    axes: dict[str, str] = field(default_factory=dict)
+    """Of ``sweep``: each parameter's range or values, as they were typed."""
+    sample: str = "grid"
+    samples: int | None = None
+    seeds: int = 1
+    metric: str = ""
+    yes: bool = False
+    resume: str = ""
+    sweep_id: str = ""
+    action: str = ""
+    """Of ``platform``."""
+    label: str = ""
     as_json: bool = False
     text: str = ""
     """For ``help``: the text to show."""
@@ -168,9 +191,13 @@ class Grammar:
         known = vars(options)
         if name in (w.RUNS, w.EXPORT):
             known["query"] = _query(known)
-        parameters = dict(parse_assignment(text) for text in known.pop("param", None) or [])
+        assignments = known.pop("param", None) or []
+        if name == w.SWEEP:
+            known["axes"] = dict(_axis(text) for text in assignments if _is_axis(text))
+            assignments = [text for text in assignments if not _is_axis(text)]
+        parameters = dict(parse_assignment(text) for text in assignments)
         model = known.pop("model", None) or self._door.model
-        if name in (w.RUN, w.FORM, w.VALIDATE) and not model:
+        if name in (w.RUN, w.FORM, w.VALIDATE, w.SWEEP) and not model and not known.get("resume"):
             model = known.get("toml") or ""
             if not model:
                 raise CommandError(
@@ -233,6 +260,17 @@ def _glued(words: Sequence[str]) -> list[str]:
         else:
             glued.append(word)
     return glued
+
+
+def _is_axis(assignment: str) -> bool:
+    """Tell whether ``name=text`` gives several values: a range, a list."""
+    text = assignment.partition("=")[2].strip()
+    return text[:1] not in ("'", '"', "{") and (text[:1] == "[" or "," in text or ":" in text)
+
+
+def _axis(assignment: str) -> tuple[str, str]:
+    name, _, text = assignment.partition("=")
+    return name.strip(), text.strip()
 
 
 def _query(known: dict[str, Any]) -> RunQuery:

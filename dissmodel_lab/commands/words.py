@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import math
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,7 @@ MODELS, RUN, RECORD, FORM, VALIDATE = "models", "run", "record", "form", "valida
 SHOW, RUNS, ANNOTATE, REINDEX = "show", "runs", "annotate", "reindex"
 VERIFY, RERUN, CHANGES, COMPARE = "verify", "rerun", "changes", "compare"
 EXPORT, IMPORT, CITE, HELP = "export", "import", "cite", "help"
+CANCEL, QUEUE, SWEEP, SWEEPS, PLATFORM = "cancel", "queue", "sweep", "sweeps", "platform"
 
 SUMMARIES = {
     MODELS: "list the models that can be run, those of installed packages included",
@@ -29,6 +31,11 @@ SUMMARIES = {
     RUN: "run a model and keep its record",
     RECORD: "run the code of this cell as a model and keep its record (in a notebook)",
     VALIDATE: "check model, parameters and input without running",
+    CANCEL: "end a run that is waiting or running; its record is closed as cancelled",
+    QUEUE: "show the runs that are waiting or running",
+    SWEEP: "run a model with many values of its parameters, or go on with a sweep",
+    SWEEPS: "list the sweeps that were kept, newest first",
+    PLATFORM: "ask a DisSModel Platform server: its models and jobs, files up and down",
     SHOW: "show one run: phases, maps, parameters, provenance",
     RUNS: "list the runs that were kept, newest first",
     ANNOTATE: "add tags and notes to a run; its record stays as it is",
@@ -47,6 +54,11 @@ EXAMPLES = {
     RECORD: "record --input grid --output grid",
     FORM: "form coastal_flood",
     VALIDATE: "validate coastal_flood --param years=20",
+    CANCEL: "cancel last",
+    QUEUE: "queue",
+    SWEEP: "sweep coastal_flood --param sea_level_rise=0.1:2.0:20 --param years=10,20",
+    SWEEPS: "sweeps",
+    PLATFORM: "platform jobs --url https://platform.example.org",
     SHOW: "show last",
     RUNS: "runs --where \"sea_level_rise > 0.4 and status == 'completed'\" --limit 5",
     ANNOTATE: "annotate last --tag thesis --note 'the run of figure 3'",
@@ -64,7 +76,13 @@ EXAMPLES = {
 FORMATS = ("ro-crate", "prov", "mlflow", "csv", "parquet", "profile")
 """Of ``export``."""
 LANGUAGES = ("en", "pt")
+ENGINES = ("inline", "process", "dask", "platform")
+PRIORITIES = ("low", "normal", "high")
+SAMPLES = ("grid", "lhs", "sobol", "morris", "saltelli")
+"""How ``sweep`` chooses its points."""
+PLATFORM_ACTIONS = ("health", "models", "jobs", "cancel", "reproduce", "upload", "download")
 _OF_A_MODEL = (RUN, FORM, VALIDATE)
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _LONGEST_NAME = 100
 """Of a recorded cell's model [characters]."""
 _TAKEN = ("In", "Out", "get_ipython", "exit", "quit")
@@ -95,6 +113,11 @@ def add_arguments(parser: argparse.ArgumentParser, command: str, door: Door) -> 
         )
     if command in _OF_A_MODEL:
         parser.add_argument("--output", metavar="PATH", help="the output; in the run's own folder when left out")
+    if command == SWEEP:
+        _add_model(parser, door)
+        _add_sweep(parser)
+    if command in (RUN, SWEEP):
+        _add_engine(parser, command, door)
     if command in _OWN:
         _OWN[command](parser)
     if command in (RUN, RECORD) and door.is_notebook:
@@ -113,6 +136,55 @@ def _add_model(parser: argparse.ArgumentParser, door: Door) -> None:
         "--param", "-p", action="append", metavar="NAME=VALUE", help="a TOML value; a bare word is a text"
     )
     parser.add_argument("--toml", metavar="FILE", help="a TOML file with parameters")
+
+
+def _add_engine(parser: argparse.ArgumentParser, command: str, door: Door) -> None:
+    usual = "inline" if command == RUN else "process"
+    parser.add_argument(
+        "--engine", type=_engine, default=usual, metavar="ENGINE", help=f"{', '.join(ENGINES)} ({usual})"
+    )
+    parser.add_argument("--workers", type=_count, metavar="N", help="how many worker processes; one a processor")
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="of a Dask scheduler; a cluster of its own when left out"
+    )
+    parser.add_argument("--url", metavar="URL", help="of a DisSModel Platform server; its key is DISSMODEL_API_KEY")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end a run that takes longer [s]")
+    parser.add_argument("--memory", type=_memory, metavar="SIZE", help="end a run that takes more, such as 500MB")
+    if command == RUN:
+        parser.add_argument(
+            "--priority", type=_priority, default="normal", metavar="LEVEL", help=", ".join(PRIORITIES)
+        )
+    if door.is_notebook:
+        parser.add_argument("--background", action="store_true", help="return at once; the panel goes on")
+        parser.add_argument(
+            "--end-with-kernel", action="store_true", help="cancel it when the kernel ends; it goes on without"
+        )
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sample", type=_sample, default="grid", metavar="METHOD", help=", ".join(SAMPLES))
+    parser.add_argument("--samples", type=_count, metavar="N", help="how many points, of a method that draws them")
+    parser.add_argument("--seeds", type=_count, default=1, metavar="N", help="runs a point, each with another seed")
+    parser.add_argument("--metric", default="", metavar="NAME", help="what the chart shows first")
+    parser.add_argument("--yes", action="store_true", help="also when it makes more than 10,000 runs")
+    parser.add_argument(
+        "--resume", default="", metavar="SWEEP", help="go on with a sweep: its first characters, or last"
+    )
+
+
+def _add_sweeps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sweep_id", nargs="?", default="", metavar="SWEEP", help="show this one: first characters, or last"
+    )
+    parser.add_argument("--metric", default="", metavar="NAME", help="what the chart shows first")
+
+
+def _add_platform(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", type=_action, metavar="ACTION", help=", ".join(PLATFORM_ACTIONS))
+    parser.add_argument("path", nargs="?", default="", metavar="WHAT", help="a job's id, a file or a URI")
+    parser.add_argument("--url", metavar="URL", help="of the server; DISSMODEL_PLATFORM_URL when left out")
+    parser.add_argument("--label", default="", metavar="NAME", help="what an upload is called there")
+    parser.add_argument("--output", metavar="PATH", help="where a download goes")
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
@@ -228,8 +300,11 @@ _OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     EXPORT: _add_export,
     IMPORT: _add_import,
     CITE: _add_cite,
+    CANCEL: _add_run_id,
+    SWEEPS: _add_sweeps,
+    PLATFORM: _add_platform,
 }
-_AS_JSON = (RUN, SHOW, RUNS, MODELS, VALIDATE, CHANGES, COMPARE, VERIFY, RERUN)
+_AS_JSON = (RUN, SHOW, RUNS, MODELS, VALIDATE, CHANGES, COMPARE, VERIFY, RERUN, QUEUE, SWEEP, SWEEPS, PLATFORM)
 STATUSES = (*(status.value for status in RunStatus), LOST, UNREADABLE)
 
 
@@ -276,6 +351,32 @@ def _format(text: str) -> str:
 
 def _language(text: str) -> str:
     return _one_of(text, LANGUAGES, "language")
+
+
+def _engine(text: str) -> str:
+    return _one_of(text, ENGINES, "engine")
+
+
+def _priority(text: str) -> str:
+    return _one_of(text, PRIORITIES, "priority")
+
+
+def _sample(text: str) -> str:
+    return _one_of(text, SAMPLES, "method")
+
+
+def _action(text: str) -> str:
+    return _one_of(text, PLATFORM_ACTIONS, "action")
+
+
+def _memory(text: str) -> int:
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    unit = _UNITS.get(found[2].upper()) if found else None
+    if found is None or unit is None or float(found[1]) * unit < 1:
+        raise argparse.ArgumentTypeError(
+            f"a size above 0 is needed, got {text!r:.100}; a number and B, kB, MB, GB, KiB, MiB or GiB is allowed"
+        )
+    return int(float(found[1]) * unit)
 
 
 def _moment(text: str) -> datetime:

@@ -78,11 +78,14 @@ if TYPE_CHECKING:
         report_step,
         steps,
     )
+    from dissmodel_lab.launch import run
     from dissmodel_lab.maps import preview
     from dissmodel_lab.rasters import Raster, read_raster, write_raster
-    from dissmodel_lab.records import annotate, cite, compare, export, import_crate, rerun, verify
-    from dissmodel_lab.runner import run, validate
+    from dissmodel_lab.records import annotate, cancel, cite, compare, export, import_crate, rerun, verify
+    from dissmodel_lab.runner import validate
     from dissmodel_lab.store import RunStore, read_record
+    from dissmodel_lab.submission import submit
+    from dissmodel_lab.sweeps import Sweep, open_sweep, sweep
     from dissmodel_lab.views.history import runs
 
 __version__ = "0.1.0"
@@ -97,12 +100,15 @@ __all__ = [
     "Parameters",
     "Raster",
     "RunStore",
+    "Sweep",
     "annotate",
+    "cancel",
     "cite",
     "compare",
     "execute_lifecycle",
     "export",
     "import_crate",
+    "open_sweep",
     "preview",
     "read_raster",
     "read_record",
@@ -112,6 +118,8 @@ __all__ = [
     "run_cli",
     "runs",
     "steps",
+    "submit",
+    "sweep",
     "validate",
     "verify",
     "write_raster",
@@ -133,8 +141,10 @@ _HOMES = {
     "write_raster": "rasters",
     "RunStore": "store",
     "read_record": "store",
-    **dict.fromkeys(("annotate", "cite", "compare", "export", "import_crate", "rerun", "verify"), "records"),
-    "run": "runner",
+    **dict.fromkeys(("Sweep", "open_sweep", "sweep"), "sweeps"),
+    "submit": "submission",
+    **dict.fromkeys(("annotate", "cancel", "cite", "compare", "export", "import_crate", "rerun", "verify"), "records"),
+    "run": "launch",
     "runs": "views.history",
     "validate": "runner",
     "preview": "maps",
@@ -191,13 +201,20 @@ def _record_bundle(record: Any, **_: Any) -> dict[str, str]:
     return record_bundle(record)
 
 
+def _sweep_bundle(sweep: Any, **_: Any) -> dict[str, str]:
+    from dissmodel_lab.views.sweep import sweep_bundle  # noqa: PLC0415
+
+    return sweep_bundle(sweep)
+
+
 def _teach_ipython() -> None:
-    # A record shows itself in a notebook; records are data and must not know of their pictures.
+    # Records and sweeps show themselves in a notebook; they are data and must not know of their pictures.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
         bundles = shell.display_formatter.mimebundle_formatter
         bundles.for_type_by_name("dissmodel_lab.executor.schemas", "ExperimentRecord", _record_bundle)
+        bundles.for_type_by_name("dissmodel_lab.sweeps.one", "Sweep", _sweep_bundle)
 
 
 _teach_ipython()

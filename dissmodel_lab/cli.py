@@ -19,11 +19,12 @@ from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStart
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.history import list_runs, query_words
+from dissmodel_lab.launch import run
 from dissmodel_lab.plain import printable
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.runner import run, validate
+from dissmodel_lab.runner import validate
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import (
     MODEL_COLUMNS,
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
     from dissmodel_lab.executor.events import Event
     from dissmodel_lab.executor.schemas import ExperimentRecord
+    from dissmodel_lab.sweeps import Sweep
 
+_SWEEP_INTERVAL = 0.5
+"""How often a terminal is told how far a sweep is [s]."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
 
 _TERMINAL_COMMANDS = tuple(name for name in w.SUMMARIES if name not in (w.FORM, w.RECORD))
@@ -197,7 +201,7 @@ class _Terminal:
         return EXIT_OK
 
     def _validate(self, command: commands.Command, _words: list[str]) -> int:
-        record = validate(self._model(command), **_arguments(command))
+        record = validate(self._model(command), output=command.output, **_arguments(command))
         if command.as_json:
             print(record.model_dump_json(indent=2))
         else:
@@ -210,18 +214,24 @@ class _Terminal:
 
     def _run(self, command: commands.Command, words: list[str]) -> int:
         bar, keeper = TerminalBar(sys.stderr), FrameKeeper()
-        caller = self._caller(words)
+        # In a worker its own keeper keeps the frames.
+        listeners = (
+            {"observers": [bar, keeper], "watchers": [keeper.watch]} if command.is_inline else {"observers": [bar]}
+        )
         # With --json the record stands alone on stdout: what the model prints goes to stderr.
         aside = _stdout_to_stderr() if command.as_json else contextlib.nullcontext()
         try:
             with _terminable(), aside:
                 record = run(
                     self._model(command),
-                    observers=[bar, keeper],
-                    watchers=[keeper.watch],
-                    caller=caller,
+                    caller=self._caller(words),
                     preflight=command.preflight,
+                    priority=command.priority,
+                    keep=False,
+                    **listeners,
+                    **commands.engine_options(command),
                     **_arguments(command),
+                    output=command.output,
                 )
             code = EXIT_OK if record.status == RunStatus.COMPLETED else EXIT_FAILED
         except LabError as error:
@@ -234,6 +244,42 @@ class _Terminal:
             code = EXIT_FAILED
         self._tell(bar.progress.record, as_json=command.as_json)
         return code
+
+    def _sweep(self, command: commands.Command, words: list[str]) -> int:
+        from dissmodel_lab.views.sweep_text import sweep_text  # noqa: PLC0415 -- only for those who sweep
+
+        options = {"caller": self._caller(words), **commands.engine_options(command), **_arguments(command)}
+        with _terminable(), _stdout_to_stderr() if command.as_json else contextlib.nullcontext():
+            sweep = commands.started_sweep(command, options, model=self._executor_class)
+            _watch_sweep(sweep, sys.stderr)
+        self._print(command, sweep_text(sweep), lambda: commands.sweep_values(sweep))
+        progress = sweep.progress()
+        return EXIT_OK if progress.done == progress.total else EXIT_FAILED
+
+    def _sweeps(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.sweeps import list_sweeps, open_sweep  # noqa: PLC0415 -- only for those who sweep
+        from dissmodel_lab.views.sweep_text import sweep_text  # noqa: PLC0415 -- as above
+
+        if command.sweep_id:
+            sweep = open_sweep(RunStore(), command.sweep_id)
+            self._print(command, sweep_text(sweep), lambda: commands.sweep_values(sweep))
+        else:
+            found = list_sweeps(RunStore())
+            text = table_text(*commands.sweep_table(found))
+            self._print(command, text, lambda: [commands.sweep_line(entry) for entry in found])
+        return EXIT_OK
+
+    def _queue(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.views.queue import run_queue  # noqa: PLC0415 -- only for those who ask
+
+        queue = run_queue()
+        self._print(command, str(queue), queue.to_json)
+        return EXIT_OK
+
+    def _platform(self, command: commands.Command, _words: list[str]) -> int:
+        answer = commands.asked_platform(command)
+        self._print(command, printable(redact_text(answer.text)), lambda: answer.values)
+        return EXIT_OK
 
     def _caller(self, words: list[str]) -> Caller:
         # Word by word: in a whole line the end of one secret may hide the beginning of the next.
@@ -254,6 +300,11 @@ class _Terminal:
         w.SHOW: _show,
         w.VALIDATE: _validate,
         w.RUN: _run,
+        w.SWEEP: _sweep,
+        w.SWEEPS: _sweeps,
+        w.QUEUE: _queue,
+        w.PLATFORM: _platform,
+        w.CANCEL: _done,
         w.CHANGES: _changes,
         w.COMPARE: _compare,
         w.VERIFY: _verify,
@@ -315,6 +366,29 @@ class TerminalBar:
         self._stream.flush()
 
 
+def _watch_sweep(sweep: Sweep, stream: TextIO) -> None:
+    """Wait for a sweep, with a line that tells how far it is; Ctrl-C cancels it, and what has ended stays."""
+    from dissmodel_lab.views.sweep_text import progress_text, text_bar  # noqa: PLC0415 -- only for those who sweep
+
+    try:
+        while sweep.is_running:
+            with contextlib.suppress(TimeoutError):
+                sweep.wait(_SWEEP_INTERVAL)
+            progress = sweep.progress()
+            if stream.isatty():
+                stream.write(f"\r\033[K{text_bar(progress)}  {progress_text(progress)}")
+                stream.flush()
+        sweep.wait()
+    except KeyboardInterrupt:
+        sweep.cancel()
+        sweep.wait()
+        _complain(f"The sweep was cancelled. Go on with: dissmodel-lab sweep --resume {sweep.id[:8]}")
+        raise
+    finally:
+        if stream.isatty():
+            stream.write("\n")
+
+
 def _complain(text: str) -> None:
     """Write to stderr what is wrong, without secrets and without what steers a terminal."""
     print(printable(redact_text(text)), file=sys.stderr)
@@ -324,7 +398,6 @@ def _arguments(command: commands.Command) -> dict[str, Any]:
     return {
         "source": command.input,
         "parameters": command.parameters,
-        "output": command.output,
         "toml": command.toml,
     }
 

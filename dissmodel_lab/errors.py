@@ -78,6 +78,10 @@ class EngineError(LabError, RuntimeError):
     """An engine cannot be used, or cannot carry out this job: a model that cannot travel, versions that differ."""
 
 
+class RunTakenError(EngineError):
+    """A run's folder belongs to another process already, or its run is over: nobody runs it a second time."""
+
+
 class CrashError(EngineError):
     """A worker process ended in the middle of a run: killed, out of memory, beyond a limit."""
 
@@ -88,6 +92,10 @@ class SweepError(LabError, ValueError):
 
 class PlatformError(LabError, RuntimeError):
     """A DisSModel Platform server refused, failed, or cannot be reached."""
+
+
+class InstallError(LabError, RuntimeError):
+    """A package that a request names was not installed: without consent, no package at all, or pip failed."""
 
 
 class CommandError(LabError, ValueError):

@@ -60,8 +60,13 @@ class Job:
     """Whether what ``load`` returned may be kept in the worker for its next run with the same input."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that differ from the worker's usual ones; such a job gets a fresh worker of its own."""
+    python: str = ""
+    """Interpreter of the worker, as a request for a package needs it; this process's when empty. Such a job gets a
+    fresh worker of its own."""
     is_queued: bool = False
     """Whether a record with the status ``pending`` waits in the run's folder."""
+    ends_with_kernel: bool = False
+    """Whether the run is cancelled when the process that asked for it ends; it goes on in its worker otherwise."""
 
 
 class Outcome(NamedTuple):

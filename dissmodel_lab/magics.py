@@ -17,10 +17,11 @@ from IPython.display import display
 from dissmodel_lab import commands, records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import CommandError, LabError, did_you_mean
+from dissmodel_lab.launch import run
 from dissmodel_lab.plain import printable
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.runner import run, validate
+from dissmodel_lab.runner import validate
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import MODEL_COLUMNS, cancelled_text, model_rows, table_text
 
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from dissmodel_lab.changes import Change, RunComparison
+    from dissmodel_lab.engines import RunHandle
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.parameters import ModelSpec
+    from dissmodel_lab.sweeps import Sweep
     from dissmodel_lab.verification import Integrity, Verdict
     from dissmodel_lab.views.history import RunTable
+    from dissmodel_lab.views.queue import RunQueue
     from dissmodel_lab.views.run_panel import Listeners
 
 _Shown = TypeVar("_Shown")
@@ -94,24 +98,50 @@ class DissmodelMagics(Magics):
             raise CommandError("Parameters come from the cell's body or from --toml, not from both. Leave one out.")
         return commands.cell_spec(cell)
 
-    def _run(self, command: commands.Command, spec: ModelSpec | str | None) -> ExperimentRecord | None:
-        caller = self._caller()
+    def _run(self, command: commands.Command, spec: ModelSpec | str | None) -> ExperimentRecord | RunHandle | None:
+        options = {
+            **self._model_options(command, spec),
+            **commands.engine_options(command),
+            "output": command.output,
+            "preflight": command.preflight,
+        }
+        if command.is_inline:
 
-        def call(listeners: Listeners) -> ExperimentRecord:
-            return run(
-                command.model,
-                source=command.input,
-                parameters=command.parameters,
-                output=command.output,
-                toml=spec,
-                namespace=self._namespace,
-                caller=caller,
-                observers=listeners.observers,
-                watchers=listeners.watchers,
-                preflight=command.preflight,
-            )
+            def call(listeners: Listeners) -> ExperimentRecord:
+                record: ExperimentRecord = run(
+                    command.model, observers=listeners.observers, watchers=listeners.watchers, **options
+                )
+                return record
 
-        return self._shown_run(call, command)
+            return self._shown_run(call, command)
+        handle = run(
+            command.model,
+            background=True,
+            priority=command.priority,
+            keep=command.background and not command.end_with_kernel,
+            **options,
+        )
+        return self._in_background(handle, command) if command.background else self._awaited(handle, command)
+
+    def _model_options(self, command: commands.Command, spec: ModelSpec | str | None) -> dict[str, Any]:
+        return {
+            "source": command.input,
+            "parameters": command.parameters,
+            "toml": spec,
+            "namespace": self._namespace,
+            "caller": self._caller(),
+        }
+
+    def _in_background(self, handle: RunHandle, command: commands.Command) -> RunHandle | None:
+        from dissmodel_lab.views.background import show_background  # noqa: PLC0415 -- widgets
+
+        show_background(handle, command.variable, self._namespace, ends_with_kernel=command.end_with_kernel)
+        return None if command.variable else self._unless_alone(w.RUN, handle)
+
+    def _awaited(self, handle: RunHandle, command: commands.Command) -> ExperimentRecord | None:
+        from dissmodel_lab.views.run_panel import run_handle_in_cell  # noqa: PLC0415 -- widgets
+
+        return self._kept(lambda: run_handle_in_cell(handle), command)
 
     def _record(self, command: commands.Command, line: str, cell: str | None) -> ExperimentRecord | None:
         from dissmodel_lab.cells import cell_model, own_names  # noqa: PLC0415 -- only for those who record cells
@@ -150,14 +180,55 @@ class DissmodelMagics(Magics):
     ) -> ExperimentRecord | None:
         from dissmodel_lab.views.run_panel import run_in_cell  # noqa: PLC0415 -- widgets, only when something is shown
 
+        return self._kept(lambda: run_in_cell(call), command)
+
+    def _kept(self, shown: Callable[[], ExperimentRecord], command: commands.Command) -> ExperimentRecord | None:
+        """Show a run, and put its record where it is wanted."""
         try:
-            record = run_in_cell(call)
+            record = shown()
         except KeyboardInterrupt as interrupt:
             raise UsageError(cancelled_text(interrupt)) from None
         if command.variable:
             self._namespace[command.variable] = record
             return None
         return self._unless_alone(command.name, record)
+
+    def _sweep(self, command: commands.Command, spec: ModelSpec | str | None) -> Sweep | None:
+        from dissmodel_lab.views.sweep import show_sweep  # noqa: PLC0415 -- widgets, only when something is shown
+
+        options = {**self._model_options(command, spec), **commands.engine_options(command)}
+        sweep = commands.started_sweep(command, options)
+        try:
+            show_sweep(sweep, background=command.background, metric=command.metric)
+        except KeyboardInterrupt:
+            raise UsageError(
+                "The sweep was cancelled; what has ended is kept. "
+                f"Go on with: %dissmodel sweep --resume {sweep.id[:8]}"
+            ) from None
+        return self._unless_alone(w.SWEEP, sweep)
+
+    def _sweeps(self, command: commands.Command, _spec: ModelSpec | str | None) -> Sweep | None:
+        from dissmodel_lab.sweeps import list_sweeps, open_sweep  # noqa: PLC0415 -- only for those who sweep
+        from dissmodel_lab.views.sweep import show_sweep  # noqa: PLC0415 -- as above
+
+        if not command.sweep_id:
+            _show_table(*commands.sweep_table(list_sweeps(RunStore())))
+            return None
+        sweep = open_sweep(RunStore(), command.sweep_id)
+        show_sweep(sweep, metric=command.metric)
+        return self._unless_alone(w.SWEEPS, sweep)
+
+    def _queue(self, _command: commands.Command, _spec: ModelSpec | str | None) -> RunQueue | None:
+        from dissmodel_lab.views.queue import run_queue  # noqa: PLC0415 -- only for those who ask
+
+        queue = run_queue()
+        queue.show()
+        return self._unless_alone(w.QUEUE, queue)
+
+    def _platform(self, command: commands.Command, _spec: ModelSpec | str | None) -> Any:
+        answer = commands.asked_platform(command)
+        print(printable(redact_text(answer.text)))  # noqa: T201 -- the cell's output
+        return self._unless_alone(w.PLATFORM, answer.values)
 
     def _form(self, command: commands.Command, spec: ModelSpec | str | None) -> None:
         from dissmodel_lab.views.form_panel import show_form  # noqa: PLC0415
@@ -260,6 +331,11 @@ class DissmodelMagics(Magics):
         w.RUN: _run,
         w.FORM: _form,
         w.VALIDATE: _validate,
+        w.SWEEP: _sweep,
+        w.SWEEPS: _sweeps,
+        w.QUEUE: _queue,
+        w.PLATFORM: _platform,
+        w.CANCEL: _done,
         w.SHOW: _show,
         w.RUNS: _runs,
         w.CHANGES: _changes,

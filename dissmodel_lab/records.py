@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dissmodel_lab.annotations import Annotations
+    from dissmodel_lab.cancelling import Answer
     from dissmodel_lab.changes import Change, RunComparison
     from dissmodel_lab.executor.events import Observer
     from dissmodel_lab.exports.crate_reader import Imported
@@ -86,6 +87,43 @@ def annotate(
     ('thesis',)
     """
     return _store(store).annotate(run, tags=tags, untag=untag, note=note)
+
+
+def cancel(run: str, why: str = "cancelled", *, store: str | Path | RunStore | None = None) -> Answer:
+    """
+    End a run that waits or works, wherever it does; its record is closed as cancelled.
+
+    Parameters
+    ----------
+    run : str
+        First characters of its id, or ``last``.
+    why : str
+        What its record will say.
+    store : str, Path or RunStore, optional
+        Where runs are kept.
+
+    Returns
+    -------
+    Answer
+        What was done, in a sentence. The end of a run that works is not waited for.
+
+    Raises
+    ------
+    LabError
+        When there is no such run, or its folder cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dissmodel_lab import run
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = run("game_of_life", parameters={"generations": 2}, store=folder)
+    >>> cancel("last", store=folder).outcome
+    'over'
+    """
+    from dissmodel_lab.cancelling import cancel_run  # noqa: PLC0415 -- few runs are cancelled
+
+    return cancel_run(_store(store), run, why)
 
 
 def changes(

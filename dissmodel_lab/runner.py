@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from dissmodel_lab.artifacts import (
     KNOWN_SUFFIXES,
@@ -19,9 +19,10 @@ from dissmodel_lab.artifacts import (
     publish,
     with_suffix,
 )
+from dissmodel_lab.cancelling import WAKE_SIGNAL, Request, interrupt_text, is_requested, requested
 from dissmodel_lab.contents import content_sha256, crs_text
 from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError, PreflightError
-from dissmodel_lab.executor.events import Observer, Phase, Watcher
+from dissmodel_lab.executor.events import Event, Observer, Phase, StepFinished, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, refuse_deep, resolve_parameters
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
+    from dissmodel_lab.load_cache import LoadCache, LoadSession
     from dissmodel_lab.upstream.state import Georeference
 
 _WORTH_A_THREAD = 8 * 1024 * 1024
@@ -69,6 +71,9 @@ def run(
     preflight: bool = True,
     fields: Mapping[str, Any] | None = None,
     output_name: str = "",
+    folder_name: str = "",
+    is_queued: bool = False,
+    load_cache: LoadCache | None = None,
 ) -> ExperimentRecord:
     """
     Run a model and keep its record, whatever happens.
@@ -105,6 +110,12 @@ def run(
         Fields of the record that no other argument fills, such as ``band_map``.
     output_name : str, optional
         What the output is called in the run's own folder; ``output`` with the ending of its kind when not given.
+    folder_name : str, optional
+        Of the run's own folder in the store; who makes it owns the run, see :meth:`RunStore.begin`.
+    is_queued : bool
+        That folder is there, with the record of this run as :func:`queue_run` wrote it.
+    load_cache : LoadCache, optional
+        What earlier runs in this process loaded, see :mod:`dissmodel_lab.load_cache`.
 
     Returns
     -------
@@ -115,6 +126,8 @@ def run(
     ------
     LabError
         When model, parameters, source or output cannot be used. Once the model is known, a record says so.
+    RunTakenError
+        When another process runs that job already, or its queued run was cancelled; this leaves no record.
     BaseException
         Whatever the model raises; KeyboardInterrupt when the run was cancelled. The record is closed.
 
@@ -136,13 +149,17 @@ def run(
         check_parameters(resolved, record, is_in_memory=data is not NOT_GIVEN)
         is_checked = True
     with Interrupts() as interrupts:
-        folder = keep.begin(record)
+        folder = keep.begin(record, folder_name, is_queued=is_queued)
+        interrupts.watch_for_request(folder.folder)
+        is_loaded = data is NOT_GIVEN
+        loads = load_cache.session(resolved.executor, record) if load_cache is not None and is_loaded else None
         care = _Care(
             resolved,
             record,
             folder,
             keep,
             interrupts,
+            loads=loads,
             in_memory=data is not NOT_GIVEN,
             is_checked=is_checked,
             looks_ahead=preflight,
@@ -151,11 +168,11 @@ def run(
         try:
             with watched(waiting=record.add_log):
                 execute_lifecycle(
-                    resolved.executor,
+                    loads.executor if loads is not None else resolved.executor,
                     record,
                     data=data,
-                    hooks=[care],
-                    observers=[folder, *observers],
+                    hooks=[care, loads] if loads is not None else [care],
+                    observers=[folder, interrupts, *([loads] if loads is not None else []), *observers],
                     watchers=watchers,
                     around=interrupts.let_through,
                 )
@@ -183,6 +200,63 @@ def _end(store: RunStore, folder: RunFolder, record: ExperimentRecord, error: Ba
         if error is None:
             raise
         error.add_note(str(problem))
+
+
+def queue_run(
+    model: Any,
+    *,
+    source: str | Path | DataSource | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    toml: str | Path | ModelSpec | None = None,
+    store: str | Path | RunStore | None = None,
+    namespace: Mapping[str, Any] | None = None,
+    caller: Caller | None = None,
+    fields: Mapping[str, Any] | None = None,
+    folder_name: str = "",
+    is_in_memory: bool = False,
+) -> ExperimentRecord:
+    """
+    Write the record of a run that another process, or this one, will begin later; its status is ``pending``.
+
+    Parameters
+    ----------
+    model, source, parameters, output, toml, store, namespace, caller, fields, folder_name
+        As :func:`run` takes them, and will be given by whoever begins the run, with ``is_queued=True``.
+    is_in_memory : bool
+        Whether the run will get its input in memory.
+
+    Returns
+    -------
+    ExperimentRecord
+        As it is on disk. What is wrong with the parameters is said when the run begins, in its record.
+
+    Raises
+    ------
+    LabError
+        When the model cannot be found or the store not be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store, work = tempfile.mkdtemp(), {"model": "game_of_life", "parameters": {"generations": 2}}
+    >>> queued = queue_run(**work, store=store)
+    >>> queued.status
+    'pending'
+    >>> folder, fields = queued.record_path.parent.name, {"experiment_id": queued.experiment_id}
+    >>> run(**work, store=store, folder_name=folder, fields=fields, is_queued=True).status
+    'completed'
+    """
+    resolved = _resolve(model, toml, namespace)
+    refuse_deep(parameters or {}, "The parameters")
+    keep = store if isinstance(store, RunStore) else RunStore(store)
+    record = _new_record(resolved, source, parameters or {}, output, caller or Caller())
+    for name, value in (fields or {}).items():
+        setattr(record, name, value)
+    with suppress(Exception):  # as in run()
+        check_parameters(resolved, record, is_in_memory=is_in_memory)
+    keep.queue(record, folder_name)
+    return record
 
 
 def validate(
@@ -385,6 +459,7 @@ class _Care:
         store: RunStore,
         interrupts: Interrupts,
         *,
+        loads: LoadSession | None,
         in_memory: bool,
         is_checked: bool,
         looks_ahead: bool,
@@ -395,6 +470,7 @@ class _Care:
         self._folder = folder
         self._store = store
         self._interrupts = interrupts
+        self._loads = loads
         self._in_memory = in_memory
         self._is_checked = is_checked
         self._looks_ahead = looks_ahead
@@ -477,7 +553,9 @@ class _Care:
     def _begin_hash(self) -> None:
         path = local_path(self._record.source)
         seen = fingerprint(path) if path is not None else None
-        if path is not None and seen is not None and seen.size >= _WORTH_A_THREAD and path.is_file():
+        if path is None or seen is None or seen.size < _WORTH_A_THREAD or not path.is_file():
+            return
+        if self._loads is None or not self._loads.checksum(path):
             self._hashing = Hashing(path)
 
     def _watch_input(self) -> None:
@@ -519,7 +597,8 @@ class _Care:
             checksum = hashing.checksum()
             if fingerprint(path) == hashing.seen:  # else it holds bytes of two files
                 return checksum
-        return sha256(path)
+        known = self._loads.checksum(path) if self._loads is not None else ""
+        return known or sha256(path)
 
     def _notice_changed_input(self, when: str) -> None:
         if self._input is None or self._seen is None:
@@ -713,6 +792,9 @@ class Interrupts:
         self._usual: dict[int, Any] = {}
         self._pending: int | None = None
         self._is_open = False
+        self._folder: Path | None = None
+        self._is_requested = False
+        self._is_anothers = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -721,26 +803,67 @@ class Interrupts:
                 if usual is not None and usual is not signal.SIG_IGN:  # None: another language's handler
                     self._usual[number] = usual
                     signal.signal(number, self._take)
+            if WAKE_SIGNAL is not None and signal.getsignal(WAKE_SIGNAL) is not None:
+                self._usual[WAKE_SIGNAL] = signal.getsignal(WAKE_SIGNAL)
+                signal.signal(WAKE_SIGNAL, self._wake)
         return self
+
+    def watch_for_request(self, folder: Path) -> None:
+        """
+        Take requests to cancel from a run's folder, whoever writes them there: at each step that is told.
+
+        In the main thread also at any moment between two of Python's own instructions, when
+        :func:`dissmodel_lab.cancelling.request` wakes this process.
+        """
+        self._folder = folder
+        self._is_requested = is_requested(folder)
+
+    def __call__(self, event: Event) -> None:
+        """Look for a request at a step, an Observer of the run: it needs neither signals nor the main thread."""
+        if isinstance(event, StepFinished) and self._is_open:
+            self._wake()
 
     def __exit__(self, *_: object) -> None:
         for number, usual in self._usual.items():
             signal.signal(number, usual)
-        self._usual, pending = {}, self._pending
+        was_woken, self._usual, pending = WAKE_SIGNAL in self._usual and self._is_anothers, {}, self._pending
         if pending is not None:
             signal.raise_signal(pending)
+        if was_woken and WAKE_SIGNAL is not None:
+            signal.raise_signal(WAKE_SIGNAL)
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
         """Let interrupts through; one that is waiting comes at once."""
         try:
             self._is_open = True
+            if self._is_requested:
+                self._cancel()
+            if self._is_anothers and WAKE_SIGNAL is not None:
+                self._is_anothers = False
+                self._usual[WAKE_SIGNAL](WAKE_SIGNAL, None)
             if self._pending is not None:
                 pending, self._pending = self._pending, None
                 self._pass_on(pending, None)
             yield
         finally:
             self._is_open = False
+
+    def _wake(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """Cancel the run when that was asked for in its own folder; a late signal for another run does nothing."""
+        if self._folder is not None and not self._is_requested and is_requested(self._folder):
+            self._is_requested = True
+            if self._is_open:
+                self._cancel()
+        elif number and callable(self._usual.get(number)):  # for the run whose model has begun this one
+            if self._is_open:
+                self._usual[number](number, frame)
+            else:
+                self._is_anothers = True
+
+    def _cancel(self) -> NoReturn:
+        asked = requested(self._folder) if self._folder is not None else None
+        raise KeyboardInterrupt(interrupt_text(asked or Request()))
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self._is_open:

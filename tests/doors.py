@@ -47,28 +47,29 @@ class Door:
         self.name = request.param
         self._request = request
 
-    def __call__(self, model, parameters=None, source=None, output=None):
+    def __call__(self, model, parameters=None, source=None, output=None, **engine):
+        """Run it; ``engine`` are the options that say where: ``engine="process"``, ``seconds=``, ``memory=``."""
         count = len(RunStore().entries())
-        outcome = getattr(self, f"_{self.name}")(model, parameters or {}, source, output)
+        outcome = getattr(self, f"_{self.name}")(model, parameters or {}, source, output, **engine)
         if len(RunStore().entries()) > count:
             outcome.record = newest_record()
         return outcome
 
-    def _function(self, model, parameters, source, output):
+    def _function(self, model, parameters, source, output, **engine):
         from dissmodel_lab import run
 
         try:
-            run(model, parameters=parameters, source=source, output=output)
+            run(model, parameters=parameters, source=source, output=output, **engine)
         except BaseException as error:
             return Outcome(message=str(error) or type(error).__name__)
         return Outcome()
 
-    def _magic(self, model, parameters, source, output):
+    def _magic(self, model, parameters, source, output, **engine):
         from IPython.core.error import UsageError
 
         shell = self._request.getfixturevalue("shell")
         name = self._name(shell, model)
-        words = [f"run {name}", *_options(source, output)]
+        words = [f"run {name}", *_options(source, output, **engine)]
         words += [f"'{word}'" if not word.startswith("--") else word for word in toml_words(parameters)]
         try:
             shell.run_line_magic("dissmodel", " ".join(words))
@@ -78,9 +79,10 @@ class Door:
             return Outcome(message=str(error) or type(error).__name__, shown=shell.bundles)
         return Outcome(shown=shell.bundles)
 
-    def _form(self, model, parameters, source, output):
+    def _form(self, model, parameters, source, output, engine="inline"):
         from dissmodel_lab.errors import LabError
         from dissmodel_lab.provenance import Caller
+        from dissmodel_lab.views.form.form import ENGINES, WORKER
         from dissmodel_lab.views.form_panel import show_form
 
         shell = self._request.getfixturevalue("shell")
@@ -96,15 +98,17 @@ class Door:
             )
         except LabError as error:
             return Outcome(message=str(error), shown=shell.bundles)
+        if engine == "process":
+            form._engine.value = next(label for label, (name, _) in ENGINES.items() if name == WORKER)
         form.run()
         message = str(form.errors[-1]) if form.errors else " ".join(form.problems.values())
         return Outcome(message=message, shown=shell.bundles)
 
-    def _cli(self, model, parameters, source, output):
+    def _cli(self, model, parameters, source, output, **engine):
         from dissmodel_lab.cli import main, run_cli
 
         out, err = io.StringIO(), io.StringIO()
-        words = [*toml_words(parameters), *_options(source, output)]
+        words = [*toml_words(parameters), *_options(source, output, **engine)]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             if isinstance(model, str):
                 code = main(["run", model, *words])
@@ -192,8 +196,19 @@ def _called(command) -> str:
     from dissmodel_lab.store import RunStore
     from dissmodel_lab.views import comparison_text as texts
     from dissmodel_lab.views.history import RunTable
+    from dissmodel_lab.views.sweep_text import sweep_text
 
     match command.name:
+        case "queue":
+            from dissmodel_lab.views.queue import run_queue
+
+            return str(run_queue())
+        case "sweep":
+            return sweep_text(_swept(command))
+        case "sweeps":
+            from dissmodel_lab import open_sweep
+
+            return sweep_text(open_sweep(None, command.sweep_id))
         case "runs":
             return repr(RunTable(RunStore(), command.query, columns=command.columns))
         case "changes":
@@ -210,8 +225,21 @@ def _called(command) -> str:
             return done(command)
 
 
-def _options(source, output):
+def _swept(command):
+    from dissmodel_lab import open_sweep, sweep
+
+    if command.resume:
+        return open_sweep(None, command.resume).resume()
+    how = {"sample": command.sample, "samples": command.samples, "seeds": command.seeds, "confirmed": command.yes}
+    engine = command.engine or "process"
+    return sweep(
+        command.model, command.axes, parameters=command.parameters, engine=engine, workers=command.workers, **how
+    )
+
+
+def _options(source, output, **engine):
     return [
+        *(word for name, value in engine.items() for word in (f"--{name}", str(value))),
         *(["--input", str(source)] if source else []),
         *(["--output", str(output)] if output else []),
     ]

@@ -49,7 +49,7 @@ LINES = [
     ("run flood --as rec", flood(variable="rec")),
     (
         "run flood --engine process --workers 2 --seconds 60 --memory 1.5GB --priority high --background",
-        flood(engine="process", workers=2, seconds=60.0, memory=1_500_000_000, priority="high", background=True),
+        flood(engine="process", workers=2, seconds=60.0, memory=1_610_612_736, priority="high", background=True),
     ),
     ("run flood --engine dask --address tcp://h:8786", flood(engine="dask", address="tcp://h:8786")),
     (
@@ -57,7 +57,6 @@ LINES = [
         Command(
             "sweep",
             model="flood",
-            engine="process",
             parameters={"years": 5},
             axes={"rise": "0.1:2.0:20", "tide": "4,5", "on": "[true, false]"},
             seeds=3,
@@ -65,9 +64,9 @@ LINES = [
     ),
     (
         "sweep flood -p 'name=\"a,b:c\"'",
-        Command("sweep", model="flood", engine="process", parameters={"name": "a,b:c"}),
+        Command("sweep", model="flood", parameters={"name": "a,b:c"}),
     ),
-    ("sweep --resume last", Command("sweep", engine="process", resume="last")),
+    ("sweep --resume last", Command("sweep", resume="last")),
     ("sweeps", Command("sweeps")),
     ("sweeps ab12 --metric flooded", Command("sweeps", sweep_id="ab12", metric="flooded")),
     ("cancel last", Command("cancel", run_id="last")),

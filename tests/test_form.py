@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import enum
 import html
 import re
 import shlex
 import stat
+import threading
 import tomllib
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -27,6 +30,7 @@ from dissmodel_lab.views.form import ParameterForm, RunRequest
 from dissmodel_lab.views.form.controls import parse_number, slider_scale
 from dissmodel_lab.views.form.fields import describe, hint, number_text, toml_value
 from dissmodel_lab.views.form.text import form_table
+from dissmodel_lab.views.form_results import FormResults
 from dissmodel_lab.views.markup import escape
 
 
@@ -611,6 +615,42 @@ class TestRun:
         click(form, "dl-run")
         assert status(form) == "The run has ended.\nReady to run."
         assert form.errors == [failure]
+
+    def test_where_it_runs_can_be_chosen(self):
+        asked = []
+        form = ParameterForm("flood", Flood, on_run=asked.append, offers_engines=True)
+        choice = find(form, "dl-engine")
+        for option in choice.options:
+            choice.value = option
+            click(form, "dl-run")
+        assert [request.engine for request in asked] == ["here", "worker", "background"]
+        assert form.as_cell().splitlines()[0] == "%%dissmodel run flood --engine process --background"
+        assert find(ParameterForm("flood", Flood), "dl-engine").layout.display == "none"
+
+    @pytest.mark.parametrize(
+        ("failure", "message"), [(None, "The run has ended."), (KeyboardInterrupt(), "The run was cancelled.")]
+    )
+    def test_a_run_whose_end_comes_later_is_running_until_then(self, failure, message):
+        end = Future()
+        form = ParameterForm("flood", Flood, on_run=lambda request: end)
+        click(form, "dl-run")  # returns at once, so that a click on Cancel can be heard
+        assert (find(form, "dl-run").disabled, status(form)) == (True, "Running ...")
+        end.set_exception(failure) if failure else end.set_result(None)
+        assert status(form) == f"{message}\nReady to run."
+        assert not find(form, "dl-run").disabled
+
+    def test_what_is_said_of_a_run_in_the_background(self):
+        form = ParameterForm("flood", Flood, on_run=lambda request: "Run a1b2 goes on.")
+        click(form, "dl-run")
+        assert status(form) == "Run a1b2 goes on.\nReady to run."
+
+    def test_sections_and_listeners_follow_what_is_entered(self):
+        form, seen = ParameterForm("flood", Flood), []
+        form.add_section(widgets.HTML("ranges"))
+        form.on_change(lambda: seen.append(form.values["years"]))
+        entry(form, "years").value = "3"
+        assert seen == [3]
+        assert any(getattr(widget, "value", "") == "ranges" for widget in below(form.widget))
 
     def test_without_a_runner_there_is_no_run_button(self):
         form = ParameterForm("flood", Flood)
@@ -1525,3 +1565,41 @@ class Wild:
 
     def save(self, result, record):
         return record
+
+
+class TestResults:
+    def test_runs_in_the_background_stand_above_each_other(self, shell):
+        class Going:
+            is_going = True
+
+        results, made = FormResults(), []
+        results.open()
+        for number in range(2):
+
+            def show(page, panel, number=number):
+                page.show_static({"text/plain": f"run {number}", "text/html": f"<p>run {number}</p>"})
+                panel.show_widget(widgets.HTML(f"panel {number}"))
+                made.append((Going(), page, panel))
+                return made[-1][0]
+
+            results.begin(show)
+        box = results._stack._box
+        assert [child.value for child in box.children] == ["panel 1", "panel 0"]
+        assert shell.bundles[-1]["text/html"] == "<p>run 1</p>\n<p>run 0</p>"
+        made[1][2].show_static({"text/plain": "", "text/html": ""})
+        assert [child.value for child in box.children] == ["panel 0"]
+        made[1][0].is_going = False
+        results.run(lambda page, panel: page.show_static({"text/plain": "here", "text/html": "<p>here</p>"}))
+        assert shell.bundles[-1]["text/html"] == "<p>here</p>\n<p>run 0</p>"  # the one that goes on stays
+
+    def test_a_click_on_another_thread_does_not_wait_for_its_run(self, shell):
+        async def clicked():
+            results, threads = FormResults(), []
+            results.open()
+            end = await asyncio.to_thread(
+                results.run, lambda page, panel: threads.append(threading.current_thread().name)
+            )
+            await asyncio.wrap_future(end)
+            return threads
+
+        assert asyncio.run(clicked()) == ["MainThread"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 import types
 
@@ -13,12 +14,14 @@ import pytest
 
 from dissmodel_lab import run, steps
 from dissmodel_lab.class_tables import _tables_of as class_tables_of
+from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
 from dissmodel_lab.magics import caller_of
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.rasters import Raster
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.views import phases, run_panel
+from dissmodel_lab.views import cancel_button, phases, run_panel
+from dissmodel_lab.views.cancel_button import INLINE, WORKER, CancelButton, answer_during_cells
 from dissmodel_lab.views.outputs import CellOutput, WidgetOutput, new_output
 from dissmodel_lab.views.phases import INTERVAL, PhasePanel, phases_html
 from dissmodel_lab.views.player import StepPlayer
@@ -312,3 +315,76 @@ def test_all_widgets_of_the_panel_are_closed(shell, monkeypatch):
     panel = watched.panel
     inner = [panel.widget, panel._table, panel.below, panel._top, panel._follower.widget, panel._follower.image]
     assert [widget.comm for widget in inner] == [None] * 6
+
+
+class TestCancelButton:
+    def test_a_click_interrupts_the_run_in_the_cell(self, shell, monkeypatch):
+        watched(monkeypatch)
+
+        class Clicking(Spreading, register=False):
+            def run(self, data, record):
+                # As a front end's subshell does it: on a thread of its own, while the main one is busy.
+                threading.Thread(target=watched.panel.cancel.button.click).start()
+                return super().run(data, record)
+
+        with pytest.raises(KeyboardInterrupt) as caught:
+            in_cell(Clicking)
+        assert "The record of this run is " in caught.value.__notes__[0]
+        assert RunStore().read("last").status == "cancelled"
+        assert "cancelled in phase run" in shell.bundles[-1]["text/html"]
+
+    def test_a_click_that_comes_too_late_does_nothing(self, shell, monkeypatch):
+        watched(monkeypatch)
+        in_cell(SteppingExecutor)
+        button = watched.panel.cancel.button
+        assert button.disabled
+        button.click()
+        time.sleep(0.1)  # a signal would have been delivered by now
+        assert button.description == "Cancel"
+
+    def test_a_run_on_another_thread_has_no_button(self, shell, monkeypatch):
+        watched(monkeypatch)
+        thread = threading.Thread(target=in_cell, args=(SteppingExecutor,))
+        thread.start()
+        thread.join(60)
+        assert watched.panel.cancel is None
+
+    def test_only_one_click_cancels(self):
+        asked = []
+        cancel = CancelButton(lambda: asked.append(True), WORKER)
+        cancel.button.click()
+        cancel.button.click()
+        assert (asked, cancel.button.description) == ([True], "Cancelling ...")
+        assert not cancel.button.disabled  # who pressed it by keyboard keeps the focus
+        assert WORKER.asked in cancel._said.value
+
+    def test_where_no_click_arrives_the_stop_button_is_named(self, monkeypatch):
+        cancel = CancelButton(lambda: None, WORKER, blocks=True)
+        assert WORKER.before in cancel._said.value
+        cancel._began -= 5
+        cancel.refresh()
+        assert "the notebook&#x27;s stop button (or I, I on the keyboard) cancels." in cancel._said.value
+        monkeypatch.setattr(cancel_button, "clicks_arrive", lambda: True)
+        cancel.refresh()
+        assert WORKER.before in cancel._said.value
+
+    def test_a_run_that_does_not_end_says_why(self):
+        cancel = CancelButton(lambda: None, INLINE)
+        cancel.button.click()
+        cancel._asked_at -= 5
+        cancel.refresh()
+        assert "busy in compiled code, which nothing can interrupt here" in cancel._said.value
+
+    def test_what_went_wrong_is_said(self):
+        def refuse():
+            raise LabError("The folder <x> cannot be written.")
+
+        cancel = CancelButton(refuse, WORKER)
+        cancel.button.click()
+        assert "could not be cancelled: The folder &lt;x&gt; cannot be written." in cancel._said.value
+
+    def test_clicks_of_ipykernel_7_4_go_where_the_front_end_sent_them(self):
+        comm = types.SimpleNamespace(_reply_subshell_for=lambda data, default: None)
+        answer_during_cells(types.SimpleNamespace(comm=comm))
+        assert comm._reply_subshell_for({"method": "custom"}, "subshell-1") == "subshell-1"
+        answer_during_cells(types.SimpleNamespace(comm=types.SimpleNamespace()))  # other versions: nothing to mend

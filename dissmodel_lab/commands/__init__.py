@@ -6,7 +6,22 @@ Words come in, a parsed command or completions go out. Showing is the doors' bus
 from __future__ import annotations
 
 from dissmodel_lab.commands.completion import Completions, complete
-from dissmodel_lab.commands.deeds import done, options_of
+from dissmodel_lab.commands.deeds import done, engine_options, options_of
+from dissmodel_lab.commands.elsewhere import asked_platform, started_sweep, sweep_line, sweep_table, sweep_values
 from dissmodel_lab.commands.grammar import Command, Grammar, cell_spec
 
-__all__ = ["Command", "Completions", "Grammar", "cell_spec", "complete", "done", "options_of"]
+__all__ = [
+    "Command",
+    "Completions",
+    "Grammar",
+    "asked_platform",
+    "cell_spec",
+    "complete",
+    "done",
+    "engine_options",
+    "options_of",
+    "started_sweep",
+    "sweep_line",
+    "sweep_table",
+    "sweep_values",
+]

@@ -13,7 +13,7 @@ from dissmodel_lab.parameters import parameter_schema
 from dissmodel_lab.resolve import model_names, resolve_class
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dissmodel_lab.commands.grammar import Grammar
     from dissmodel_lab.store import RunStore
@@ -92,14 +92,23 @@ def complete(
         return _fitting(fragment, grammar.options(command))
     if command == w.HELP:
         return _fitting(fragment, grammar.commands)
-    if command == w.PLATFORM and len(done) == 1:
-        return _fitting(fragment, w.PLATFORM_ACTIONS)
-    if command in (w.RUN, w.FORM, w.VALIDATE, w.SWEEP) and len(done) == 1:
-        return _fitting(fragment, [name for name in model_names(namespace) if shlex.quote(name) == name])
+    if len(done) == 1 and command in _FIRST_WORDS:
+        return _fitting(fragment, _FIRST_WORDS[command](namespace))
     if store is not None and len(_plain_words(grammar, done)) < _RUNS_TAKEN.get(command, 0):
         entries = store.select(RunQuery(limit=_OFFERED_RUNS))
         return _fitting(fragment, ["last", *(entry.experiment_id[:8] for entry in entries)])
     return _fitting(fragment, grammar.options(command))
+
+
+def _models(namespace: Mapping[str, Any] | None) -> list[str]:
+    return [name for name in model_names(namespace) if shlex.quote(name) == name]
+
+
+_FIRST_WORDS: dict[str, Callable[[Mapping[str, Any] | None], Sequence[str]]] = {
+    **dict.fromkeys((w.RUN, w.FORM, w.VALIDATE, w.SWEEP), _models),
+    w.PLATFORM: lambda _: w.PLATFORM_ACTIONS,
+}
+"""What a command begins with."""
 
 
 def _fitting(fragment: str, words: Sequence[str]) -> Completions:

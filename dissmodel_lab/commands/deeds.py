@@ -25,7 +25,7 @@ def done(command: Command) -> str:
     Parameters
     ----------
     command : Command
-        One of annotate, export, import and reindex.
+        One of annotate, cancel, export, import and reindex.
 
     Raises
     ------
@@ -45,6 +45,15 @@ def done(command: Command) -> str:
 def options_of(command: Command) -> dict[str, Any]:
     """Return the options of a command under the names that the function of :mod:`dissmodel_lab.records` has."""
     return {name: getattr(command, name) for name in _OPTIONS[command.name]}
+
+
+def engine_options(command: Command) -> dict[str, Any]:
+    """Return where a run or a sweep is to be carried out, as :func:`dissmodel_lab.run` takes it."""
+    return {name: getattr(command, name) for name in _ENGINE_OPTIONS}
+
+
+def _cancel(command: Command) -> str:
+    return records.cancel(command.run_id).text
 
 
 def _annotate(command: Command) -> str:
@@ -82,6 +91,7 @@ def _reindex(_command: Command) -> str:
     return " ".join([f"{found.n_records:,} records{unreadable}.{removed}", *store.notices])
 
 
+_ENGINE_OPTIONS = ("engine", "workers", "address", "url", "seconds", "memory")
 _OPTIONS = {
     w.CHANGES: ("band", "before_band", "key", "common_grid"),
     w.COMPARE: ("band", "key", "common_grid"),
@@ -91,6 +101,7 @@ _OPTIONS = {
 }
 _DEEDS: dict[str, Callable[[Command], str]] = {
     w.ANNOTATE: _annotate,
+    w.CANCEL: _cancel,
     w.EXPORT: _export,
     w.IMPORT: _import,
     w.REINDEX: _reindex,

@@ -60,7 +60,8 @@ class Command:
     path: str = ""
     """What ``import`` reads."""
     language: str = "en"
-    engine: str = "inline"
+    engine: str | None = None
+    """None for the usual one: here; in worker processes for a sweep, in the background, or with limits."""
     workers: int | None = None
     address: str | None = None
     url: str | None = None
@@ -86,6 +87,12 @@ class Command:
     as_json: bool = False
     text: str = ""
     """For ``help``: the text to show."""
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether a run is carried out in this process."""
+        has_limits = self.seconds is not None or self.memory is not None
+        return self.engine == "inline" or (self.engine is None and not self.background and not has_limits)
 
 
 class _HelpWanted(Exception):  # noqa: N818 -- control flow inside of this module, no error

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import keyword
 import math
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from dissmodel_lab.conditions import parse_condition
-from dissmodel_lab.errors import QueryError, did_you_mean
+from dissmodel_lab.errors import EngineError, QueryError, did_you_mean
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.store import LOST, UNREADABLE
 
@@ -53,10 +52,10 @@ EXAMPLES = {
     RUN: "run coastal_flood --param sea_level_rise=0.5 --output out/flood.tif",
     RECORD: "record --input grid --output grid",
     FORM: "form coastal_flood",
-    VALIDATE: "validate coastal_flood --param years=20",
+    VALIDATE: "validate coastal_flood --param end_year=2100",
     CANCEL: "cancel last",
     QUEUE: "queue",
-    SWEEP: "sweep coastal_flood --param sea_level_rise=0.1:2.0:20 --param years=10,20",
+    SWEEP: "sweep coastal_flood --param sea_level_rise=1:8:8 --param end_year=2100,2300",
     SWEEPS: "sweeps",
     PLATFORM: "platform jobs --url https://platform.example.org",
     SHOW: "show last",
@@ -82,7 +81,6 @@ SAMPLES = ("grid", "lhs", "sobol", "morris", "saltelli")
 """How ``sweep`` chooses its points."""
 PLATFORM_ACTIONS = ("health", "models", "jobs", "cancel", "reproduce", "upload", "download")
 _OF_A_MODEL = (RUN, FORM, VALIDATE)
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _LONGEST_NAME = 100
 """Of a recorded cell's model [characters]."""
 _TAKEN = ("In", "Out", "get_ipython", "exit", "quit")
@@ -140,9 +138,7 @@ def _add_model(parser: argparse.ArgumentParser, door: Door) -> None:
 
 def _add_engine(parser: argparse.ArgumentParser, command: str, door: Door) -> None:
     usual = "inline" if command == RUN else "process"
-    parser.add_argument(
-        "--engine", type=_engine, default=usual, metavar="ENGINE", help=f"{', '.join(ENGINES)} ({usual})"
-    )
+    parser.add_argument("--engine", type=_engine, metavar="ENGINE", help=f"{', '.join(ENGINES)} ({usual})")
     parser.add_argument("--workers", type=_count, metavar="N", help="how many worker processes; one a processor")
     parser.add_argument(
         "--address", metavar="ADDRESS", help="of a Dask scheduler; a cluster of its own when left out"
@@ -370,13 +366,12 @@ def _action(text: str) -> str:
 
 
 def _memory(text: str) -> int:
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
-    unit = _UNITS.get(found[2].upper()) if found else None
-    if found is None or unit is None or float(found[1]) * unit < 1:
-        raise argparse.ArgumentTypeError(
-            f"a size above 0 is needed, got {text!r:.100}; a number and B, kB, MB, GB, KiB, MiB or GiB is allowed"
-        )
-    return int(float(found[1]) * unit)
+    from dissmodel_lab.launch import limits_of  # noqa: PLC0415 -- few runs have limits
+
+    try:
+        return limits_of(memory=text).memory_bytes or 0
+    except EngineError as error:  # argparse would hide the message
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from error
 
 
 def _moment(text: str) -> datetime:

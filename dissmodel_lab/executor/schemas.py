@@ -368,6 +368,8 @@ class ExperimentRecord(_OpenSchema):
     """What the run was allowed: ``seconds`` [s], ``memory_bytes`` [bytes]; empty without limits."""
     sweep: Values = {}
     """Of which sweep it is which point: ``id`` and ``point``; see :mod:`dissmodel_lab.sweeps`."""
+    platform: Values = {}
+    """Which job of which DisSModel Platform server it is: ``url``, ``id``, and ``mark``, its name's end there."""
     failed_phase: str | None = None
     """The phase in which the run failed or was cancelled."""
     error: Text | None = None

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 RECORD_NAME = "record.json"
 LOST = "lost"
+QUEUED = "queued"
+"""The phase of a run that was lost before it began."""
 UNREADABLE = "unreadable"
 
 
@@ -21,13 +23,13 @@ class RunEntry(NamedTuple):
     experiment_id: str
     model_name: str
     status: str
-    """A record's status; ``lost`` when a running one's process is gone; ``unreadable`` for a broken file."""
+    """A record's status; ``lost`` when it is not closed and its process gone; ``unreadable`` for a broken file."""
     created_at: datetime
     folder: Path
     seconds: float | None = None
     """Time of the phases that ended [s]."""
     phase: str = ""
-    """The phase in which the run failed, was cancelled or lost, or is now."""
+    """The phase in which the run failed, was cancelled or lost, or is now; ``queued`` of one lost before it began."""
     problem: str = ""
     """The error that ended it, or why the record cannot be read."""
     title: str = ""

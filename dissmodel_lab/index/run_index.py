@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from dissmodel_lab.index.entries import LOST, UNREADABLE, Reindexed, RunEntry, RunQuery
+from dissmodel_lab.index.entries import LOST, QUEUED, UNREADABLE, Reindexed, RunEntry, RunQuery
 from dissmodel_lab.index.queries import COLUMNS, NEWEST, counting, selection, sorted_index
 from dissmodel_lab.index.rows import ROOT, Found, stamps_of, write_rows
 from dissmodel_lab.index.scan import File, Scan, joined
@@ -24,7 +25,7 @@ _ROUNDS = 3
 """How often a selection is asked again when records that it found have changed meanwhile."""
 _NOT_USABLE = (sqlite3.Error, UnusableError, ValueError, TypeError, OverflowError)
 """What a damaged index, or rows that nobody here wrote, end in."""
-_RUNNING = "running"
+_RUNNING, _PENDING = "running", "pending"
 _REINDEX = "reindex"
 _A_DAY = 86_400 * 10**9
 """A reindexing that was interrupted longer ago [ns] is begun again."""
@@ -248,28 +249,35 @@ class RunIndex:
         return n_records, n_unreadable, scan.n_removed
 
     def _watch_running(self, scan: Scan) -> None:
-        """Read the records of running runs again that changed; of the others, see whether the process lives."""
+        """Read the records of runs that are not over again where they changed; else see whether the process lives."""
         sql = (
             "SELECT r.n, r.parent, r.place, f.path, r.mtime, r.size, r.notes_mtime, r.notes_size, "
-            "r.host, r.process, r.started, r.phase FROM runs AS r JOIN folders AS f ON f.n = r.parent "
-            "WHERE r.shown = 1 AND r.status = ?"
+            "r.host, r.process, r.started, r.phase, r.status FROM runs AS r JOIN folders AS f ON f.n = r.parent "
+            "WHERE r.shown = 1 AND r.status IN (?, ?)"
         )
         for _ in range(2):  # what is read again may be running still
             with database(self._root) as opened:
-                rows = opened.connection.execute(sql, (_RUNNING,)).fetchall()
+                rows = opened.connection.execute(sql, (_RUNNING, _PENDING)).fetchall()
             changed, told = [], []
-            for n, parent, place, folder, *stamps, host, process, started, phase in rows:
+            is_alive = functools.cache(self._records.is_alive)  # one process may have queued very many
+            for n, parent, place, folder, *stamps, host, process, started, phase, status in rows:
                 file = File(parent, place, joined(os.fsencode(self._root), folder, place))
-                is_alive = self._records.is_alive(host, process, started)
+                has_process = is_alive(host, process, started)
                 # In this order: what has ended meanwhile has written its record before.
                 if list(stamps_of(file.path) or ()) != stamps:
                     changed.append(file)
                     continue
+                if status == _PENDING:
+                    if not has_process:
+                        problem = "the process that queued it ended before it began"
+                        told.append((LOST, QUEUED, problem, n, *stamps[:2], status))
+                    continue
                 now = self._records.phase(file.path.rpartition(b"/")[0])
-                if not is_alive:
-                    told.append((LOST, now, f"the process ended in phase {now or 'validate'}", n, *stamps[:2]))
+                if not has_process:
+                    problem = f"the process ended in phase {now or 'validate'}"
+                    told.append((LOST, now, problem, n, *stamps[:2], status))
                 elif now != phase:
-                    told.append((_RUNNING, now, "", n, *stamps[:2]))
+                    told.append((_RUNNING, now, "", n, *stamps[:2], status))
             self._note(told)
             if not changed:
                 return
@@ -279,8 +287,7 @@ class RunIndex:
         if not told:
             return
         sql = (
-            "UPDATE runs SET status = ?, phase = ?, problem = ? "
-            "WHERE n = ? AND mtime = ? AND size = ? AND status = 'running'"
+            "UPDATE runs SET status = ?, phase = ?, problem = ? WHERE n = ? AND mtime = ? AND size = ? AND status = ?"
         )
         with database(self._root) as opened, opened.writing() as connection:
             connection.executemany(sql, told)

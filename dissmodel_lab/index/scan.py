@@ -45,7 +45,8 @@ _MOST_FOLDERS = 10_000
 """Folders that are looked through at all."""
 _WATCHED = 1_000
 """Folders whose time of change is looked at in a large store: the first that were found, nearest to the store's."""
-_OWN_NAME = re.compile(rb"\d{8}T\d{6}-")
+# As the store names them: by moment, model and id; those of a sweep by their point, and the attempt after the first.
+_OWN_NAME = re.compile(rb"\d{8}T\d{6}-|\d{6,}(?:-\d+)?\Z")
 _RECORD = b"record.json"
 _SETTLED = 2_000_000_000
 """A folder that changed less than this time ago [ns] may change again without another time of change."""

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL_NAME = "journal.jsonl"
+REQUEST_NAME = "cancel"
+"""Of the file that asks a run to end, see :mod:`dissmodel_lab.cancelling`."""
+_CLAIM_NAME = ".claim"
 
 
 def record_line(content: bytes) -> bytes:
@@ -38,6 +41,48 @@ def safe_name(name: str) -> str:
     'evil-b'
     """
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:60] or "model"
+
+
+def claim(folder: Path) -> bool:
+    """
+    Take a queued run for this process: to run it, or to close it. Only one process can.
+
+    Returns
+    -------
+    bool
+        False when another process was faster.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> claim(folder), claim(folder)
+    (True, False)
+    """
+    try:
+        os.close(os.open(folder / _CLAIM_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return False
+    return True
+
+
+def give_up_claim(folder: Path) -> None:
+    """
+    Remove what :func:`claim` left; whoever claims the run after that sees in its record that it is over.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> give_up_claim(Path("no/such/folder"))
+    """
+    with suppress(OSError):  # it stays then, and does no harm
+        os.unlink(folder / _CLAIM_NAME)  # noqa: PTH108 -- as below
 
 
 def write_atomic(path: Path, content: bytes, *, durable: bool = True) -> os.stat_result:

@@ -6,9 +6,9 @@ import json
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from dissmodel_lab.errors import OutputError
+from dissmodel_lab.errors import OutputError, RunTakenError, shown
 from dissmodel_lab.executor.events import (
     Event,
     LogLine,
@@ -18,10 +18,12 @@ from dissmodel_lab.executor.events import (
     PhaseStarted,
     StepFinished,
 )
+from dissmodel_lab.executor.jsonvalue import encode
+from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import RunStatus, lasting_json, mend
 from dissmodel_lab.index import RECORD_NAME
-from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.store.files import JOURNAL_NAME, record_line, write_all, write_atomic
+from dissmodel_lab.redaction import is_secret_key, redact_text
+from dissmodel_lab.store.files import JOURNAL_NAME, claim, give_up_claim, record_line, write_all, write_atomic
 from dissmodel_lab.store.reading import is_alive, read_back, try_read
 
 if TYPE_CHECKING:
@@ -55,8 +57,35 @@ class RunFolder:
         self.record_path = folder / RECORD_NAME
         """Path of the record."""
         self._has_room = False
+        self._is_claimed = False
         self._journal: int | None = None
         self._untold = ""
+
+    def take_over(self, record: ExperimentRecord) -> None:
+        """
+        Make the folder of a queued run this process's own; its record begins where the queued one was.
+
+        Raises
+        ------
+        RunTakenError
+            When there is no such run, another process has taken it, or it was cancelled.
+        OSError
+            When the folder cannot be written.
+        """
+        place, short = str(self.folder), record.experiment_id[:8]
+        if not self.folder.is_dir():
+            raise RunTakenError(f"The queued run {short} has no folder {place!r} any more. Start it again.")
+        if not claim(self.folder):
+            raise RunTakenError(f"The queued run {short} in {place!r} was taken by another process already.")
+        queued = try_read(self.record_path)
+        if queued is None or queued.experiment_id != record.experiment_id or queued.status != RunStatus.PENDING:
+            give_up_claim(self.folder)
+            found = "no record that can be read"
+            if queued is not None:
+                found = f"the record of run {queued.experiment_id[:8]}, which is {shown(queued.status)}"
+            raise RunTakenError(f"The run {short} does not wait in {place!r}: there is {found}. Nothing was run.")
+        self._is_claimed = True
+        record.created_at = queued.created_at
 
     def write(self, record: ExperimentRecord) -> None:
         """Write the record, and the one beside the output, each in one step; a kill they survive, not a power cut."""
@@ -136,6 +165,24 @@ class RunFolder:
         )
         return over and bool(kept) and "output" not in record.artifacts
 
+    def take_from_dead(self, beside: Path | None) -> None:
+        """
+        Go on with the folder of a run whose process is gone, to close its record.
+
+        Parameters
+        ----------
+        beside : Path or None
+            The second record, where that process wrote one.
+        """
+        self.beside, self._is_claimed = beside, True
+        self._has_room = (self.folder / _ROOM_NAME).exists()
+        journal = self.folder / JOURNAL_NAME
+        with suppress(OSError), journal.open("rb+") as file:  # without a journal, no line of it was cut off
+            if file.seek(0, os.SEEK_END) > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+
     def keep_room(self) -> None:
         """Where the disk is nearly full, take a little of it, so that there is room for the last record."""
         if _free_bytes(self.folder) < _PLENTY:
@@ -155,6 +202,8 @@ class RunFolder:
         except OSError:  # a full disk: the journal is a convenience, the record is not
             pass
         self._journal = None
+        if self._is_claimed:
+            give_up_claim(self.folder)
         try:
             self.partial.rmdir()
         except OSError:  # not there, or it holds what a failed save left: that is kept
@@ -202,15 +251,44 @@ def _unwritable(folder: Path, error: OSError) -> str:
     )
 
 
+def _step_line(event: StepFinished) -> dict[str, object]:
+    """Say all that a step tells, as a model may tell it: with numbers of numpy, and texts where numbers belong."""
+    line = {"event": "step", "step": encode(event.step), "n_steps": encode(event.n_steps)}
+    line["label"] = redact_text(str(event.label))
+    if event.values:
+        line["values"] = {
+            redact_text(str(name)): encode(_number(value))
+            for name, value in event.values.items()
+            if not is_secret_key(name) and _number(value) is not None
+        }
+    if event.time is not None:
+        line["time"] = encode(_number(event.time))
+    if event.part != 1:
+        line["part"] = encode(event.part)
+    return line
+
+
+def _number(value: Any) -> float | None:
+    if type(value) in (int, float):
+        return cast("float", value)
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):  # no number: views leave it out too
+        return None
+
+
 def _journal_line(event: Event) -> dict[str, object] | None:
     match event:
         case PhaseStarted():
             return {"event": "phase_started", "phase": event.phase.value}
         case PhaseFinished() | PhaseFailed():
             usage = {**vars(event.usage), "started_at": event.usage.started_at.isoformat()}
-            return {"event": f"phase_{event.usage.status}", "phase": event.phase.value, **usage}
+            line = {"event": f"phase_{event.usage.status}", "phase": event.phase.value, **usage}
+            if isinstance(event, PhaseFailed):
+                line["error"] = redact_text(error_text(event.error))
+            return line
         case StepFinished():
-            return {"event": "step", "step": event.step, "n_steps": event.n_steps, "label": redact_text(event.label)}
+            return _step_line(event)
         case LogLine():
             return {"event": "log", "text": redact_text(event.text)}
         case _:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError
+from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError, RunTakenError
 from dissmodel_lab.index import RECORD_NAME, UNREADABLE, Reindexed, RunEntry, RunIndex, RunQuery
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store.files import safe_name
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.index.rows import Found
     from dissmodel_lab.store.run_folder import RunFolder
+    from dissmodel_lab.store.waiting import QueueEntry
 
 STORE_VARIABLE = "DISSMODEL_LAB_STORE"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_PLAIN_NAME = re.compile(r"[\w.\-]{1,200}", re.ASCII)
 _NAMED = 5
 """Runs that a message names."""
 
@@ -61,30 +64,86 @@ class RunStore:
         """Where sample inputs are written."""
         return self.root / "inputs"
 
-    def begin(self, record: ExperimentRecord) -> RunFolder:
+    def begin(self, record: ExperimentRecord, folder_name: str = "", *, is_queued: bool = False) -> RunFolder:
         """
         Make the run's folder and write its record, before anything else happens.
 
+        Parameters
+        ----------
+        record : ExperimentRecord
+            Of the run that begins now.
+        folder_name : str
+            Of the run's folder: who makes it owns the run. By moment, model and id when empty.
+        is_queued : bool
+            The folder is there already, with the record of this run as :meth:`queue` wrote it: it is taken over,
+            by one process only.
+
         Raises
         ------
+        RunTakenError
+            When another process has made or taken over that folder, or the queued run was cancelled.
         OutputError
             When the store cannot be written.
         """
         from dissmodel_lab.store.run_folder import RunFolder  # noqa: PLC0415 -- loads pydantic, see dissmodel_lab.store
 
-        moment = record.created_at.strftime("%Y%m%dT%H%M%S")
-        run = RunFolder(self.root / f"{moment}-{safe_name(record.model_name)}-{record.experiment_id[:8]}")
+        run = RunFolder(self.root / (_checked(folder_name) if folder_name else folder_name_of(record)))
         try:
-            _make_folder(run.folder)
+            if is_queued:
+                run.take_over(record)
+            else:
+                _make_own(run.folder, is_named=bool(folder_name))
             record._record_path = run.record_path  # noqa: SLF001 -- the store alone knows where a record lies
             run.write(record)
             run.keep_room()
         except OSError as error:
-            raise OutputError(
-                f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. Nothing was run. "
-                f"Make the folder writable, or set {STORE_VARIABLE} to another."
-            ) from error
+            run.close()
+            raise self._not_kept(error, "Nothing was run") from error
         return run
+
+    def queue(self, record: ExperimentRecord, folder_name: str = "") -> RunFolder:
+        """
+        Write the record of a run that somebody will begin later, with the status ``pending``.
+
+        Parameters
+        ----------
+        record : ExperimentRecord
+            Changed in place: it is pending, and has not started.
+        folder_name : str
+            As :meth:`begin` takes it.
+
+        Raises
+        ------
+        RunTakenError
+            When that folder is there already.
+        OutputError
+            When the store cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from dissmodel_lab.executor import ExperimentRecord
+        >>> store = RunStore(tempfile.mkdtemp())
+        >>> store.queue(ExperimentRecord(model_name="flood"), "000001").folder.name
+        '000001'
+        """
+        from dissmodel_lab.store.run_folder import RunFolder  # noqa: PLC0415 -- as above
+
+        run = RunFolder(self.root / (_checked(folder_name) if folder_name else folder_name_of(record)))
+        record.status, record.started_at = "pending", None
+        try:
+            _make_own(run.folder, is_named=bool(folder_name))
+            record._record_path = run.record_path  # noqa: SLF001 -- as above
+            run.write(record)
+        except OSError as error:
+            raise self._not_kept(error, "Nothing was queued") from error
+        return run
+
+    def _not_kept(self, error: OSError, consequence: str) -> OutputError:
+        return OutputError(
+            f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. {consequence}. "
+            f"Make the folder writable, or set {STORE_VARIABLE} to another."
+        )
 
     def end(self, run: RunFolder, record: ExperimentRecord) -> None:
         """
@@ -188,6 +247,37 @@ class RunStore:
         []
         """
         return self._ask(self._index.known_names)
+
+    def queue_entries(self, limit: int = 1_000) -> list[QueueEntry]:
+        """
+        Return what runs now, and what waits for it: in the order in which it began or will begin.
+
+        Parameters
+        ----------
+        limit : int
+            How many at most; of very many that wait, those that were queued first.
+
+        Raises
+        ------
+        LabError
+            When the store's folder cannot be read.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> RunStore(tempfile.mkdtemp()).queue_entries()
+        []
+        """
+        oldest = [
+            entry
+            for status in ("running", "pending")
+            for entry in self.select(RunQuery(status=status, sort="created", limit=limit))
+        ][:limit]
+        if not oldest:
+            return []
+        from dissmodel_lab.store.waiting import in_order  # noqa: PLC0415 -- as above
+
+        return in_order(oldest)
 
     def reindex(self) -> Reindexed:
         """
@@ -363,6 +453,42 @@ class _Records:
         from dissmodel_lab.store.reading import journal_phase  # noqa: PLC0415 -- as above
 
         return journal_phase(folder)
+
+
+def folder_name_of(record: ExperimentRecord) -> str:
+    """
+    Return how the folder of a run is called where nobody says: by moment, model and id.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import ExperimentRecord
+    >>> record = ExperimentRecord(model_name="flood", experiment_id="2f6c1a09b7", created_at="2026-05-04T03:02:01Z")
+    >>> folder_name_of(record)
+    '20260504T030201-flood-2f6c1a09'
+    """
+    moment = record.created_at.strftime("%Y%m%dT%H%M%S")
+    return f"{moment}-{safe_name(record.model_name)}-{record.experiment_id[:8]}"
+
+
+def _checked(folder_name: str) -> str:
+    """Refuse a name that is more than one folder in the store: it may come from another process."""
+    if folder_name.startswith(".") or not _PLAIN_NAME.fullmatch(folder_name):
+        raise OutputError(
+            f"{folder_name!r:.100} cannot be the name of a run's folder. Use letters, digits, '-', '_' and '.', and "
+            "no '.' first."
+        )
+    return folder_name
+
+
+def _make_own(folder: Path, *, is_named: bool) -> None:
+    try:
+        _make_folder(folder)
+    except FileExistsError as error:
+        if not is_named:
+            raise
+        raise RunTakenError(
+            f"The folder {str(folder)!r} is there already: another process runs that job, or has run it."
+        ) from error
 
 
 def _make_folder(folder: Path) -> None:

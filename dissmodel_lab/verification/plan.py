@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
+from dissmodel_lab.jobs import Job
+from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import HIDDEN, redact_text, redact_uri
+from dissmodel_lab.store.run_store import folder_name_of
 from dissmodel_lab.verification.integrity import State, check_inputs
 from dissmodel_lab.verification.places import (
     as_path,
@@ -24,7 +27,6 @@ from dissmodel_lab.verification.places import (
     named_files,
     working_folder,
 )
-from dissmodel_lab.worker import WorkerRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,9 +119,9 @@ def plan_rerun(
     return plan
 
 
-def request_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str, Any]) -> WorkerRequest:
+def job_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str, Any]) -> Job:
     """
-    Return the request to a worker that repeats the run: the same parameters, from the same source.
+    Return the job that repeats the run: the same parameters, from the same source, in a worker of its own.
 
     Parameters
     ----------
@@ -139,18 +141,21 @@ def request_of(plan: Plan, store: RunStore, *, caller: Caller, verdict: dict[str
     spec = first.resolved_spec.get("model")
     kept = ("column_map", "band_map", "input_format", "period", "parameter_origins")
     fields = {name: getattr(first, name) for name in kept}
-    return WorkerRequest(
+    blank = ExperimentRecord(model_name=first.model_name)
+    return Job(
         model=plan.executor,
         source=first.source.model_copy(update={"uri": _source_uri(plan)}),
         parameters={name: value for name, value in given.items() if name not in from_toml},
-        toml_parameters=from_toml,
-        spec=spec if isinstance(spec, dict) else {},
+        toml=ModelSpec(parameters=from_toml, document={"model": dict(spec) if isinstance(spec, dict) else {}}),
         fields={**fields, "verdict": verdict},
         output_name=plan.output.name if plan.output is not None and plan.output.suffix else "",
-        store=str(store.root),
-        working_folder=str(plan.folder),
+        store=str(store.root.absolute()),
+        folder_name=folder_name_of(blank),
+        experiment_id=blank.experiment_id,
+        working_folder=str(plan.folder.absolute()),
         caller=caller,
         preflight=False,  # the first run was made whatever it said
+        keeps_frames=False,
         environment=DETERMINISM,
     )
 

@@ -6,14 +6,16 @@ import itertools
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dissmodel_lab.engines import engine_for
+from dissmodel_lab.engines.worker_side import REFUSED
 from dissmodel_lab.errors import ComparisonError
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.provenance import Caller, collect_provenance
 from dissmodel_lab.sources import MOST_FILES, fingerprint, hashed
-from dissmodel_lab.store import RunFolder, RunStore
+from dissmodel_lab.store import RunFolder, RunStore, read_record
 from dissmodel_lab.verification.judging import Judgement, differing_facts, judge, weigh
 from dissmodel_lab.verification.places import (
     as_path,
@@ -22,9 +24,8 @@ from dissmodel_lab.verification.places import (
     locate_named,
     named_files,
 )
-from dissmodel_lab.verification.plan import Plan, plan_rerun, request_of
+from dissmodel_lab.verification.plan import Plan, job_of, plan_rerun
 from dissmodel_lab.verification.verdict import Verdict, VerdictKind
-from dissmodel_lab.worker import WorkerResult, run_in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.events import Observer
 
 _PRINTED = 600
-"""How much of what a refused or lost rerun printed is told [characters]."""
+"""How much of what a refused rerun printed is told [characters]."""
 
 
 def rerun(
@@ -126,6 +127,16 @@ def rerun(
     return made.verdict(blank, tolerance, twice=twice)
 
 
+class _Rerun(NamedTuple):
+    """How one rerun ended."""
+
+    status: str
+    record: ExperimentRecord | None
+    """None when it did not begin."""
+    error: str
+    printed: str
+
+
 class _Reruns:
     """Runs a plan, once or twice, and keeps the verdict in each run's record."""
 
@@ -142,9 +153,9 @@ class _Reruns:
     def verdict(self, blank: Verdict, tolerance: float | None, *, twice: bool) -> Verdict:
         before = _state_of_first(self._plan)
         result = self._run(blank)
-        if result.record is None:
-            return self.refuse(replace(blank, why=(_unrun(result), *self._plan.notes)))
         second = result.record
+        if second is None:
+            return self.refuse(replace(blank, why=(_unrun(result), *self._plan.notes)))
         if result.status != RunStatus.COMPLETED:
             found = Judgement(VerdictKind.CANNOT_VERIFY, [_unrun(result)])
         else:
@@ -182,13 +193,26 @@ class _Reruns:
         self._store.end(folder, attempt)
         return replace(verdict, record=attempt)
 
-    def _run(self, blank: Verdict) -> WorkerResult:
+    def _run(self, blank: Verdict) -> _Rerun:
         link = {"of": blank.of, "record_sha256": blank.record_sha256}
-        request = request_of(self._plan, self._store, caller=self._caller, verdict=link)
-        result = run_in_worker(request, observers=self._observers, timeout=self._timeout)
-        if result.record is not None:
-            self._records.append(result.record)
-        return result
+        job = job_of(self._plan, self._store, caller=self._caller, verdict=link)
+        handle = engine_for("process").start(job, observers=self._observers)
+        why = ""
+        try:
+            outcome = handle.wait(self._timeout)
+        except TimeoutError:
+            why = f"timed out after {self._timeout:g} s"
+            handle.cancel(why)
+            outcome = handle.wait()
+        except KeyboardInterrupt:
+            handle.cancel("interrupted")
+            handle.wait()
+            raise
+        record = read_record(outcome.record_path) if outcome.record_path is not None else None
+        if record is not None:
+            self._records.append(record)
+        error = why if why and outcome.status == RunStatus.CANCELLED else outcome.error
+        return _Rerun(outcome.status, record, error, outcome.printed)
 
     def _run_again(self, found: Judgement, second: ExperimentRecord, blank: Verdict) -> None:
         result = self._run(blank)
@@ -219,12 +243,12 @@ class _Reruns:
         return verdict
 
 
-def _unrun(result: WorkerResult) -> str:
+def _unrun(result: _Rerun) -> str:
     """Say how a rerun ended that did not complete."""
     record = result.record
     where = f" in phase {record.failed_phase}" if record is not None and record.failed_phase else ""
     error = result.error or (str(record.error) if record is not None else "")
-    how = {"refused": "could not begin", "lost": "was lost"}.get(result.status, result.status)
+    how = "could not begin" if result.status == REFUSED else result.status
     verb = "was" if result.status == RunStatus.CANCELLED else ""
     told = " ".join(filter(None, ["The rerun", verb, f"{how}{where}: {error.rstrip('.')}."]))
     printed = result.printed.strip()[-_PRINTED:] if record is None else ""

@@ -96,8 +96,7 @@ def charts_png(series: Series) -> bytes:
         hspace=0.75,
     )
     with quiet_about(UserWarning, "Glyph .* missing"):  # a name may be in any script
-        canvas.draw()
-    return _few_colours(canvas)
+        return encode_figure(canvas)
 
 
 def charts_figure(series: Series, *, budget: int) -> str:
@@ -217,14 +216,31 @@ def _draw_chart(ax: Any, name: str, x: list[float], y: list[float], x_name: str)
         ax.spines[side].set_visible(False)
 
 
-def _few_colours(canvas: Any) -> bytes:
-    """Encode a drawn figure with a palette: a third of the bytes."""
+def encode_figure(canvas: Any, colours: int = 32) -> bytes:
+    """
+    Draw a figure and encode it as PNG with a palette: a third of the bytes.
+
+    Parameters
+    ----------
+    canvas : FigureCanvasAgg
+        Of the figure.
+    colours : int, optional
+        At most so many, 2 to 256.
+
+    Examples
+    --------
+    >>> from matplotlib.backends.backend_agg import FigureCanvasAgg
+    >>> from matplotlib.figure import Figure
+    >>> encode_figure(FigureCanvasAgg(Figure(figsize=(1, 1))))[1:4]
+    b'PNG'
+    """
     from PIL import Image  # noqa: PLC0415 -- comes with matplotlib
 
+    canvas.draw()
     size = canvas.get_width_height(physical=True)
     picture = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")
     buffer = io.BytesIO()
-    picture.quantize(32, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    picture.quantize(colours, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 

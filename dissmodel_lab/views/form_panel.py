@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import threading
-from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
-from dissmodel_lab.errors import LabError
 from dissmodel_lab.inference import inference_problem, misplaced_parameters, unknown_parameters
+from dissmodel_lab.launch import run
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, parameter_schema
-from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
-from dissmodel_lab.runner import run
-from dissmodel_lab.texts import cancelled_text, summary_of
-from dissmodel_lab.views.form import ParameterForm, RunRequest
-from dissmodel_lab.views.outputs import new_output
-from dissmodel_lab.views.run_panel import run_in_cell
+from dissmodel_lab.texts import summary_of
+from dissmodel_lab.views.form import HERE, WORKER, ParameterForm, RunRequest
+from dissmodel_lab.views.form_results import FormResults
+from dissmodel_lab.views.run_panel import run_handle_in_cell, run_in_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.provenance import Caller
@@ -72,27 +68,20 @@ def show_form(
     values = {**spec.parameters, **parameters}
     executor_class = resolved.executor_class
     is_declared = declared_parameters(executor_class) is not None
-    results = _Results()
+    results = FormResults()
 
-    def on_run(request: RunRequest) -> None:
-        kept = _kept(spec, request.parameters)
-        # The path of a TOML would bring back what was emptied.
-        named = executor_class if resolved.spec.text else model
-
-        def call(listeners: Listeners) -> ExperimentRecord:
-            return run(
-                named,
-                source=request.source or None,
-                parameters=_changed(spec, request.parameters),
-                output=request.output or None,
-                toml=kept if spec.text else None,
-                observers=listeners.observers,
-                watchers=listeners.watchers,
-                namespace=namespace,
-                caller=caller,
-            )
-
-        results.run(call)
+    def on_run(request: RunRequest) -> Future[None] | str | None:
+        arguments: dict[str, Any] = {
+            # The path of a TOML would bring back what was emptied.
+            "model": executor_class if resolved.spec.text else model,
+            "source": request.source or None,
+            "parameters": _changed(spec, request.parameters),
+            "output": request.output or None,
+            "toml": _kept(spec, request.parameters) if spec.text else None,
+            "namespace": namespace,
+            "caller": caller,
+        }
+        return _start(arguments, request.engine, results)
 
     form = ParameterForm(
         _name_in_a_cell(resolved, model, namespace),
@@ -104,10 +93,36 @@ def show_form(
         on_run=on_run,
         adapt=None if is_declared else partial(parameter_schema, executor_class),
         advise=None if is_declared else partial(_advice, executor_class),
+        offers_engines=True,
     )
+    from dissmodel_lab.views.sweep_form import add_sweep  # noqa: PLC0415 -- knows the sweeps, which a run does without
+
+    sweep = add_sweep(
+        form, executor_class if resolved.spec.text else model, namespace=namespace, toml=spec if spec.text else None
+    )
+    form.on_change(sweep.refresh)
     display(form)
     results.open()
+    sweep.open()
     return form
+
+
+def _start(arguments: dict[str, Any], engine: str, results: FormResults) -> Future[None] | str | None:
+    """Start a run where a person wants it; what is returned tells the form when it is over."""
+    if engine == HERE:
+
+        def call(listeners: Listeners) -> ExperimentRecord:
+            record: ExperimentRecord = run(**arguments, observers=listeners.observers, watchers=listeners.watchers)
+            return record
+
+        return results.run(partial(run_in_cell, call))
+    handle = run(**arguments, engine="process", background=True)
+    if engine == WORKER:
+        return results.run(partial(run_handle_in_cell, handle))
+    from dissmodel_lab.views.background import show_background  # noqa: PLC0415 -- only for those who choose it
+
+    results.begin(lambda page, panel: show_background(handle, output=page, map_output=panel))
+    return f"Run {handle.experiment_id[:8]} goes on in the background; the form is free for the next one."
 
 
 def _changed(spec: ModelSpec, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,46 +165,3 @@ def _name_in_a_cell(resolved: ResolvedModel, model: str, namespace: Mapping[str,
     if known_models(namespace).get(resolved.name) is resolved.executor_class:
         return resolved.name
     return model if ":" in model else import_path(resolved.executor_class)
-
-
-class _Results:
-    """The outputs under a form, and the way of a run onto the kernel's main thread."""
-
-    def __init__(self) -> None:
-        self._picture = new_output()
-        self._map = new_output()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def open(self) -> None:
-        """Make room under the form; a click's own output would have no place in the notebook."""
-        self._picture.reserve()
-        self._map.reserve()
-        try:
-            self._loop = asyncio.get_running_loop()
-        except RuntimeError:  # plain IPython, or a test: clicks come on this thread anyway
-            self._loop = None
-
-    def run(self, call: Callable[[Listeners], ExperimentRecord]) -> None:
-        # Some kernels deliver clicks on a thread of their own, but models expect the main one.
-        if threading.current_thread() is threading.main_thread() or self._loop is None:
-            self._run(call)
-            return
-        outcome: Future[None] = Future()
-
-        def on_main_thread() -> None:
-            try:
-                self._run(call)
-                outcome.set_result(None)
-            except BaseException as error:  # noqa: BLE001 -- it is raised where the click waits
-                outcome.set_exception(error)
-
-        self._loop.call_soon_threadsafe(on_main_thread)
-        outcome.result()
-
-    def _run(self, call: Callable[[Listeners], ExperimentRecord]) -> None:
-        try:
-            run_in_cell(call, self._picture, self._map)
-        except KeyboardInterrupt as interrupt:
-            raise LabError(cancelled_text(interrupt)) from None
-        except LabError as error:
-            raise LabError(redact_text(str(error))) from error

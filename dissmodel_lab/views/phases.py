@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dissmodel_lab.executor.events import Phase
+    from dissmodel_lab.views.cancel_button import CancelButton
 
 INTERVAL = 0.25
 """Shortest time between two updates [s]: at most four a second."""
@@ -35,6 +36,8 @@ _MARKS = {
     "failed": ("✗", "#c62828"),
     "cancelled": ("■", "#b26a00"),
 }
+QUEUED = "queued"
+"""The status of a run that waits for a worker."""
 _WORDS = 300
 """Longest text of a model that stands in the panel, as HTML [bytes]."""
 _PATIENCE = 1.0
@@ -89,6 +92,8 @@ def announcement(progress: Progress) -> str:
     'run: starting'
     """
     current = [phase for phase, state in progress.phases.items() if state.state == RUNNING]
+    if progress.status == QUEUED:
+        return "run: waiting for a worker"
     if progress.status != RUNNING:
         return f"run {progress.status}"
     return f"run: phase {current[0]}" if current else "run: starting"
@@ -184,21 +189,30 @@ class PhasePanel:
         What is drawn.
     follower : Follower, optional
         Takes turns with the table, so that together they send no more messages than the table alone.
+    cancel : CancelButton, optional
+        Stands under the table.
     """
 
-    def __init__(self, progress: Progress, follower: Follower | None = None) -> None:
+    def __init__(
+        self, progress: Progress, follower: Follower | None = None, cancel: CancelButton | None = None
+    ) -> None:
         self._progress = progress
         self._follower = follower
+        self.cancel = cancel
+        """The button; None where nothing can be cancelled."""
         self._is_picture = False
         self._table = widgets.HTML(phases_html(progress), layout=widgets.Layout(flex="1 1 340px", min_width="0"))
         self._table.add_class("dl-phases")
         self._voice = widgets.HTML(self._voice_html())
         self.below = widgets.HTML()
         """Room under the table, for a map."""
-        live = [follower.widget] if follower is not None else []
+        self.picture = follower.widget if follower is not None else None
+        """Beside the table; None without a follower."""
+        live = [self.picture] if follower is not None else []
         # The live picture stands beside the table where there is room, so that both are seen without scrolling.
         self._top = widgets.Box([self._table, *live], layout=widgets.Layout(flex_flow="row wrap", grid_gap="0 16px"))
-        self.widget = widgets.VBox([self._top, self._voice, self.below])
+        buttons = [cancel.widget] if cancel is not None else []
+        self.widget = widgets.VBox([self._top, *buttons, self._voice, self.below])
         self.widget.add_class("dl-panel")
         self._over = threading.Event()
         self._is_urgent = threading.Event()
@@ -231,7 +245,17 @@ class PhasePanel:
         self._is_urgent.set()
         if self._ticker is not None:
             self._ticker.join(timeout=5)
-        self._refresh()
+        if self.cancel is not None:
+            self.cancel.over()
+        self._refresh(is_last=True)
+
+    def rest(self) -> None:
+        """Keep the table and its last words, and take the rest away."""
+        parts = [self._table, self._voice]
+        others = [child for child in (self.picture, self.below, self.cancel and self.cancel.widget) if child]
+        self.widget.children = parts
+        for other in others:
+            _close(other)
 
     def close(self) -> None:
         """Take the widgets away; they are replaced by what needs no kernel."""
@@ -264,13 +288,16 @@ class PhasePanel:
         self.pictures += self._is_picture
         return self._is_picture
 
-    def _refresh(self) -> None:
+    def _refresh(self, *, is_last: bool = False) -> None:
         with self._measured():
-            charts = self._follower.charts() if self._follower is not None else ""
+            # The charts are up to a second old: the last word is the last step's own values.
+            charts = self._follower.charts() if self._follower is not None and not is_last else ""
             self._table.value = phases_html(self._progress, with_values=not charts) + charts
             voice = self._voice_html()
             if self._voice.value != voice:
                 self._voice.value = voice
+            if self.cancel is not None:
+                self.cancel.refresh()
         self.updates += 1
 
     @contextmanager

@@ -10,7 +10,7 @@ import contextvars
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.class_tables import class_tables, forget_class_tables
@@ -20,6 +20,8 @@ from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.sources import source_path
+from dissmodel_lab.views.cancel_button import INLINE, WHY, WORKER, CancelButton, Interruption
+from dissmodel_lab.views.followed import FollowedProgress, ToldSteps
 from dissmodel_lab.views.outputs import CellOutput
 from dissmodel_lab.views.phases import PhasePanel
 from dissmodel_lab.views.player import LiveMap, StepPlayer
@@ -28,6 +30,7 @@ from dissmodel_lab.views.player import LiveMap, StepPlayer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dissmodel_lab.engines import RunHandle
     from dissmodel_lab.executor.events import Event, Observer, Watcher
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.maps import Preview
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from dissmodel_lab.views.record import RunMaps
 
 _Result = TypeVar("_Result")
+
+_NOT_OVER = "This run was not over when the notebook was saved: %dissmodel runs tells how it ended."
 
 
 class Listeners(NamedTuple):
@@ -70,20 +75,92 @@ def run_in_cell(
     BaseException
         What ``call`` raised; the static picture of the run is shown before.
     """
-    live = _LiveRun()
+    interruption, keeper = Interruption(), FrameKeeper(live=True)
+    # Only the main thread can be interrupted.
+    on_main = threading.current_thread() is threading.main_thread()
+    cancel = CancelButton(interruption.interrupt, INLINE, blocks=True) if on_main else None
+    live = LiveRun(Progress(), keeper, cancel)
     output = output or CellOutput()
-    if map_output is not None:  # it may still show the map of the run before
-        map_output.show_static({"text/plain": "", "text/html": ""})
-    output.show_widget(live.panel.widget)
-    live.panel.start()
+    _begin(live, output, map_output)
     try:
-        with interruptible():
-            record = call(Listeners((live, live.keeper), (live.keeper.watch,)))
+        with interruptible(), interruption.possible():
+            record = call(Listeners((live, keeper, interruption), (keeper.watch,)))
     finally:
         live.panel.stop()
         maps = live.show_static(output)
     offer_map(record, maps, map_output or CellOutput())
     return record
+
+
+def run_handle_in_cell(
+    handle: RunHandle, output: Output | None = None, map_output: Output | None = None
+) -> ExperimentRecord:
+    """
+    Show a run of another process with a live panel, and wait for it; an interrupt of the kernel cancels it.
+
+    Parameters
+    ----------
+    handle : RunHandle
+        As an engine returned it.
+    output, map_output : Output, optional
+        Where the run and the map to explore are shown; new outputs of the cell when not given.
+
+    Returns
+    -------
+    ExperimentRecord
+        Of the completed run.
+
+    Raises
+    ------
+    BaseException
+        What ended the run; the static picture of it is shown before.
+    """
+    live = LiveRun(FollowedProgress(), ToldSteps(), CancelButton(lambda: handle.cancel(WHY), WORKER, blocks=True))
+    output = output or CellOutput()
+
+    def watch() -> None:
+        _begin(live, output, map_output)
+        handle.subscribe(live)
+        handle.wait()
+
+    try:
+        with interruptible():
+            _or_cancel(watch, handle, live)
+    finally:
+        live.panel.stop()
+        live.progress.record = handle.record
+        maps = live.show_static(output)
+    record = _result(handle)
+    offer_map(record, maps, map_output or CellOutput())
+    return record
+
+
+def _begin(live: LiveRun, output: Output, map_output: Output | None) -> None:
+    if map_output is not None:  # it may still show the map of the run before
+        map_output.show_static({"text/plain": "", "text/html": ""})
+    output.show_widget(live.panel.widget, _NOT_OVER)
+    live.panel.start()
+
+
+def _or_cancel(watch: Callable[[], None], handle: RunHandle, live: LiveRun) -> None:
+    """Watch a run to its end; an interrupt at any moment cancels it, and a second one stops waiting for that."""
+    try:
+        watch()
+    except KeyboardInterrupt:
+        if live.panel.cancel is not None:
+            live.panel.cancel.note_asked()
+        handle.cancel(WHY)
+        handle.wait()
+
+
+def _result(handle: RunHandle) -> ExperimentRecord:
+    try:
+        return handle.result()
+    except KeyboardInterrupt as interrupt:
+        record = handle.record
+        if record is not None and not getattr(interrupt, "__notes__", None):
+            interrupt.add_note(f"The record of this run is {record.record_path}")
+        raise
 
 
 def watch_rerun(call: Callable[[tuple[Observer, ...]], _Result], output: Output | None = None) -> _Result:
@@ -107,13 +184,13 @@ def watch_rerun(call: Callable[[tuple[Observer, ...]], _Result], output: Output 
     BaseException
         What ``call`` raised.
     """
-    progress = Progress()
-    panel = PhasePanel(progress)
+    progress, interruption = Progress(), Interruption()
+    panel = PhasePanel(progress, cancel=CancelButton(interruption.interrupt, WORKER, blocks=True))
     output = output or CellOutput()
     output.show_widget(panel.widget, "This run is not over.")
     panel.start()
     try:
-        with interruptible():
+        with interruptible(), interruption.possible():
             return call((progress,))
     finally:
         panel.stop()
@@ -123,7 +200,7 @@ def watch_rerun(call: Callable[[tuple[Observer, ...]], _Result], output: Output 
 
 def show_record(record: ExperimentRecord) -> None:
     """
-    Show a run that is over: its static picture, then a map to explore.
+    Show a run: its static picture, then a map to explore; a live panel while it still waits or works.
 
     Parameters
     ----------
@@ -132,6 +209,13 @@ def show_record(record: ExperimentRecord) -> None:
     """
     from dissmodel_lab.views.record import changes_since, maps_of, record_bundle  # noqa: PLC0415 -- see above
 
+    if record.status in (RunStatus.PENDING, RunStatus.RUNNING):
+        from dissmodel_lab.views.background import show_going  # noqa: PLC0415 -- few runs are still going
+        from dissmodel_lab.views.on_disk import is_going  # noqa: PLC0415
+
+        if is_going(record):
+            show_going(record)
+            return
     maps = maps_of(record)
     maps.notes += changes_since(record)
     CellOutput().show_static(record_bundle(record, maps))
@@ -173,34 +257,59 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
         output.show_widget(widget, "The map to explore needs a running kernel; the pictures above do not.")
 
 
-class _LiveRun:
-    """An observer that keeps a panel: the phases at once, the input's map as soon as it is loaded."""
+class LiveRun:
+    """
+    An observer that keeps a panel: the phases at once, the input's map as soon as it is loaded.
 
-    def __init__(self) -> None:
-        self.progress = Progress()
-        self.keeper = FrameKeeper(live=True)
-        self.panel = PhasePanel(self.progress, LiveMap(self.keeper))
+    Parameters
+    ----------
+    progress : Progress
+        Of the run, here or in another process.
+    keeper : FrameKeeper or ToldSteps
+        Its frames and values.
+    cancel : CancelButton, optional
+        Stands in the panel.
+    """
+
+    def __init__(self, progress: Progress, keeper: FrameKeeper | ToldSteps, cancel: CancelButton | None) -> None:
+        self.progress = progress
+        self.keeper = keeper
+        # Told steps have all that a live map asks of a keeper, and never a frame.
+        self.panel = PhasePanel(progress, LiveMap(cast("FrameKeeper", keeper)), cancel)
         self._input: Preview | None = None
         self._drawing: threading.Thread | None = None
+        # Events may come on threads that know nothing of the cell, and so may not touch widgets in ipykernel 7.0.
+        self._context = contextvars.copy_context()
 
     def __call__(self, event: Event) -> None:
+        """
+        Add an event.
+
+        Parameters
+        ----------
+        event : Event
+            One of :mod:`dissmodel_lab.executor.events`.
+        """
         self.progress(event)
+        if isinstance(self.keeper, ToldSteps):
+            self.keeper(event)
         if isinstance(event, RunStarted):
             forget_class_tables()
             self.keeper.classes = loaded_executor(event.record)
         elif isinstance(event, PhaseStarted):
             self.panel.hurry()
-        if not isinstance(event, PhaseFinished) or event.phase is not Phase.LOAD:
-            return
+        elif isinstance(event, PhaseFinished) and event.phase is Phase.LOAD:
+            self._draw_input(event.value)
+
+    def _draw_input(self, loaded: Any) -> None:
         record = self.progress.record
         path = source_path(record) if record is not None else None
         if path is not None and is_map_file(path):
             # A thread of its own, so that neither the model nor the phases wait for the map.
-            context = contextvars.copy_context()
-            self._drawing = threading.Thread(target=context.run, args=(self._draw, path), daemon=True)
+            self._drawing = threading.Thread(target=self._context.copy().run, args=(self._draw, path), daemon=True)
             self._drawing.start()
-        else:
-            self._draw(event.value)  # data in memory: here, on the model's own thread, before the model changes them
+        elif loaded is not None:
+            self._draw(loaded)  # data in memory: here, on the model's own thread, before the model changes them
 
     def _draw(self, source: Any) -> None:
         from dissmodel_lab.maps import preview  # noqa: PLC0415 -- see above
@@ -216,22 +325,26 @@ class _LiveRun:
 
     def show_static(self, output: Output) -> RunMaps:
         """Replace the panel by a picture of the run that needs no kernel; return its maps."""
+        bundle, maps = self.static()
+        output.show_static(bundle)
+        self.panel.close()
+        return maps
+
+    def static(self) -> tuple[dict[str, str], RunMaps]:
+        """Return the picture of a run that is over, which needs no kernel, and its maps."""
         from dissmodel_lab.views.record import RunMaps, maps_of, record_bundle  # noqa: PLC0415 -- see above
 
         if self._drawing is not None:
             self._drawing.join(timeout=60)  # the picture is needed below
-        record, maps = self.progress.record, RunMaps()
+        record = self.progress.record
         if record is None:  # refused before there was a record: the message says it all
-            output.show_static({"text/plain": "", "text/html": ""})
-        else:
-            try:
-                maps = maps_of(record, before=self._input, frames=self.keeper.frames)
-                maps.notes += self.keeper.notes
-            except Exception as error:  # noqa: BLE001 -- a record that the model spoiled must not hide the model's error
-                maps = RunMaps(self._input, notes=[f"No map of the output: {type(error).__name__}: {error}"])
-            output.show_static(record_bundle(record, maps))
-        self.panel.close()
-        return maps
+            return {"text/plain": "", "text/html": ""}, RunMaps()
+        try:
+            maps = maps_of(record, before=self._input, frames=self.keeper.frames)
+            maps.notes += self.keeper.notes
+        except Exception as error:  # noqa: BLE001 -- a record that the model spoiled must not hide the model's error
+            maps = RunMaps(self._input, notes=[f"No map of the output: {type(error).__name__}: {error}"])
+        return record_bundle(record, maps), maps
 
 
 @contextmanager

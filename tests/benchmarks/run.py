@@ -27,6 +27,7 @@ import observe
 import peers
 import recorded
 import store
+import sweeps
 from table import HOLDS, MISSES, Part, table
 
 PARTS = {
@@ -37,6 +38,7 @@ PARTS = {
     "frames": frames,
     "observe": observe,
     "store": store,
+    "sweeps": sweeps,
 }
 
 

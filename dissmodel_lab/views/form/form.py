@@ -6,6 +6,7 @@ loaded from and saved to TOML, and copied as the cell that does the same.
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,15 @@ _STYLE = """<style>
 </style>""".replace("LABEL", LABEL_WIDTH)
 
 
+#: Where a run can take place: what a person chooses from -> its words in a command.
+HERE, WORKER, BACKGROUND = "here", "worker", "background"
+ENGINES = {
+    "in this notebook's own process": (HERE, ()),
+    "in a worker process; the notebook waits": (WORKER, ("--engine", "process")),
+    "in the background; the notebook stays free": (BACKGROUND, ("--engine", "process", "--background")),
+}
+
+
 @dataclass(frozen=True)
 class RunRequest:
     """What a person asks for by clicking Run."""
@@ -88,6 +98,8 @@ class RunRequest:
     """Path or URI of the input; empty for the model's sample."""
     output: str = ""
     """Where to write; empty for a folder of the run's own."""
+    engine: str = HERE
+    """Where it shall run: :data:`HERE`, :data:`WORKER` or :data:`BACKGROUND`."""
 
 
 class ParameterForm:
@@ -105,7 +117,8 @@ class ParameterForm:
     source, output : str
         What stands in the fields of the input and the output.
     on_run : callable, optional
-        Takes a :class:`RunRequest`; without it there is no Run button.
+        Takes a :class:`RunRequest`; without it there is no Run button. It returns when the run is over, or at once:
+        with a future of the run's end, or with a sentence on a run that goes on by itself.
     description : str
         Its first line stands under the model's name.
     needs_source : bool
@@ -115,6 +128,8 @@ class ParameterForm:
         and shows the tables that the file holds.
     advise : callable, optional
         Takes what is entered and returns name -> sentence: what a person should know, and may leave so.
+    offers_engines : bool
+        Whether a person can choose where the model runs.
 
     Raises
     ------
@@ -145,11 +160,12 @@ class ParameterForm:
         values: Mapping[str, Any] | None = None,
         source: str = "",
         output: str = "",
-        on_run: Callable[[RunRequest], None] | None = None,
+        on_run: Callable[[RunRequest], Future[None] | str | None] | None = None,
         description: str = "",
         needs_source: bool = False,
         adapt: Callable[[Mapping[str, Any]], type[BaseModel]] | None = None,
         advise: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
+        offers_engines: bool = False,
     ) -> None:
         self.model_name = model_name
         self.schema = schema
@@ -159,6 +175,7 @@ class ParameterForm:
         self._adapt, self._advise = adapt, advise
         self._began: dict[str, Any] = dict(values or {})
         self._is_running = False
+        self._listeners: list[Callable[[], None]] = []
         self._failure = ""  # of the last run; stays until the next one
         self._note = ""  # what the last button did; goes with the next edit
         self._base = ""  # the loaded TOML, for its comments
@@ -168,6 +185,7 @@ class ParameterForm:
         self._source = _path_entry("input", "dl-input", source, _source_placeholder(needs_source=needs_source))
         self._output = _path_entry("output", "dl-output", output, "a folder of its own under experiments/")
         self._source_message = Message(_SOURCE)
+        self._engine = _engine_choice(is_shown=offers_engines)
         self._make_buttons()
         self.widget = self._layout(description)
         self._refresh()
@@ -186,6 +204,11 @@ class ParameterForm:
     def output(self) -> str:
         """Where to write; empty for a folder of the run's own."""
         return str(self._output.value).strip()
+
+    @property
+    def engine(self) -> str:
+        """Where the model shall run."""
+        return ENGINES[str(self._engine.value)][0]
 
     @property
     def problems(self) -> dict[Location, str]:
@@ -235,7 +258,10 @@ class ParameterForm:
         ParameterError
             When a value cannot be written as TOML.
         """
-        return cell_text(self.model_name, self.schema, self.values, source=self.source, output=self.output)
+        options = ENGINES[str(self._engine.value)][1]
+        return cell_text(
+            self.model_name, self.schema, self.values, source=self.source, output=self.output, options=options
+        )
 
     def load(self, path: str | Path) -> None:
         """
@@ -283,24 +309,54 @@ class ParameterForm:
 
         What ``on_run`` raises is shown in the status line and kept in :attr:`errors`.
         """
-        request = RunRequest(self.model_name, self.values, self.source, self.output)
+        request = RunRequest(self.model_name, self.values, self.source, self.output, self.engine)
         if self.problems or self._is_running or self._on_run is None:
             self._refresh()
             return
         self._is_running, self._failure, self._note = True, "", "Running ..."
         self._refresh()
         try:
-            self._on_run(request)
-            self._note = "The run has ended."
-        except KeyboardInterrupt as error:
+            ending = self._on_run(request)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- a widget would swallow it; here it is shown and kept
+            self._ended(error)
+            return
+        if isinstance(ending, Future):
+            ending.add_done_callback(lambda future: self._ended(future.exception()))
+        else:
+            self._ended(None, ending if isinstance(ending, str) else "")
+
+    def _ended(self, error: BaseException | None, said: str = "") -> None:
+        """Say how the run ended, or what else became of it."""
+        self._is_running = False
+        if error is None:
+            self._note = said or "The run has ended."
+        else:
             self._keep(error)
-            self._note, self._failure = "", "The run was cancelled."
-        except Exception as error:  # noqa: BLE001 -- a widget would swallow it; here it is shown and kept
-            self._keep(error)
-            self._note, self._failure = "", _error_text(error)
-        finally:
-            self._is_running = False
-            self._refresh()
+            self._note = ""
+            self._failure = "The run was cancelled." if isinstance(error, KeyboardInterrupt) else _error_text(error)
+        self._refresh()
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """
+        Have a function called whenever what is entered has changed.
+
+        Parameters
+        ----------
+        call : callable
+            Of a part of the form that depends on the rest of it.
+        """
+        self._listeners.append(call)
+
+    def add_section(self, widget: Any) -> None:
+        """
+        Put something between the parameters and the Run button, such as the ranges of a sweep.
+
+        Parameters
+        ----------
+        widget : ipywidgets.Widget
+            It stays when the parameters are laid out anew.
+        """
+        self._sections.children = (*self._sections.children, widget)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
         bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_())
@@ -351,7 +407,8 @@ class ParameterForm:
             _button("Save TOML", "dl-save", lambda _button: self._with_path(self.save)),
             self._upload,
         ]
-        for widget in (self._source, self._output):
+        self._sections = widgets.VBox()
+        for widget in (self._source, self._output, self._engine):
             widget.observe(lambda _change: self._edited(), "value")
         form = widgets.VBox(
             [
@@ -364,7 +421,9 @@ class ParameterForm:
                 _rule(),
                 *none,
                 self._body,
+                self._sections,
                 _rule(),
+                self._engine,
                 self._status,
                 _row(buttons),
                 self._cell,
@@ -390,6 +449,8 @@ class ParameterForm:
             f"{_attention(problems)}." if problems else "Ready to run." if self._on_run else "All values are fine."
         )
         self._say([self._failure, self._note, *self._advice(), "" if self._is_running else state])
+        for listener in self._listeners:
+            listener()
 
     def _advice(self) -> list[str]:
         said = self._advise(self.values) if self._advise and not self._is_running else {}
@@ -487,6 +548,17 @@ def _path_entry(label: str, css_class: str, value: str, placeholder: str) -> Any
     )
     entry.add_class(css_class)
     return entry
+
+
+def _engine_choice(*, is_shown: bool) -> Any:
+    choice = widgets.Dropdown(
+        options=list(ENGINES),
+        description="run it",
+        style={"description_width": LABEL_WIDTH},
+        layout=widgets.Layout(width="auto", max_width="600px", display=None if is_shown else "none"),
+    )
+    choice.add_class("dl-engine")
+    return choice
 
 
 def _button(label: str, css_class: str, on_click: Callable[[Any], None], **traits: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,13 @@ def location_text(location: Location) -> str:
 
 
 def cell_text(
-    model_name: str, schema: type[BaseModel], values: Mapping[str, Any], *, source: str = "", output: str = ""
+    model_name: str,
+    schema: type[BaseModel],
+    values: Mapping[str, Any],
+    *,
+    source: str = "",
+    output: str = "",
+    options: Sequence[str] = (),
 ) -> str:
     r"""
     Write the notebook cell that runs a model with these parameters.
@@ -102,6 +108,8 @@ def cell_text(
         Name -> value.
     source, output : str
         Values of ``--input`` and ``--output``; left out when empty.
+    options : sequence of str
+        Other words of the command, such as ``--background``.
 
     Raises
     ------
@@ -121,6 +129,7 @@ def cell_text(
         if re.search(r"[\r\n]", value):
             raise ParameterError(f"A path cannot hold a line break, got {value!r}. Rename the file.")
         words += [option, shlex.quote(value)] if value else []
+    words += options
     # Alone, a parameter called "model" would read as the table [model] of a specification.
     under = ("model", "parameters") if "model" in values else ()
     lines = [f"[{'.'.join(under)}]"] if under else []

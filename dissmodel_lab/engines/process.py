@@ -1,0 +1,219 @@
+"""Jobs in worker processes: a queue by priority in front of slots, a thread a slot."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dissmodel_lab.cancelling import Request, close_dead, interrupt_text
+from dissmodel_lab.engines.engine import Engine
+from dissmodel_lab.engines.handle import RunHandle
+from dissmodel_lab.engines.slot import Slot
+from dissmodel_lab.engines.travel import pack
+from dissmodel_lab.engines.worker_side import REFUSED
+from dissmodel_lab.errors import EngineError, LabError
+from dissmodel_lab.executor.lifecycle import error_text
+from dissmodel_lab.executor.schemas import RunStatus
+from dissmodel_lab.index import RECORD_NAME
+from dissmodel_lab.jobs import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dissmodel_lab.executor.events import Observer
+    from dissmodel_lab.jobs import Job
+
+_LAST = float("inf")
+_MOST_WORKERS = 512
+
+
+class ProcessEngine(Engine):
+    """
+    Runs jobs in warm worker processes of this machine.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many jobs run at once; as many as this process may use processors when not given. A worker is started
+        when there is work for it.
+
+    Raises
+    ------
+    EngineError
+        When that number of workers cannot be.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dissmodel_lab.jobs import Job
+    >>> place = {"store": tempfile.mkdtemp(), "working_folder": tempfile.mkdtemp(), "folder_name": "000001"}
+    >>> with ProcessEngine(workers=1) as engine:
+    ...     handle = engine.start(Job(model="game_of_life", experiment_id="a1", **place))
+    ...     handle.result(timeout=60).status
+    'completed'
+    """
+
+    name = "process"
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.n_workers = _checked(workers) if workers is not None else _processors()
+        self._waiting: queue.PriorityQueue[tuple[float, int, _Ticket | None]] = queue.PriorityQueue()
+        self._order = itertools.count()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._slots: list[Slot] = []
+        self._open: dict[RunHandle, _Ticket] = {}
+        self._n_idle = 0
+        self._is_closed = False
+
+    def start(self, job: Job, priority: int = 0, observers: Sequence[Observer] = ()) -> RunHandle:
+        """Take a job, see :meth:`Engine.start`."""
+        job = self.named(job)
+        packed = pack(job)
+        ticket = _Ticket(job, packed)
+        handle = ticket.handle = RunHandle(job, self.name, lambda why: self._cancel(ticket, why))
+        with self._lock:
+            if self._is_closed:
+                raise EngineError("The engine process is closed. Start the run again.")
+            self._open[handle] = ticket
+            self._waiting.put((-priority, next(self._order), ticket))
+            if self._waiting.qsize() > self._n_idle and len(self._threads) < self.n_workers:
+                self._add_slot()
+        for observer in observers:
+            handle.subscribe(observer)
+        return handle
+
+    def shutdown(self, wait: bool = True, cancel: bool = False) -> None:  # noqa: FBT001, FBT002 -- as Executor.shutdown
+        """Close the engine, see :meth:`Engine.shutdown`."""
+        with self._lock:
+            self._is_closed = True
+            handles = list(self._open)
+            for _ in self._threads:
+                self._waiting.put((_LAST, next(self._order), None))
+        if cancel:
+            for handle in handles:
+                handle.cancel("The engine was closed.")
+        if wait:
+            for thread in list(self._threads):
+                thread.join()
+
+    def close_at_exit(self) -> None:
+        """
+        Let this process end without waiting: what is queued is cancelled, what runs goes on where it may.
+
+        A run whose job says ``ends_with_kernel`` is cancelled; the workers of the others end after them.
+        """
+        with self._lock:
+            self._is_closed = True
+            tickets = list(self._open.values())
+        running = [ticket for ticket in tickets if ticket.slot is not None]
+        for ticket in tickets:
+            if ticket.slot is None or ticket.job.ends_with_kernel:
+                ticket.the_handle().cancel("The notebook's kernel has ended.")
+        kept = {id(ticket.slot) for ticket in running if not ticket.job.ends_with_kernel}
+        for slot in self._slots:
+            if id(slot) in kept and slot.job is not None:
+                slot.let_go()
+        for ticket in running:
+            if ticket.job.ends_with_kernel:
+                with suppress(TimeoutError):
+                    ticket.the_handle().wait(_AT_EXIT)
+        for slot in self._slots:
+            slot.close()
+
+    def _add_slot(self) -> None:
+        is_alone = self.n_workers == 1
+        slot = Slot(threads=None if is_alone else max(1, _processors() // self.n_workers))
+        self._slots.append(slot)
+        thread = threading.Thread(target=self._serve, args=(slot,), name=f"slot {len(self._slots)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self, slot: Slot) -> None:
+        while True:
+            with self._lock:
+                self._n_idle += 1
+            ticket = self._waiting.get()[2]
+            with self._lock:
+                self._n_idle -= 1
+                if ticket is not None and not ticket.is_cancelled:
+                    ticket.slot = slot
+                    slot.reserve(ticket.job)
+            if ticket is None:
+                break
+            if ticket.slot is not None:
+                self._carry_out(ticket, slot)
+        slot.close()
+
+    def _carry_out(self, ticket: _Ticket, slot: Slot) -> None:
+        handle, job, packed = ticket.the_handle(), ticket.job, ticket.packed
+        ticket.packed = b""
+        handle.began()
+        try:
+            outcome = slot.run(job, packed)
+        except BaseException as error:  # noqa: BLE001 -- our own mistake must not leave somebody waiting for ever
+            outcome = Outcome(REFUSED, job.experiment_id, None, error_text(error), error)
+        self._finish(ticket, outcome)
+
+    def _finish(self, ticket: _Ticket, outcome: Outcome) -> None:
+        handle = ticket.the_handle()
+        with self._lock:
+            self._open.pop(handle, None)
+        handle.finish(outcome)
+
+    def _cancel(self, ticket: _Ticket, why: str) -> None:
+        with self._lock:
+            slot = ticket.slot
+            if slot is None:
+                ticket.is_cancelled = True
+        if slot is None:
+            self._finish(ticket, _cancelled_before(ticket.job, why))
+        elif slot.job is ticket.job:
+            slot.cancel(why)
+
+
+_AT_EXIT = 3.0
+"""How long the end of this process waits for a run that ends with it [s]."""
+
+
+class _Ticket:
+    """A job on its way through the queue."""
+
+    def __init__(self, job: Job, packed: bytes) -> None:
+        self.job = job
+        self.packed = packed
+        self.handle: RunHandle | None = None
+        self.slot: Slot | None = None
+        self.is_cancelled = False
+
+    def the_handle(self) -> RunHandle:
+        assert self.handle is not None  # for the type checker: start() sets it
+        return self.handle
+
+
+def _cancelled_before(job: Job, why: str) -> Outcome:
+    """Say that a job was cancelled while it waited; where a record waits for it, that is closed."""
+    path, how = Path(job.store, job.folder_name, RECORD_NAME), interrupt_text(Request(why))
+    text = f"KeyboardInterrupt: {how}"
+    if job.is_queued:
+        with suppress(LabError):  # gone, or a full disk: the outcome says it
+            record = close_dead(path, RunStatus.CANCELLED.value, text)
+            return Outcome(str(record.status), job.experiment_id, path, text, KeyboardInterrupt(how))
+    return Outcome(RunStatus.CANCELLED.value, job.experiment_id, None, text, KeyboardInterrupt(how))
+
+
+def _checked(workers: int) -> int:
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
+        raise EngineError(f"{workers!r} workers cannot be. Give a whole number from 1 to {_MOST_WORKERS}.")
+    return workers
+
+
+def _processors() -> int:
+    from loky import cpu_count  # noqa: PLC0415 -- it knows containers; only who uses workers loads it
+
+    return max(1, min(_MOST_WORKERS, int(cpu_count() or os.cpu_count() or 1)))

@@ -1,0 +1,305 @@
+"""A sweep in plain text: for the terminal, and for the plain-text twin of what a notebook shows. No widget here."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from dissmodel_lab.plain import cut, printable
+from dissmodel_lab.progress import duration_text
+from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING
+from dissmodel_lab.texts import table_text
+from dissmodel_lab.views.sweep_numbers import number_text, plain_text, value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from dissmodel_lab.sweeps.design import SweepDesign
+    from dissmodel_lab.sweeps.report import Sensitivity, SweepMap, SweepProgress, SweepRow
+
+#: Rows of a page.
+PAGE = 20
+#: Metrics that have a column; the others are named.
+MOST_METRICS = 4
+#: Statuses by which the rows can be chosen.
+STATUSES = (COMPLETED, FAILED, CANCELLED, RUNNING, WAITING)
+_BAR = 30
+_LONGEST = 300
+"""Longest reason in the table [characters]; all of it stands in the run's record."""
+_REASONS = 5
+_PART, _TIMING = re.compile(r"\.\d+$"), re.compile(r"time_\w+_sec")
+_SAMPLES = {
+    "grid": "all combinations",
+    "lhs": "Latin hypercube",
+    "sobol": "Sobol' sequence",
+    "morris": "Morris trajectories",
+    "saltelli": "Saltelli's design",
+}
+
+
+class SweepShown(Protocol):
+    """What is read of a sweep to show it; :class:`dissmodel_lab.sweeps.Sweep` is one."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its runs lie."""
+
+    @property
+    def design(self) -> SweepDesign:
+        """What it runs."""
+
+    def progress(self) -> SweepProgress:
+        """Tell how far it is."""
+
+    def rows(self) -> Sequence[SweepRow]:
+        """Return a row for each point, in the order of their numbers."""
+
+    def metric_names(self) -> Sequence[str]:
+        """Return the names of all metrics."""
+
+    def sensitivity(self, metric: str) -> Sensitivity:
+        """Say what a metric depends on."""
+
+    def maps(self, metric: str | None = None, *, most: int = ...) -> Sequence[SweepMap]:
+        """Return some points whose outputs can be drawn."""
+
+    def cancel(self, why: str = ...) -> None:
+        """Ask its runs to end; return at once."""
+
+
+def sweep_text(sweep: SweepShown, *, limit: int = PAGE) -> str:
+    """
+    Say in plain text what a sweep is, how far it is, and what each run gave.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        At work or over.
+    limit : int, optional
+        Most rows of the table.
+
+    Returns
+    -------
+    str
+        Lines without signs that steer a terminal.
+    """
+    rows, progress = sweep.rows(), sweep.progress()
+    lines = [heading(sweep.design, sweep.id), f"  {text_bar(progress)}  {progress_text(progress)}"]
+    lines += [f"  {reason}" for reason in reasons(rows)]
+    lines += [f"  {printable(redact_text(progress.problem))}"] if progress.problem else []
+    columns, cells = table_of(sweep.design, rows[:limit], sweep.metric_names())
+    lines += ["", table_text(columns, cells, "no runs")]
+    if len(rows) > limit:
+        lines.append(f"... and {len(rows) - limit:,} more runs; sweep.to_frame() has them all")
+    return "\n".join([*lines, f"  folder  {printable(str(sweep.folder))}"])
+
+
+def heading(design: SweepDesign, sweep_id: str) -> str:
+    """
+    Say in one line what a sweep runs; untrusted text.
+
+    Parameters
+    ----------
+    design : SweepDesign
+        What it runs.
+    sweep_id : str
+        Its id.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.design import Axis, SweepDesign
+    >>> rise = Axis(name="rise", kind="number", text="0.1,0.2", values=(0.1, 0.2))
+    >>> design = SweepDesign(model_name="flood", axes=(rise,), sample="grid", settings=((0.1,), (0.2,)), seeds=(1, 2))
+    >>> heading(design, "3f2a")
+    'sweep of flood: 2 values of rise x 2 seeds = 4 runs (sweep 3f2a)'
+    """
+    return f"sweep of {plain_text(design.model_name)}: {design_text(design)} (sweep {plain_text(sweep_id[:8])})"
+
+
+def design_text(design: SweepDesign) -> str:
+    """
+    Say how many runs a design makes, and of what.
+
+    Parameters
+    ----------
+    design : SweepDesign
+        What is run.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.design import Axis, SweepDesign
+    >>> rise = Axis(name="rise", kind="number", text="0:1", low=0.0, high=1.0)
+    >>> design_text(SweepDesign(model_name="flood", axes=(rise,), sample="lhs", settings=((0.1,), (0.7,))))
+    '2 points of rise, Latin hypercube = 2 runs'
+    """
+    if design.sample == "grid" and len(design.axes) <= _REASONS:
+        parts = [f"{_count(len(axis.values), 'value')} of {plain_text(axis.name)}" for axis in design.axes]
+    else:
+        named = ", ".join(plain_text(name) for name in design.names[:_REASONS])
+        more = len(design.names) - _REASONS
+        kind = _SAMPLES.get(design.sample, design.sample)
+        parts = [f"{_count(design.n_settings, 'point')} of {named}{f' and {more} more' if more > 0 else ''}, {kind}"]
+    if design.n_seeds > 1:
+        parts.append(f"{design.n_seeds} seeds")
+    return f"{' x '.join(parts)} = {_count(design.n_runs, 'run')}"
+
+
+def progress_text(progress: SweepProgress) -> str:
+    """
+    Say how far a sweep is.
+
+    Parameters
+    ----------
+    progress : SweepProgress
+        As the sweep tells it.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.report import SweepProgress
+    >>> progress_text(SweepProgress(120, 3, 0, 2, 175, 80.0, 95.4, "running"))
+    '123 of 300 runs ended: 120 completed, 3 failed; 2 running, 175 waiting; 1 min 20 s so far, about 1 min 35 s left'
+    """
+    ended = [(progress.done, COMPLETED), (progress.failed, FAILED), (progress.cancelled, CANCELLED)]
+    how = ", ".join(f"{count:,} {word}" for count, word in ended if count or word == COMPLETED)
+    rest = ", ".join(f"{n:,} {word}" for n, word in ((progress.running, RUNNING), (progress.waiting, WAITING)) if n)
+    if progress.state == RUNNING:
+        time_left = (
+            "time left unknown" if progress.eta is None else f"about {duration_text(max(1.0, progress.eta))} left"
+        )
+        took = f"{duration_text(progress.seconds)} so far, {time_left}"
+    else:
+        took = f"{progress.state} after {duration_text(progress.seconds)}"
+    said = f"{progress.ended:,} of {_count(progress.total, 'run')} ended: {how}"
+    return "; ".join(filter(None, (said, rest, took)))
+
+
+def text_bar(progress: SweepProgress, width: int = _BAR) -> str:
+    """
+    Draw progress as a bar of signs: ``#`` for completed runs, ``x`` for those that ended without a result.
+
+    Parameters
+    ----------
+    progress : SweepProgress
+        As the sweep tells it.
+    width : int, optional
+        Of the bar [characters].
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.report import SweepProgress
+    >>> text_bar(SweepProgress(5, 1, 0, 2, 2, 1.0, None), 10)
+    '[#####x....]  60 %'
+    """
+    total = max(1, progress.total)
+    n_done, n_ended = (width * count // total for count in (progress.done, progress.ended))
+    share = 100 * progress.ended // total  # 99.9 % is not the end
+    return f"[{'#' * n_done}{'x' * (n_ended - n_done)}{'.' * (width - n_ended)}] {share:3d} %"
+
+
+def reasons(rows: Iterable[SweepRow]) -> list[str]:
+    """
+    Say why runs failed, the commonest reason first, each once.
+
+    Parameters
+    ----------
+    rows : iterable of SweepRow
+        The runs.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.report import SweepRow
+    >>> reasons(SweepRow(point=n, setting=n, parameters={}, status="failed", error="ValueError: no") for n in (1, 2))
+    ['2 failed: ValueError: no (points 1, 2)']
+    """
+    points: dict[str, list[int]] = {}
+    for row in rows:
+        if row.status == FAILED:
+            points.setdefault(_error_text(row.error), []).append(row.point)
+    counts = Counter({error: len(numbers) for error, numbers in points.items()})
+    said = [f"{count:,} failed: {error} ({_points(points[error])})" for error, count in counts.most_common(_REASONS)]
+    rest = counts.total() - sum(count for _, count in counts.most_common(_REASONS))
+    return [*said, f"{rest:,} more failed, for other reasons; the table tells why"] if rest else said
+
+
+def table_of(
+    design: SweepDesign, rows: Iterable[SweepRow], metrics: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """
+    Return runs as a table of untrusted texts.
+
+    Parameters
+    ----------
+    design : SweepDesign
+        Whose axes are the first columns.
+    rows : iterable of SweepRow
+        The runs.
+    metrics : sequence of str
+        The first few have columns too.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.design import Axis, SweepDesign
+    >>> from dissmodel_lab.sweeps.report import SweepRow
+    >>> rise = Axis(name="rise", kind="number", text="0.1", values=(0.1,), unit="m")
+    >>> design = SweepDesign(model_name="flood", axes=(rise,), sample="grid", settings=((0.1,),))
+    >>> row = SweepRow(point=1, setting=1, parameters={"rise": 0.1}, status="failed", error="ValueError: no")
+    >>> columns, cells = table_of(design, [row], ["area"])
+    >>> columns
+    ['point', 'rise [m]', 'status', 'area', 'time', 'run', 'reason']
+    >>> cells
+    [['1', '0.1', 'failed', '', '', '', 'ValueError: no']]
+    """
+    has_seed = bool(design.seeds)
+    named = ordered(metrics)[:MOST_METRICS]
+    labels = [plain_text(axis.label) for axis in design.axes]
+    columns = ["point", *labels, *(["seed"] if has_seed else []), "status"]
+    columns += [*map(plain_text, named), "time", "run", "reason"]
+    cells = []
+    for row in rows:
+        values = [value_text(row.parameters[name]) if name in row.parameters else "" for name in design.names]
+        seed = [str(row.seed) if row.seed is not None else ""] if has_seed else []
+        numbers = [number_text(float(row.metrics[name])) if name in row.metrics else "" for name in named]
+        took = duration_text(row.seconds) if row.seconds is not None else ""
+        status = f"{row.status} ({row.attempt} tries)" if row.attempt > 1 else row.status
+        reason = _error_text(row.error) if row.error else ""
+        cells.append([f"{row.point}", *values, *seed, status, *numbers, took, row.experiment_id[:8], reason])
+    return columns, cells
+
+
+def ordered(metrics: Iterable[str]) -> list[str]:
+    """
+    Put a model's single numbers first, then timings, then the parts of its series.
+
+    Parameters
+    ----------
+    metrics : iterable of str
+        Names of metrics.
+
+    Examples
+    --------
+    >>> ordered(["by_step.0", "time_run_sec", "burnt"])
+    ['burnt', 'time_run_sec', 'by_step.0']
+    """
+    return sorted(metrics, key=lambda name: (bool(_PART.search(name)), bool(_TIMING.fullmatch(name))))
+
+
+def _error_text(error: str) -> str:
+    lines = redact_text(error).strip().splitlines()
+    return cut(printable(lines[0].strip()), _LONGEST) if lines else "no reason was recorded"
+
+
+def _points(numbers: Sequence[int]) -> str:
+    shown = ", ".join(f"{number}" for number in numbers[:_REASONS])
+    more = len(numbers) - _REASONS
+    return f"point{'s' if len(numbers) > 1 else ''} {shown}{f' and {more:,} more' if more > 0 else ''}"
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

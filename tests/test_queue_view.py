@@ -1,0 +1,186 @@
+"""The queue: which runs are listed, in which words, and what its buttons do."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from contextlib import suppress
+from uuid import uuid4
+
+import ipywidgets as widgets
+import pytest
+
+from dissmodel_lab import run, steps
+from dissmodel_lab.cancelling import is_requested
+from dissmodel_lab.executor.schemas import ExperimentRecord
+from dissmodel_lab.executor.testing import SteppingExecutor
+from dissmodel_lab.provenance import Caller, collect_provenance
+from dissmodel_lab.store import RunStore
+from dissmodel_lab.views import queue
+from dissmodel_lab.views.queue import COLUMNS, QueueControls, last_step, run_queue
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Waiting(SteppingExecutor, register=False):
+    """Stops in its second step until it is let go."""
+
+    name = "waiting_model"
+    go = threading.Event()
+
+    def run(self, data, record):
+        for step in steps(range(1, 4)):
+            if step == 2:
+                self.go.wait(30)
+        return "held"
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.02)
+
+
+def text(html):
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+@pytest.fixture
+def running(workspace):
+    """A run in the middle of its second step."""
+    Waiting.go.clear()
+    fields = {"experiment_id": str(uuid4()), "engine": "process", "sweep": {"id": "5eeb" * 8, "point": 7}}
+
+    def carry_out():
+        with suppress(KeyboardInterrupt):  # a test may cancel it
+            run(Waiting, fields=fields)
+
+    thread = threading.Thread(target=carry_out, daemon=True)
+    thread.start()
+    until(lambda: any(last_step(entry.folder) for entry in RunStore().entries()))
+    yield RunStore().read(fields["experiment_id"])
+    Waiting.go.set()
+    thread.join(30)
+    widgets.Widget.close_all()
+
+
+@pytest.fixture
+def queued(workspace):
+    """A run of this process that waits for a worker."""
+    record = ExperimentRecord(
+        model_name="<b>queued</b>",
+        status="pending",
+        engine="dask",
+        priority="high",
+        provenance=collect_provenance(SteppingExecutor, Caller()),
+    )
+    RunStore().queue(record)
+    return record
+
+
+def test_an_empty_queue_says_so(shell):
+    shown = run_queue()
+    shown.show()
+    assert str(shown) == "No run waits or works."
+    assert len(shell.bundles) == 2
+    assert "No run waits or works." in shell.bundles[-1]["text/html"]
+    assert WIDGET_VIEW not in shell.bundles[-1]
+
+
+def test_a_row_tells_model_engine_step_and_since_when(running):
+    shown = run_queue()
+    row = dict(zip(COLUMNS, shown.rows[0], strict=True))
+    assert row.pop("since").startswith(f"{running.created_at:%Y-%m-%d %H:%M:%S} UTC, ")
+    assert row == {
+        "run": running.experiment_id[:8],
+        "model": "waiting_model",
+        "what": "sweep 5eeb5eeb, point 7; defaults",
+        "engine": "process",
+        "priority": "normal",
+        "state": "running",
+        "phase and step": "run, step 1 of 3 (1)",
+    }
+
+
+def test_those_that_wait_come_after_those_that_work_and_are_escaped(queued, running):
+    shown = run_queue()
+    assert [run.status for run in shown.runs] == ["running", "waiting"]
+    row = dict(zip(COLUMNS, shown.rows[1], strict=True))
+    assert (row["engine"], row["priority"], row["phase and step"]) == ("dask", "high", "")
+    html = shown._repr_mimebundle_()["text/html"]
+    assert "&lt;b&gt;queued&lt;/b&gt;" in html
+    assert not re.search(r"<(script|style|svg|b>queued)|\bid=", html)
+
+
+def test_a_run_that_is_over_or_lost_is_not_listed(workspace, queued, monkeypatch):
+    run(SteppingExecutor)
+    assert [one.experiment_id for one in run_queue().runs] == [queued.experiment_id]
+    path = queued.record_path
+    record = ExperimentRecord.model_validate_json(path.read_text())
+    record.provenance.process_id = 2**22 + 1  # nobody has this number
+    path.write_text(record.model_dump_json())
+    RunStore().reindex()
+    assert run_queue().runs == []
+
+
+def test_how_many_more_there_are_is_said(running, queued, monkeypatch):
+    runs, left_out = queue.going_runs(RunStore(), most=1)
+    assert (len(runs), left_out) == (1, 1)
+    monkeypatch.setattr(queue, "_LOOKED_AT", 2)
+    other = ExperimentRecord(model_name="m", status="pending", provenance=queued.provenance)
+    RunStore().queue(other)
+    runs, left_out = queue.going_runs(RunStore(), most=1)
+    assert (len(runs), left_out) == (1, 2)
+
+
+def test_the_table_is_static_and_the_buttons_go_when_nothing_is_left(shell, running, monkeypatch):
+    monkeypatch.setattr(queue, "INTERVAL", 0.1)
+    run_queue().show()
+    assert WIDGET_VIEW not in shell.bundles[1]
+    assert "as of 20" in text(shell.bundles[1]["text/html"])
+    assert any(WIDGET_VIEW in bundle for bundle in shell.bundles)
+    Waiting.go.set()
+    until(lambda: "No run waits or works." in str(shell.bundles))
+    until(lambda: WIDGET_VIEW not in shell.bundles[-1] and "text/html" in shell.bundles[-1])
+
+
+class Place:
+    def __init__(self):
+        self.shown = []
+
+    def show_widget(self, widget, fallback=""):
+        self.shown.append((widget, fallback))
+
+    def show_static(self, bundle):
+        self.shown.append(bundle)
+
+
+def test_a_button_cancels_its_run_and_says_so(running, queued):
+    table = Place()
+    controls = QueueControls(run_queue(), table, Place())
+    labels = [button.description for button in controls._row.children]
+    assert labels == [f"Cancel {running.experiment_id[:8]}", f"Cancel {queued.experiment_id[:8]}"]
+    assert not is_requested(running.record_path.parent)
+    controls._row.children[0].click()
+    assert is_requested(running.record_path.parent)
+    assert controls._row.children[0].description == f"Cancelling {running.experiment_id[:8]} ..."
+    assert f"Run {running.experiment_id[:8]} is asked to end" in text(controls._answer.value)
+    assert 'role="status"' in controls._answer.value
+    controls._row.children[1].click()
+    assert RunStore().read(queued.experiment_id).status == "cancelled"
+    Waiting.go.set()
+    until(lambda: not controls.refresh())
+    assert controls._row.children == ()
+
+
+def test_a_store_that_is_gone_is_said_once_and_leaves_the_table(running):
+    table = Place()
+    shown = run_queue()
+    controls = QueueControls(shown, table, Place())
+    shown.store = RunStore(__file__)
+    assert controls.refresh()
+    assert table.shown == []
+    controls.cancel(running.experiment_id, controls._row.children[0])
+    assert text(controls._answer.value)

@@ -171,7 +171,10 @@ class DissmodelMagics(Magics):
         source: dict[str, Any] = {"data": self._namespace[given]} if is_variable else {"source": given or None}
 
         def call(listeners: Listeners) -> ExperimentRecord:
-            return run(model, caller=caller, observers=listeners.observers, watchers=listeners.watchers, **source)
+            record: ExperimentRecord = run(
+                model, caller=caller, observers=listeners.observers, watchers=listeners.watchers, **source
+            )
+            return record
 
         return self._shown_run(call, command)
 

@@ -535,8 +535,8 @@ def test_a_store_that_workers_do_not_see_is_refused(engine, folder):
     with pytest.raises(EngineError) as caught:
         engine.start(job(store="/proc/self/cwd/runs"))
     assert re.fullmatch(
-        r"The Dask worker tcp://[\d.:]+ does not see the store '/proc/self/cwd/runs'\. Runs are kept in a folder that "
-        r"the notebook and all workers share, such as one on a network drive: set --store or DISSMODEL_LAB_STORE to "
+        r"The Dask worker tcp://[\d.:]+ does not see the store '/proc/self/cwd/runs'\. Runs are kept in a folder "
+        r"that the notebook and all workers share, such as one on a network drive: set --store or DISSMODEL_LAB_STORE to "
         r"one\.",
         str(caught.value),
     )
@@ -554,7 +554,9 @@ def test_what_cannot_travel_is_named(engine, folder):
 
 
 def test_workers_of_a_foreign_cluster_cannot_be_chosen(folder):
-    with pytest.raises(EngineError, match="^The workers of a cluster that is there already cannot be chosen"):
+    with pytest.raises(
+        EngineError, match=r"^The workers of a cluster that is there already cannot be chosen\. Leave workers out\.$"
+    ):
         DaskEngine("tcp://127.0.0.1:1", workers=2)
 
 

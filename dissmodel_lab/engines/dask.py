@@ -2,7 +2,7 @@
 
 Dask decides where a job runs and what runs first; on its worker the job is carried out by a slot, as with engine
 process, see :mod:`dissmodel_lab.engines.dask_worker`. A task costs Dask several milliseconds of processor time in
-client, scheduler and worker, so that short runs travel several to a task, as many as make up a quarter of a second.
+client, scheduler and worker, so that short runs travel several to a task, as many as make up a fraction of a second.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SHORT = 0.25
+_SHORT = 0.4
 """Runs that are shorter travel several to a task, which takes about so long [s]."""
 _LONG = 5.0
 """When nothing has come back for so long, runs are taken to be long ones [s]."""
@@ -64,6 +64,8 @@ _PULSE = 0.5
 """How often the cluster is looked at [s]."""
 _SENDINGS = 4
 """How often a job is given to the cluster: Dask gives up on a task, or forgets it, when workers come and go."""
+_COUNTED = 2.0
+"""How often the workers are counted [s]: the scheduler has to be asked."""
 _AT_EXIT = 3.0
 """How long the end of this process waits for runs that end with it [s]."""
 
@@ -127,6 +129,9 @@ class DaskEngine(Engine):
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
         self._n_taken = 0
         self._fresh_at = 0.0
+        self._looked_at = 0.0
+        self._lingers = False
+        self._counted_at = time.monotonic()
         self._is_closed = False
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="dask engine", daemon=True)
@@ -202,7 +207,7 @@ class DaskEngine(Engine):
                 threading.Thread(target=self._cancel_there, args=(cancelled,), name="cancel", daemon=True).start()
             if self._reach.is_there():
                 lost_at = 0.0
-                self.n_workers = self._reach.n_threads()
+                self._count_workers()
                 self._send()
             elif self._open:
                 lost_at = lost_at or time.monotonic()
@@ -211,16 +216,22 @@ class DaskEngine(Engine):
         self._reach.close()
         self._is_over.set()
 
+    def _count_workers(self) -> None:
+        now = time.monotonic()
+        if now - self._counted_at > _COUNTED:
+            self._counted_at = now
+            self.n_workers = self._reach.n_threads()
+
     def _has_work(self) -> bool:
-        return bool(self._ended or self._cancelled or (self._is_closed and not self._open))
+        fresh = bool(self._waiting) and self._fresh_at > self._looked_at
+        return bool(fresh or self._ended or self._cancelled or (self._is_closed and not self._open))
 
     def _until_next(self) -> float:
-        if not self._waiting:
-            return _PULSE
-        return _LINGER
+        return _LINGER if self._lingers else _PULSE
 
     def _send(self) -> None:
         with self._wakes:
+            self._looked_at = time.monotonic()
             loads = self._loads()
             self._sent.update(loads)
         by_priority: dict[int, list[_Load]] = {}
@@ -246,10 +257,11 @@ class DaskEngine(Engine):
         together, room = self._size(), self._room()
         lanes = max(1, self.n_workers)
         found: list[_Load] = []
+        self._lingers = False
         while self._waiting and len(found) < room:
             is_busy = len(self._sent) + len(found) >= lanes
-            lingers = is_busy and len(self._waiting) < together and time.monotonic() - self._fresh_at < _LINGER
-            if lingers:
+            if is_busy and len(self._waiting) < together and time.monotonic() - self._fresh_at < _LINGER:
+                self._lingers = True
                 break
             load = _Load(self._waiting[0][2].priority)
             while self._waiting and load.takes(self._waiting[0][2], together):
@@ -547,8 +559,8 @@ class _Reach:
                     marker.touch()
                 except OSError as error:
                     raise EngineError(
-                        f"The store {store!r} cannot be written: {error.strerror or error}. Make the folder writable, "
-                        "or set --store to another."
+                        f"The store {store!r} cannot be written: {error.strerror or error}. "
+                        "Make the folder writable, or set --store to another."
                     ) from error
                 self._markers[store] = marker
             return marker
@@ -658,6 +670,10 @@ def _local_cluster(distributed: Any, workers: int | None) -> Any:
     n_threads = _checked(workers) if workers is not None else _processors()
     quietly = {
         "distributed.worker.profile.enabled": False,  # it would look a hundred times a second
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "5s",
+        "distributed.scheduler.work-stealing": False,  # there is one worker
+        "distributed.scheduler.active-memory-manager.start": False,
         "distributed.worker.http.routes": [],  # nobody else is to reach it
         "distributed.scheduler.http.routes": [],
     }
@@ -677,12 +693,14 @@ def _knock(address: str, timeout: float) -> None:
     """Connect to a scheduler and leave: a client would wait for ever for one that takes calls and says nothing."""
     import asyncio  # noqa: PLC0415 -- as above
 
-    from distributed.comm import connect  # noqa: PLC0415 -- as above
+    from distributed.comm.core import connect  # noqa: PLC0415 -- as above
     from distributed.security import Security  # noqa: PLC0415 -- as above
 
     async def knock() -> None:
-        arguments = Security().get_connection_args("client")
-        comm = await asyncio.wait_for(connect(address, timeout=timeout, **arguments), timeout)
+        security: Any = Security  # untyped, as connect
+        arguments = security().get_connection_args("client")
+        calling: Any = connect
+        comm = await asyncio.wait_for(calling(address, timeout=timeout, **arguments), timeout)
         comm.abort()
 
     problem: list[BaseException] = []

@@ -68,7 +68,7 @@ class Way:
         return json.loads(line)
 
 
-def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:  # noqa: ARG001 -- as all parts
+def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
     """Time all ways."""
     loops = sweeps_tasks.loops_of(sweeps_tasks.SECONDS)
     missing: dict[str, str] = {}

@@ -222,6 +222,7 @@ class _Terminal:
         aside = _stdout_to_stderr() if command.as_json else contextlib.nullcontext()
         try:
             with _terminable(), aside:
+                commands.agree_to_package(command, command.toml)
                 record = run(
                     self._model(command),
                     caller=self._caller(words),

@@ -13,6 +13,12 @@
     ├── QueryError             a condition on runs cannot be understood (ValueError)
     ├── ComparisonError        two maps or runs cannot be compared (ValueError)
     ├── ExportError            a run cannot be exported, or a crate not be imported (ValueError)
+    ├── EngineError            an engine cannot carry out a job: a model that cannot travel, ... (RuntimeError)
+    │   ├── CrashError         a worker process ended in the middle of a run
+    │   └── RunTakenError      another process has that run already
+    ├── SweepError             a sweep's design cannot be used (ValueError)
+    ├── InstallError           a package cannot be installed, or nobody agreed to it
+    ├── PlatformError          a platform's server refused, failed, or cannot be reached (RuntimeError)
     └── CommandError           a command line that cannot be understood (ValueError)
 
 Every message follows one recipe: what was wrong, the value, what is allowed, what to do.

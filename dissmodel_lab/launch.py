@@ -168,17 +168,14 @@ def run(  # type: ignore[misc]  # the options are written once, here, for those 
     from dissmodel_lab.engines import engine_for  # noqa: PLC0415 -- whoever runs inline does without
 
     place = engine_for(chosen, workers=workers, address=address, url=url)
-    job = queue_job(
-        model,
-        **common,
-        data=data,
-        fields={"engine": place.name, **(fields or {})},
-        preflight=preflight,
-        output_name=output_name,
-        limits=limits,
-        ends_with_kernel=not keep,
-    )
-    handle = start_queued(place, job, level, observers)
+    common |= {"data": data, "output_name": output_name, "limits": limits, "ends_with_kernel": not keep}
+    if place.name == "platform":  # its models need not be known here
+        from dissmodel_lab.engines.platform import platform_job  # noqa: PLC0415 -- only for those who have one
+
+        handle = place.start(platform_job(model, **common, fields=fields or {}), level, observers)
+    else:
+        said = {"engine": place.name, **(fields or {})}
+        handle = start_queued(place, queue_job(model, **common, fields=said, preflight=preflight), level, observers)
     return handle if background else result_of(handle)
 
 

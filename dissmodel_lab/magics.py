@@ -114,6 +114,7 @@ class DissmodelMagics(Magics):
                 return record
 
             return self._shown_run(call, command)
+        commands.agree_to_package(command, spec)
         handle = run(
             command.model,
             background=True,

@@ -199,7 +199,7 @@ REFUSED = [
         (
             "%dissmodel run has no option '--outptu'. Did you mean '--output'? "
             "Known: --help, --input, --param, --toml, --no-preflight, --output, "
-            "--engine, --workers, --address, --url, --seconds, --memory, --priority, --background, "
+            "--engine, --workers, --address, --url, --seconds, --memory, --yes, --priority, --background, "
             "--end-with-kernel, --as."
         ),
     ),
@@ -208,7 +208,7 @@ REFUSED = [
         (
             "%dissmodel run has no option '--par'. Did you mean '--param'? "
             "Known: --help, --input, --param, --toml, --no-preflight, --output, "
-            "--engine, --workers, --address, --url, --seconds, --memory, --priority, --background, "
+            "--engine, --workers, --address, --url, --seconds, --memory, --yes, --priority, --background, "
             "--end-with-kernel, --as."
         ),
     ),
@@ -352,7 +352,7 @@ def test_a_cells_body():
 
 OPTIONS = [
     "--help", "--input", "--param", "--toml", "--no-preflight", "--output", "--engine", "--workers", "--address",
-    "--url", "--seconds", "--memory", "--priority", "--background", "--end-with-kernel", "--as",
+    "--url", "--seconds", "--memory", "--yes", "--priority", "--background", "--end-with-kernel", "--as",
 ]  # fmt: skip
 LIFE = ["coastal_flood", "forest_fire", "game_of_life"]
 

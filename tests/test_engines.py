@@ -725,10 +725,12 @@ def test_a_worker_that_dies_before_it_is_ready_is_told(folder, monkeypatch):
     library = folder / "site"
     library.mkdir()
     (library / "sitecustomize.py").write_text("import os; os._exit(9)")
-    monkeypatch.setenv("PYTHONPATH", str(library))
     with ProcessEngine(workers=1) as engine:
+        process_id = engine.start(job()).result(60).provenance.process_id  # and with it loky's tracker of resources
+        monkeypatch.setenv("PYTHONPATH", str(library))
         queued = queue_run("game_of_life", store="runs")
         place = {"folder_name": queued.record_path.parent.name, "experiment_id": queued.experiment_id}
+        os.kill(process_id, signal.SIGKILL)
         handle = engine.start(job(**place, is_queued=True))
         outcome = handle.wait(60)
         assert outcome.status == "failed"

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from dissmodel_lab.commands.completion import Completions, complete
 from dissmodel_lab.commands.deeds import done, engine_options, options_of
-from dissmodel_lab.commands.elsewhere import asked_platform, started_sweep, sweep_line, sweep_table, sweep_values
+from dissmodel_lab.commands.elsewhere import (
+    agree_to_package,
+    asked_platform,
+    started_sweep,
+    sweep_line,
+    sweep_table,
+    sweep_values,
+)
 from dissmodel_lab.commands.grammar import Command, Grammar, cell_spec
 
 __all__ = [
     "Command",
     "Completions",
     "Grammar",
+    "agree_to_package",
     "asked_platform",
     "cell_spec",
     "complete",

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.errors import CommandError
+from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.store import RunStore
 
 if TYPE_CHECKING:
@@ -76,6 +77,37 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
     )
 
 
+def agree_to_package(command: Command, spec: ModelSpec | str | None) -> None:
+    """
+    Let the platform install the package that a run's TOML names, where the person said ``--yes``.
+
+    Parameters
+    ----------
+    command : Command
+        ``run``, as it was understood.
+    spec : ModelSpec, str or None
+        The cell's body, or the path after ``--toml``.
+
+    Raises
+    ------
+    LabError
+        When the TOML cannot be read, or there is no such server.
+    """
+    if not command.yes or command.engine != "platform":
+        return
+    from dissmodel_lab.engines import engine_for  # noqa: PLC0415 -- only here
+    from dissmodel_lab.platform_client.submissions import package_in  # noqa: PLC0415 -- loads the HTTP client
+
+    said = spec if spec is not None else command.model
+    if isinstance(said, str):
+        if not said.endswith(".toml"):
+            return
+        said = ModelSpec.from_path(said)
+    package = package_in(said)
+    if package:
+        engine_for("platform", url=command.url).allow_package(package)  # type: ignore[attr-defined]  # the platform's
+
+
 def sweep_table(found: Sequence[SweepEntry]) -> tuple[Sequence[str], list[list[str]], str]:
     """Return columns, rows and what is said instead of no rows."""
     return SWEEP_COLUMNS, [_sweep_row(entry) for entry in found], "No sweeps yet. Start one with: sweep MODEL"
@@ -133,10 +165,25 @@ def asked_platform(command: Command) -> Answer:
 
     if command.action in _NEEDS and not command.path:
         raise CommandError(f"platform {command.action} needs {_NEEDS[command.action]}.")
+    if command.action in ("fetch", "reproduce"):
+        return _brought(command)
     with PlatformClient(command.url) as client:
         answer = _ACTIONS[command.action](client, command)
         warnings = [f"Warning: {warning}" for warning in client.warnings]
     return Answer("\n".join([*warnings, answer.text]), answer.values)
+
+
+def _brought(command: Command) -> Answer:
+    """Bring a job's record and output into the store, or run it again there; either is waited for."""
+    from dissmodel_lab.engines import engine_for  # noqa: PLC0415 -- only here
+
+    engine = engine_for("platform", url=command.url)
+    act = engine.fetch if command.action == "fetch" else engine.reproduce  # type: ignore[attr-defined]  # the platform's
+    outcome = act(command.path).wait()
+    said = f" {outcome.error}" if outcome.error else ""
+    where = f" Its record is {outcome.record_path}." if outcome.record_path is not None else ""
+    values = {"experiment_id": outcome.experiment_id, "status": outcome.status, "error": outcome.error}
+    return Answer(f"Run {outcome.experiment_id[:_ID]}: {outcome.status}.{said}{where}", values)
 
 
 def _health(client: PlatformClient, _: Command) -> Answer:
@@ -162,8 +209,7 @@ def _jobs(client: PlatformClient, _: Command) -> Answer:
 
 
 def _job(client: PlatformClient, command: Command) -> Answer:
-    act = client.cancel if command.action == "cancel" else client.reproduce
-    job = act(command.path)
+    job = client.cancel(command.path)
     return Answer(f"Job {job.id}: {job.status}.", _job_values(job))
 
 
@@ -188,13 +234,18 @@ def _job_values(job: Any) -> dict[str, Any]:
     return {name: value if isinstance(value, str) else str(value or "") for name, value in asdict(job).items()}
 
 
-_NEEDS = {"cancel": "a job's id", "reproduce": "a job's id", "upload": "a file", "download": "a URI"}
+_NEEDS = {
+    "cancel": "a job's id",
+    "reproduce": "a job's id",
+    "fetch": "a job's id",
+    "upload": "a file",
+    "download": "a URI",
+}
 _ACTIONS: dict[str, Callable[[PlatformClient, Command], Answer]] = {
     "health": _health,
     "models": _models,
     "jobs": _jobs,
     "cancel": _job,
-    "reproduce": _job,
     "upload": _upload,
     "download": _download,
 }

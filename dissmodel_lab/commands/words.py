@@ -79,7 +79,7 @@ ENGINES = ("inline", "process", "dask", "platform")
 PRIORITIES = ("low", "normal", "high")
 SAMPLES = ("grid", "lhs", "sobol", "morris", "saltelli")
 """How ``sweep`` chooses its points."""
-PLATFORM_ACTIONS = ("health", "models", "jobs", "cancel", "reproduce", "upload", "download")
+PLATFORM_ACTIONS = ("health", "models", "jobs", "cancel", "reproduce", "fetch", "upload", "download")
 _OF_A_MODEL = (RUN, FORM, VALIDATE)
 _LONGEST_NAME = 100
 """Of a recorded cell's model [characters]."""
@@ -147,6 +147,9 @@ def _add_engine(parser: argparse.ArgumentParser, command: str, door: Door) -> No
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="end a run that takes longer [s]")
     parser.add_argument("--memory", type=_memory, metavar="SIZE", help="end a run that takes more, such as 500MB")
     if command == RUN:
+        parser.add_argument(
+            "--yes", action="store_true", help="let the platform install the package that a TOML names"
+        )
         parser.add_argument(
             "--priority", type=_priority, default="normal", metavar="LEVEL", help=", ".join(PRIORITIES)
         )

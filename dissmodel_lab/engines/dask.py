@@ -18,6 +18,7 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -245,9 +246,9 @@ class DaskEngine(Engine):
                 continue
             for load, future in zip(some, futures, strict=True):
                 load.future = future
-                self._reach.when_done(future, lambda _, load=load: self._note_end(load))
+                self._reach.when_done(future, partial(self._note_end, load))
 
-    def _note_end(self, load: _Load) -> None:
+    def _note_end(self, load: _Load, _future: Any) -> None:
         with self._wakes:
             self._ended.append(load)
             self._wakes.notify_all()

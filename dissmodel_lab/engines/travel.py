@@ -96,7 +96,7 @@ def pack_exception(error: BaseException) -> bytes:
 
     with suppress(Exception):  # without tblib it travels without its traceback
         # Only for a run that failed; it has no types.
-        from tblib import pickling_support  # type: ignore[import-untyped]  # noqa: PLC0415 -- as above
+        from tblib import pickling_support  # noqa: PLC0415 -- as above
 
         pickling_support.install(error)
     try:

@@ -201,7 +201,7 @@ def _run(job: Job, observers: Sequence[Observer], watchers: Sequence[Watcher], l
     if job.keeps_frames:
         from dissmodel_lab.frames import FrameKeeper  # noqa: PLC0415 -- as above
 
-        keeper = FrameKeeper()
+        keeper = FrameKeeper(saves=True)
         observers, watchers = [keeper, *observers], [keeper.watch, *watchers]
     run(
         _model_of(job.model),

@@ -28,10 +28,13 @@ from dissmodel_lab.executor.events import (
     RunStarted,
     Step,
 )
+from dissmodel_lab.frames import checkpoint
 from dissmodel_lab.frames.checkpoint import FILM_NAME, Checkpoint, read_film
 from dissmodel_lab.frames.moments import UNNAMED, Backdrop, Moment, RawFrame, Series, Shown
+from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.store import write_atomic
+from dissmodel_lab.store import RECORD_NAME, write_atomic
+from dissmodel_lab.store.reading import try_read
 from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
@@ -70,6 +73,20 @@ _DRAWABLE = "biuf"
 _PLANE, _STACK = 2, 3  # numbers of axes
 
 
+__all__ = [
+    "FILE_NAME",
+    "POINTS",
+    "Backdrop",
+    "FrameKeeper",
+    "Moment",
+    "RawFrame",
+    "Series",
+    "Shown",
+    "read_frames",
+    "write_frames",
+]
+
+
 class FrameKeeper:
     """
     Keeps evenly thinned frames and values of a run, and the newest frame for a live picture.
@@ -85,6 +102,9 @@ class FrameKeeper:
     classes : type or mapping, optional
         Where the legend comes from when the model's data carry none: the executor's class, or value -> label,
         as :func:`~dissmodel_lab.maps.preview` takes it.
+    saves : bool
+        Whether the frames so far are put into the run's folder while it lasts, for whoever looks on from another
+        process, and for :func:`read_frames` when this process is killed.
 
     Examples
     --------
@@ -106,7 +126,9 @@ class FrameKeeper:
     {'cells': [1.0, 2.0, 3.0, 4.0]}
     """
 
-    def __init__(self, *, live: bool = False, classes: type[Any] | Mapping[Any, Any] | None = None) -> None:
+    def __init__(
+        self, *, live: bool = False, classes: type[Any] | Mapping[Any, Any] | None = None, saves: bool = False
+    ) -> None:
         self.classes = classes
         """May be set later: it is used when something is drawn."""
         self.seconds = 0.0
@@ -128,6 +150,10 @@ class FrameKeeper:
         self._choice = _FirstThatChanges()
         self._places: dict[tuple[Shown, int], Backdrop] = {}
         self._next_live = 0.0 if live else math.inf
+        self._live_interval = checkpoint.INTERVAL if saves else LIVE_INTERVAL
+        self._saves = saves
+        self._disk: Checkpoint | None = None
+        self._disk_due = math.inf
         self._not_before = 0.0
         self._charged = self._forgive_from = 0
         self._count = 0
@@ -147,15 +173,18 @@ class FrameKeeper:
         self._count += 1
         self._last = step
         now = time.perf_counter()
-        if now < self._not_before or (
-            self._count < self._film.due and self._count < self._points.due and now < self._next_live
+        if now >= self._disk_due:
+            self._look_for_onlookers()
+        if now >= self._not_before and (
+            self._count >= self._film.due or self._count >= self._points.due or now >= self._next_live
         ):
-            return
-        busy = time.thread_time()
-        try:
-            self._take(step, now)
-        finally:
-            self._charge(now, busy)
+            busy = time.thread_time()
+            try:
+                self._take(step, now)
+            finally:
+                self._charge(now, busy)
+        if now >= self._disk_due:
+            self._put_away()
 
     def __call__(self, event: Event) -> None:
         """
@@ -169,6 +198,7 @@ class FrameKeeper:
         match event:
             case RunStarted():
                 self._record = event.record
+                self._open_disk()
             case PhaseFinished(phase=Phase.LOAD):
                 began = time.perf_counter()
                 with suppress(Exception):  # data of any kind: without a copy the frames begin with step 1
@@ -182,6 +212,44 @@ class FrameKeeper:
     def series(self) -> Series:
         """Return the values so far; from any thread."""
         return _series(list(self._points.items))
+
+    def _open_disk(self) -> None:
+        path = self._record.record_path if self._record is not None else None
+        if self._saves and path is not None:
+            self._disk = Checkpoint(Path(path).parent)
+            self._disk_due = 0.0
+
+    def _look_for_onlookers(self) -> None:
+        if self._disk is None or os.getpid() != self._process:  # a child that the model forked
+            self._disk_due = math.inf
+            return
+        began = time.perf_counter()
+        is_watched, wanted = self._disk.watched()
+        if wanted in self.options:
+            self.wanted = wanted
+        if not is_watched:
+            self._next_live = math.inf
+        elif math.isinf(self._next_live):
+            self._next_live = 0.0
+        self._disk.seconds += time.perf_counter() - began
+
+    def _put_away(self) -> None:
+        """Write what is new, and put the next time off by what this one cost."""
+        disk = self._disk
+        if disk is None:
+            return
+        began = time.perf_counter()
+        frames, newest = self._film.items, self.newest
+        try:
+            if all(map(disk.is_affordable, [frame for _, frame in frames[-1:]])):
+                disk.save(frames, self._points.items)
+                if newest is not None and self._next_live < math.inf and disk.is_affordable(newest):
+                    disk.show(newest, self.options)
+            disk.charge(began)
+            self._disk_due = disk.due
+        except Exception:  # noqa: BLE001 -- data of any kind, a full disk: the run must not suffer, the end may do better
+            disk.seconds += time.perf_counter() - began
+            self._disk_due = math.inf
 
     def _charge(self, began: float, busy: float) -> None:
         now = time.perf_counter()
@@ -198,7 +266,7 @@ class FrameKeeper:
     def _take(self, step: Step, now: float) -> None:
         is_live = now >= self._next_live
         if is_live:
-            self._next_live = now + LIVE_INTERVAL
+            self._next_live = now + self._live_interval
         if self._count == 1 and step.n_steps:
             self._film.expect(step.n_steps)
             self._points.expect(step.n_steps)
@@ -301,7 +369,9 @@ class FrameKeeper:
             return  # a child that the model forked: the run is its parent's
         from dissmodel_lab.maps.frames import compose  # noqa: PLC0415 -- numpy and more, when the model is through
 
-        series = self.series()
+        series, is_kept = self.series(), True
+        if self.classes is None and self._record is not None:
+            self.classes = loaded_executor(self._record)
         self.frames = compose([frame for _, frame in self._film.evened()], series, self.notes, self.classes)
         self._film.items, self._choice, self._places = [], _FirstThatChanges(), {}
         path = self._record.record_path if self._record is not None else None
@@ -310,6 +380,10 @@ class FrameKeeper:
                 write_frames(Path(path).parent, self.frames)
             except OSError as error:
                 self.notes.append(f"The frames could not be kept: {error.strerror or error}.")
+                is_kept = False
+        if self._disk is not None:
+            self._disk_due = math.inf
+            self._disk.close(keeps_film=not is_kept)
 
 
 class _Thinned(Generic[T]):
@@ -604,33 +678,50 @@ def read_frames(folder: Path, notes: list[str] | None = None) -> Frames | None:
     Returns
     -------
     Frames or None
-        None when the run kept none, or the file is damaged.
+        None when the run kept none, or the file is damaged. Of a run that was killed, those that it had put away.
 
     Examples
     --------
     >>> read_frames(Path("nowhere")) is None
     True
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
+    path = next((path for path in (folder / FILE_NAME, folder / FILM_NAME) if path.is_file()), None)
+    if path is None:
         return None
     try:
-        return _unpacked(path)
+        return _unpacked(path) if path.name == FILE_NAME else _composed(path)
     except (
         OSError,
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
         EOFError,
+        OverflowError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
         if notes is not None:
             notes.append(
-                f"The steps of this run cannot be shown: {FILE_NAME} is damaged ({type(error).__name__}: {error})."
+                f"The steps of this run cannot be shown: {path.name} is damaged ({type(error).__name__}: {error})."
             )
     return None
+
+
+def _composed(path: Path) -> Frames | None:
+    """Draw what a run had put away when its process was ended."""
+    from dissmodel_lab.maps.frames import compose  # noqa: PLC0415 -- as above
+
+    film, points = _Thinned[RawFrame](MOST), _Thinned[tuple[float | None, dict[str, float]]](POINTS)
+    frames, told = read_film(path)
+    for count, frame in frames:
+        film.add(count, frame)
+    for count, point in told:
+        points.add(count, point)
+    record = try_read(path.with_name(RECORD_NAME))
+    kept = [frame for _, frame in film.evened()]
+    notes = ["The run's process was ended: the last steps may be missing."]
+    return compose(kept, _series(points.items), notes, loaded_executor(record) if record is not None else None)
 
 
 def _unpacked(path: Path) -> Frames:

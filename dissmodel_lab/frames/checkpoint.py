@@ -232,7 +232,9 @@ class Checkpoint:
         """
         if frame is self._written or self._file is None:
             return
-        number = self._place(self._file, frame)
+        file, self._file = self._file, None  # as in save()
+        number = self._place(file, frame)
+        self._file = file
         write_atomic(
             self._folder / LIVE_NAME,
             _packed({"is": "options", "options": list(options)}) + _packed_frame(frame, number, 0),
@@ -334,12 +336,16 @@ def _packed(facts: Mapping[str, Any], arrays: Iterable[Any] = ()) -> bytes:
 
     parts = list(arrays)
     buffer = io.BytesIO()
-    text = json.dumps({**facts, "arrays": len(parts)}).encode()
+    text = json.dumps({**facts, "arrays": len(parts)}, default=_plain).encode()
     for part in (np.frombuffer(text, np.uint8), *parts):
         if part.dtype.kind not in _NUMBERS or part.nbytes > _LARGEST:
             raise ValueError(f"{part.nbytes} bytes of {part.dtype} are no part of a film")
         np.save(buffer, part, allow_pickle=False)
     return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)  # a number of numpy, mostly
 
 
 def _packed_frame(frame: RawFrame, place: int, count: int) -> bytes:

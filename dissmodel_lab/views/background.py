@@ -124,7 +124,7 @@ class Background:
         self._namespace = namespace
         self._page, self._panel = page, panel
         words = WORKER if run.engine in _OUR_WORKERS else ELSEWHERE
-        self.live = LiveRun(FollowedProgress(), ToldSteps(), CancelButton(lambda: run.cancel(WHY), words))
+        self.live = LiveRun(FollowedProgress(), ToldSteps(run.folder), CancelButton(lambda: run.cancel(WHY), words))
         self._title = TabTitle()
         name = f"<b>{escape_short(_words(run.model_name), 400)}</b> &middot; run {escape(run.experiment_id[:8])}"
         self._said = widgets.HTML(f'<div style="{_SMALL}">{name}</div>')

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import math
 import platform
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
-from dissmodel_lab.executor.events import Event, PhaseStarted, RunFinished, RunStarted, StepFinished
+from dissmodel_lab.executor.events import Event, Phase, PhaseStarted, RunFinished, RunStarted, StepFinished
 from dissmodel_lab.executor.schemas import utc_now
 from dissmodel_lab.frames import POINTS, Series
+from dissmodel_lab.frames.checkpoint import TOUCH_INTERVAL, LivePicture, forget_live, say_watched
 from dissmodel_lab.progress import RUNNING, Progress
 from dissmodel_lab.views.phases import QUEUED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dissmodel_lab.executor.events import Observer
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.frames import RawFrame, Shown
@@ -33,6 +38,7 @@ class RunAtWork(Protocol):
     """A run that can be followed, cancelled and waited for; :class:`dissmodel_lab.engines.RunHandle` is one."""
 
     engine: str
+    folder: Path
 
     @property
     def experiment_id(self) -> str:
@@ -128,10 +134,15 @@ def _process_of(record: ExperimentRecord) -> psutil.Process | None:
 
 class ToldSteps:
     """
-    The values that a run's steps told, for its charts.
+    The values that a run's steps told, for its charts, and the newest frame, for its live picture.
 
     It stands where a run of this process has its :class:`~dissmodel_lab.frames.FrameKeeper`: that of this run keeps
-    the frames in the other process, which leaves them in the run's folder.
+    the frames in the other process. From there they come through the run's folder, as long as somebody looks.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Of the run; without it there is no picture.
 
     Examples
     --------
@@ -142,11 +153,15 @@ class ToldSteps:
     {'area': [0.5, 1.0]}
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.classes: type[Any] | None = None
-        self.options: tuple[Shown, ...] = ()
         self.wanted: Shown | None = None
-        self.newest: RawFrame | None = None
+        self._folder = folder
+        self._picture = LivePicture(folder) if folder is not None else None
+        self._lock = threading.Lock()
+        self._is_at_work = False
+        self._told_wish: Shown | None = None
+        self._next_touch = 0.0
         self.frames: Frames | None = None
         self.notes: list[str] = []
         self._points: list[tuple[int, float, dict[str, float]]] = []
@@ -154,13 +169,17 @@ class ToldSteps:
 
     def __call__(self, event: Event) -> None:
         """
-        Keep a step's values.
+        Keep a step's values, and look on from the run phase to the end.
 
         Parameters
         ----------
         event : Event
             One of :mod:`dissmodel_lab.executor.events`.
         """
+        if isinstance(event, PhaseStarted) and event.phase is Phase.RUN:
+            self._is_at_work = True
+        elif isinstance(event, RunFinished):
+            self.close()
         if not isinstance(event, StepFinished):
             return
         if event.part != self._part:
@@ -171,6 +190,36 @@ class ToldSteps:
         points = [*self._points, (self._before + event.step, float(time_told), values)]
         # A new list: another thread may be drawing the old one. The newest point always stays.
         self._points = points if len(points) <= 2 * POINTS else [*points[:-1:2], points[-1]]
+
+    @property
+    def newest(self) -> RawFrame | None:
+        """The newest frame that there is; asking for it tells the run that somebody looks."""
+        if self._picture is None:
+            return None
+        with self._lock:
+            if self._is_at_work:
+                self._say_watched()
+                self._picture.look()
+        return self._picture.newest
+
+    @property
+    def options(self) -> tuple[Shown, ...]:
+        """What the live picture can show."""
+        return self._picture.options if self._picture is not None else ()
+
+    def _say_watched(self) -> None:
+        now = time.monotonic()
+        if self._folder is not None and (now >= self._next_touch or self.wanted != self._told_wish):
+            self._next_touch, self._told_wish = now + TOUCH_INTERVAL, self.wanted
+            with suppress(OSError):  # a folder that may only be read: there is no live picture then
+                say_watched(self._folder, self.wanted)
+
+    def close(self) -> None:
+        """Look no more, and leave nothing of that behind."""
+        with self._lock:
+            if self._is_at_work and self._folder is not None:
+                forget_live(self._folder)
+            self._is_at_work = False
 
     def series(self) -> Series:
         """Return the values so far; from any thread."""

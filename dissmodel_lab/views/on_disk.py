@@ -69,6 +69,7 @@ class RunOnDisk:
         self.model_name = record.model_name
         self.engine = str(getattr(record, "engine", "") or "")
         self._path = Path(str(record.record_path))
+        self.folder = self._path.parent
         self._last = record
         self._looked_at = 0.0
         self._was_over = False

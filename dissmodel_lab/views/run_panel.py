@@ -115,7 +115,8 @@ def run_handle_in_cell(
     BaseException
         What ended the run; the static picture of it is shown before.
     """
-    live = LiveRun(FollowedProgress(), ToldSteps(), CancelButton(lambda: handle.cancel(WHY), WORKER, blocks=True))
+    cancel = CancelButton(lambda: handle.cancel(WHY), WORKER, blocks=True)
+    live = LiveRun(FollowedProgress(), ToldSteps(handle.folder), cancel)
     output = output or CellOutput()
 
     def watch() -> None:
@@ -274,7 +275,7 @@ class LiveRun:
     def __init__(self, progress: Progress, keeper: FrameKeeper | ToldSteps, cancel: CancelButton | None) -> None:
         self.progress = progress
         self.keeper = keeper
-        # Told steps have all that a live map asks of a keeper, and never a frame.
+        # Told steps have all that a live map asks of a keeper.
         self.panel = PhasePanel(progress, LiveMap(cast("FrameKeeper", keeper)), cancel)
         self._input: Preview | None = None
         self._drawing: threading.Thread | None = None
@@ -334,6 +335,8 @@ class LiveRun:
         """Return the picture of a run that is over, which needs no kernel, and its maps."""
         from dissmodel_lab.views.record import RunMaps, maps_of, record_bundle  # noqa: PLC0415 -- see above
 
+        if isinstance(self.keeper, ToldSteps):
+            self.keeper.close()
         if self._drawing is not None:
             self._drawing.join(timeout=60)  # the picture is needed below
         record = self.progress.record

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from chromium import SCREENSHOTS
 from lab import READY, Notebook
-from test_run_in_lab import LOAD, run_html
+from test_run_in_lab import LOAD
 
 MODELS = """
 import itertools, os, signal, time
@@ -37,13 +37,15 @@ class Crashing(SteppingExecutor):
         os.kill(os.getpid(), signal.SIGSEGV)
 """
 ANSWER = "print('answered')"
-# Issue 5 promises 2 s. A machine that is busy with other things gets more, and the figure is printed.
-GOAL, LIMIT = 2.0, 5.0
+CRASH = "rec = %dissmodel run Crashing --engine process"
+# The goal is 2 s, and the figure is printed; a machine that is busy with other things gets more.
+LIMIT = 5.0
 ACTIVATE = """index => {
   const notebook = jupyterapp.shell.currentWidget.content;
   notebook.deselectAll();
   notebook.activeCellIndex = index;
 }"""
+IS_IDLE = "index => jupyterapp.shell.currentWidget.content.widgets[index].model.executionState === 'idle'"
 # A panel that is over stays for a second, with a button that does nothing.
 RUNS = """() => [...document.querySelectorAll('.dl-panel')].some(panel =>
   panel.querySelector('.dl-cancel:not([disabled])') && /run\\s*running/.test(panel.innerText))"""
@@ -104,17 +106,21 @@ def wait_for_record(folder, known, status, seconds=LIMIT):
     pytest.fail(f"No {status} record after {seconds} s: {[one['status'] for one in records(folder).values()]}")
 
 
-def printed(notebook, index):
-    """Return what a cell printed."""
-    outputs = notebook.cells()[index]["outputs"]
-    return "".join("".join(output.get("text", "")) for output in outputs)
+def answer(notebook):
+    """Run the cell that prints, anew, and see what it printed."""
+    index = len(CASES) + 2
+    count = notebook.cells()[index]["count"]
+    run_cell(notebook, index, seconds=10)
+    cell = notebook.cells()[index]
+    assert cell["count"] != count
+    assert ["".join(output.get("text", "")) for output in cell["outputs"]] == ["answered\n"]
 
 
 def cancel(notebook, case, screenshot):
     """Start a run, cancel it, and see that the next cell is answered; return the seconds until both were so."""
     page, folder = notebook.page, notebook.server.root
-    known, last = records(folder), len(CASES) + 2
-    run_cell(notebook, CASES.index(case) + 2, wait=False)
+    known, index = records(folder), CASES.index(case) + 2
+    run_cell(notebook, index, wait=False)
     page.wait_for_function(RUNS, timeout=60_000)
     if "Stepping" in case.line:
         page.wait_for_function(STEP, arg=3)
@@ -128,10 +134,9 @@ def cancel(notebook, case, screenshot):
         button.click()
     record = wait_for_record(folder, known, "cancelled")
     on_disk = time.monotonic() - began
-    notebook.page.wait_for_function("() => window.__done === true", polling=20)
-    run_cell(notebook, last, seconds=10)
+    page.wait_for_function(IS_IDLE, arg=index)
+    answer(notebook)
     answered = time.monotonic() - began
-    assert printed(notebook, last) == "answered\n"
     page.get_by_text(f"cancelled · run {record['experiment_id'][:8]}").scroll_into_view_if_needed()
     screenshot(f"{case.name}-cancelled")
     assert record["phases"]["run"]["status"] == "cancelled"
@@ -139,28 +144,24 @@ def cancel(notebook, case, screenshot):
     return on_disk, answered
 
 
-def test_cancel_by_the_panels_button(open_notebook, screenshot):
-    notebook = open_notebook(LOAD, MODELS, *(case.line for case in CASES), ANSWER)
+def test_cancel_and_crash_leave_the_kernel_alive(open_notebook, screenshot):
+    notebook = open_notebook(LOAD, MODELS, *(case.line for case in CASES), ANSWER, CRASH)
     run_cell(notebook, 0)
     run_cell(notebook, 1)
     for case in CASES:
         on_disk, answered = cancel(notebook, case, screenshot)
-        print(f"{case.name}: record cancelled {on_disk:.2f} s after the click, next cell answered after {answered:.2f} s")
+        print(
+            f"{case.name}: record cancelled {on_disk:.2f} s after the click, next cell answered after {answered:.2f} s"
+        )
         assert on_disk < LIMIT
-    assert notebook.broken_widgets() == 0
-    assert notebook.complaints == []
-
-
-def test_a_crash_is_told_and_the_kernel_lives(open_notebook, screenshot):
-    notebook = open_notebook(LOAD, MODELS, "rec = %dissmodel run Crashing --engine process", ANSWER)
-    for index in range(4):
-        run_cell(notebook, index)
-    html = run_html(notebook)
-    assert "crashing_hard</b> &middot; failed" in html
-    assert "SIGSEGV" in html
-    assert printed(notebook, 3) == "answered\n"
-    assert [record["status"] for record in records(notebook.server.root).values()][-1] == "failed"
+    known = records(notebook.server.root)
+    run_cell(notebook, len(CASES) + 3)
+    record = wait_for_record(notebook.server.root, known, "failed")
+    assert "SIGSEGV" in record["error"]
+    notebook.page.get_by_text("ended by SIGSEGV").first.scroll_into_view_if_needed()
     screenshot("crashed")
+    answer(notebook)
+    assert notebook.broken_widgets() == 0
     assert notebook.complaints == []
 
 

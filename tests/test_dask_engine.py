@@ -428,6 +428,8 @@ def test_a_scheduler_that_comes_back_goes_on_with_what_is_left(make_cluster, fol
         for process in cluster.processes():
             if "loky" not in command_of(process):
                 process.kill()
+        for one in (cluster.scheduler, *cluster.workers):
+            one.wait(10)
         time.sleep(1)
         cluster.scheduler = cluster.start_scheduler()
         cluster.workers = [cluster.start_worker(), cluster.start_worker()]
@@ -536,8 +538,8 @@ def test_a_store_that_workers_do_not_see_is_refused(engine, folder):
         engine.start(job(store="/proc/self/cwd/runs"))
     assert re.fullmatch(
         r"The Dask worker tcp://[\d.:]+ does not see the store '/proc/self/cwd/runs'\. Runs are kept in a folder "
-        r"that the notebook and all workers share, such as one on a network drive: set --store or DISSMODEL_LAB_STORE to "
-        r"one\.",
+        r"that the notebook and all workers share, such as one on a network drive: set --store or "
+        r"DISSMODEL_LAB_STORE to one\.",
         str(caught.value),
     )
 

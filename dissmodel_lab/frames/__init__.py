@@ -73,12 +73,12 @@ _DRAWABLE = "biuf"
 _PLANE, _STACK = 2, 3  # numbers of axes
 
 
-__all__ = [
-    "FILE_NAME",
-    "POINTS",
+__all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other packages
     "Backdrop",
+    "FILE_NAME",
     "FrameKeeper",
     "Moment",
+    "POINTS",
     "RawFrame",
     "Series",
     "Shown",

@@ -112,7 +112,7 @@ class Checkpoint:
         path, now = f"{self._folder}{os.sep}{WATCHED_NAME}", time.monotonic()
         wish = None
         try:
-            found = os.lstat(path)  # noqa: PTH116 -- on the model's thread, all the time
+            found = os.lstat(path)
         except OSError:
             self._hide()
             return False, None
@@ -471,7 +471,7 @@ class LivePicture:
         path = self._folder / LIVE_NAME
         # It may have been written by anybody, and will soon be written again.
         with suppress(Exception):
-            found = os.lstat(path)  # noqa: PTH116 -- a link is none of ours
+            found = os.lstat(path)  # a link is none of ours
             stamp = found.st_mtime_ns, found.st_size, found.st_ino
             if stamp == self._stamp or not stat.S_ISREG(found.st_mode):
                 return
@@ -522,13 +522,14 @@ def _array_of(file: BinaryIO, end: int, *, is_wanted: bool = True) -> Any:
     import numpy as np  # noqa: PLC0415 -- as above
 
     try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("its arrays are of an unknown version")
+        version = np.lib.format.read_magic(file)
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     except ValueError:
         if file.tell() >= end:  # torn
             raise EOFError from None
         raise
+    if version != (1, 0):
+        raise ValueError("its arrays are of an unknown version")
     size = math.prod(shape) * dtype.itemsize
     if dtype.kind not in _NUMBERS or not 0 <= size <= _LARGEST or min(shape, default=0) < 0:
         raise ValueError(f"no film has arrays of {size} bytes of {dtype}")

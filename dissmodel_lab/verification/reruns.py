@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from dissmodel_lab.engines import RunHandle
     from dissmodel_lab.executor.events import Observer
 
 _PRINTED = 600
@@ -72,7 +74,7 @@ def rerun(
     store : str, Path or RunStore, optional
         Where the rerun is kept; ``experiments`` in the working folder when not given.
     timeout : float, optional
-        Each rerun is cancelled after this time [s].
+        Each rerun is cancelled after this time [s], from its beginning.
     any_version : bool
         Run with another version of the executor's package too, or one with another meaning of ``end_time``.
     twice : bool
@@ -125,6 +127,10 @@ def rerun(
     if plan.obstacles:
         return made.refuse(replace(blank, why=(*plan.obstacles, *plan.notes)))
     return made.verdict(blank, tolerance, twice=twice)
+
+
+_POLL = 0.05
+"""How often is looked whether a run that never began is over [s]."""
 
 
 class _Rerun(NamedTuple):
@@ -199,6 +205,8 @@ class _Reruns:
         handle = engine_for("process").start(job, observers=self._observers)
         why = ""
         try:
+            if self._timeout is not None:
+                _wait_for_begin(handle)
             outcome = handle.wait(self._timeout)
         except TimeoutError:
             why = f"timed out after {self._timeout:g} s"
@@ -241,6 +249,14 @@ class _Reruns:
             if record.record_path is not None:
                 self._store.end(RunFolder(record.record_path.parent), record)
         return verdict
+
+
+def _wait_for_begin(handle: RunHandle) -> None:
+    """Wait until the run has begun: the start of its worker is not the model's time."""
+    has_begun = threading.Event()
+    handle.subscribe(lambda _: has_begun.set())
+    while not (handle.done() or has_begun.wait(_POLL)):
+        pass
 
 
 def _unrun(result: _Rerun) -> str:

@@ -1,4 +1,4 @@
-"""Cancel, crash, reload and queue in the real browser: what a person clicks, and what is on disk two seconds later."""
+"""Cancel, crash, reload and queue in the real browser: what a person clicks, and what is on disk soon after."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_cancel_and_crash_leave_the_kernel_alive(open_notebook, screenshot):
     for case in CASES:
         on_disk, answered = cancel(notebook, case, screenshot)
         print(
-            f"{case.name}: record cancelled {on_disk:.2f} s after the click, next cell answered after {answered:.2f} s"
+            f"{case.name}: cancelled on disk {on_disk:.2f} s after the click, next cell over after {answered:.2f} s"
         )
         assert on_disk < LIMIT
     known = records(notebook.server.root)

@@ -400,10 +400,10 @@ def test_the_text_of_a_sweep():
         f"  [{20 * '#'}{10 * 'x'}] 100 %  3 of 3 runs ended: 2 completed, 1 failed; finished after 1 min 20 s",
         "  1 failed: ValueError: no (point 2)",
         "",
-        "point  rise [m]  status     area  time_run_sec  time    run       reason",
-        "1      0.1       completed  1     0.5           250 ms  00000001",
-        "2      0.2       failed                                 00000002  ValueError: no",
-        "3      0.3       completed  3     0.5           250 ms  00000003",
+        "point  rise [m]  status     area  time    run       reason",
+        "1      0.1       completed  1     250 ms  00000001",
+        "2      0.2       failed                   00000002  ValueError: no",
+        "3      0.3       completed  3     250 ms  00000003",
         "  folder  sweeps/3f2a",
     ]
 

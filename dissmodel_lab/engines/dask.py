@@ -69,6 +69,8 @@ _COUNTED = 2.0
 """How often the workers are counted [s]: the scheduler has to be asked."""
 _AT_EXIT = 3.0
 """How long the end of this process waits for runs that end with it [s]."""
+_CLOSING = 12.0
+"""How long the client and a cluster of our own may take to close, on a machine that is busy [s]."""
 
 
 class DaskEngine(Engine):
@@ -184,7 +186,7 @@ class DaskEngine(Engine):
         with self._wakes:
             self._open.clear()
             self._wakes.notify_all()
-        self._is_over.wait(_AT_EXIT)
+        self._is_over.wait(_CLOSING)
 
     def _close(self) -> None:
         with self._wakes:
@@ -487,8 +489,7 @@ class _Reach:
     def n_threads(self) -> int:
         """Return how many jobs run at once; one while there is no worker yet."""
         with suppress(Exception):  # between two connections
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            return max(1, sum(int(worker["nthreads"]) for worker in workers))
+            return max(1, sum(int(number) for number in self._client.nthreads().values()))
         return 1
 
     def parcel(self, job: Job, packed: bytes) -> Parcel:
@@ -621,10 +622,10 @@ class _Reach:
                 marker.unlink()
         if self._is_own_client:
             with suppress(Exception):  # as above
-                self._client.close(timeout=2)
+                self._client.close(timeout=_CLOSING / 3)
         if self._own_cluster is not None:
             with suppress(Exception):  # it was closed at the end of this process
-                self._own_cluster.close(timeout=5)
+                self._own_cluster.close(timeout=_CLOSING / 2)
 
     def _within(self, ask: Callable[[], T]) -> T:
         """Ask the cluster something, for as long as an answer may take."""

@@ -150,7 +150,7 @@ class FrameKeeper:
         self._choice = _FirstThatChanges()
         self._places: dict[tuple[Shown, int], Backdrop] = {}
         self._next_live = 0.0 if live else math.inf
-        self._live_interval = checkpoint.INTERVAL if saves else LIVE_INTERVAL
+        self._live_interval = checkpoint.LIVE_INTERVAL if saves else LIVE_INTERVAL
         self._saves = saves
         self._disk: Checkpoint | None = None
         self._disk_due = math.inf
@@ -172,9 +172,9 @@ class FrameKeeper:
         """
         self._count += 1
         self._last = step
-        now = time.perf_counter()
+        now, is_watched = time.perf_counter(), False
         if now >= self._disk_due:
-            self._look_for_onlookers()
+            is_watched = self._look_for_onlookers(now)
         if now >= self._not_before and (
             self._count >= self._film.due or self._count >= self._points.due or now >= self._next_live
         ):
@@ -184,7 +184,7 @@ class FrameKeeper:
             finally:
                 self._charge(now, busy)
         if now >= self._disk_due:
-            self._put_away()
+            self._put_away(now, is_watched=is_watched)
 
     def __call__(self, event: Event) -> None:
         """
@@ -219,36 +219,32 @@ class FrameKeeper:
             self._disk = Checkpoint(Path(path).parent)
             self._disk_due = 0.0
 
-    def _look_for_onlookers(self) -> None:
+    def _look_for_onlookers(self, now: float) -> bool:
+        """Tell whether a live picture is due."""
         if self._disk is None or os.getpid() != self._process:  # a child that the model forked
             self._disk_due = math.inf
-            return
-        began = time.perf_counter()
-        is_watched, wanted = self._disk.watched()
+            return False
+        found = self._disk.look(now)
+        if found is None:
+            return False
+        is_watched, wanted = found
         if wanted in self.options:
             self.wanted = wanted
         if not is_watched:
             self._next_live = math.inf
         elif math.isinf(self._next_live):
             self._next_live = 0.0
-        self._disk.seconds += time.perf_counter() - began
+        return is_watched
 
-    def _put_away(self) -> None:
-        """Write what is new, and put the next time off by what this one cost."""
-        disk = self._disk
-        if disk is None:
+    def _put_away(self, now: float, *, is_watched: bool) -> None:
+        """Write what is new; what cannot be written is tried again when the run is over, as a whole."""
+        if self._disk is None or math.isinf(self._disk_due):
             return
-        began = time.perf_counter()
-        frames, newest = self._film.items, self.newest
+        live = checkpoint.Live(self.newest, self.options) if is_watched else None
         try:
-            if all(map(disk.is_affordable, [frame for _, frame in frames[-1:]])):
-                disk.save(frames, self._points.items)
-                if newest is not None and self._next_live < math.inf and disk.is_affordable(newest):
-                    disk.show(newest, self.options)
-            disk.charge(began)
-            self._disk_due = disk.due
-        except Exception:  # noqa: BLE001 -- data of any kind, a full disk: the run must not suffer, the end may do better
-            disk.seconds += time.perf_counter() - began
+            self._disk.put_away(now, self._film.items, self._points.items, live)
+            self._disk_due = self._disk.due
+        except Exception:  # noqa: BLE001 -- data of any kind, a full disk: the run must not suffer from it
             self._disk_due = math.inf
 
     def _charge(self, began: float, busy: float) -> None:

@@ -19,7 +19,7 @@ import os
 import re
 import stat
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 FILM_NAME, LIVE_NAME, WATCHED_NAME = "frames.part", ".live", ".watched"
-SHARE = 0.003
-"""Part of the run's time that writing may take."""
-INTERVAL = 0.5
-"""Shortest time between two writings [s]."""
+SHARE, LIVE_SHARE = 0.0025, 0.0015
+"""Parts of the run's time that the film and the live picture may take; copying has another 0.5 %."""
+INTERVAL, LIVE_INTERVAL = 2.0, 0.5
+"""Shortest times between two writings of the film, and of the live picture [s]."""
 TOUCH_INTERVAL = 2.0
 """How often who looks says so [s]."""
 _PATIENCE = 10.0
@@ -45,10 +45,10 @@ _ROOM = 16 << 20
 """A film is written anew, without the copies that were thinned out, when it is larger, and has doubled [bytes]."""
 _LARGEST = 64 << 20
 """No array is larger [bytes]."""
-_ROW_SECONDS = 0.6e-6
-"""Writing the shape of a table's row takes about so long, once [s]."""
-_EARLY = 0.005
-"""What takes longer waits until it is within the share [s]."""
+_BOX_SECONDS, _SHAPE_SECONDS = 0.6e-6, 4e-6
+"""Writing the place of a table's row takes about so long, once: of a rectangle, and of another shape [s]."""
+_EARLY = 0.003
+"""What may be taken of each share in advance, so that short runs leave something [s]."""
 _MOST_TEXTS = 1000
 _LABEL = 200
 _LARGEST_WISH = 4096
@@ -57,6 +57,37 @@ _PLANE = 2
 
 #: A point of the series: its count, its simulated time, its values.
 Point = tuple[int, tuple[float | None, dict[str, float]]]
+
+
+class Live(NamedTuple):
+    """What is for who looks."""
+
+    frame: RawFrame | None
+    options: tuple[Shown, ...]
+
+
+class _Clock:
+    """When the next writing is due, so that all of them stay within a share of the run's time."""
+
+    def __init__(self, began: float, share: float, interval: float) -> None:
+        self.seconds = 0.0
+        self.due = 0.0
+        self._began, self._share, self._interval = began, share, interval
+
+    def affordable_until(self) -> float:
+        """Return the moment until which a writing that begins now keeps within the share."""
+        now = time.perf_counter()
+        return now + max(0.0, _EARLY + self._share * (now - self._began) - self.seconds)
+
+    @contextmanager
+    def charged(self) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            now = time.perf_counter()
+            self.seconds += now - began
+            self.due = max(now + self._interval, self._began + (self.seconds - _EARLY) / self._share)
 
 
 class Checkpoint:
@@ -86,11 +117,9 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.seconds = 0.0
-        """Time that looking and writing took on the model's thread [s]."""
-        self.due = 0.0
-        """When :meth:`tick` has something to do again."""
         self._began = time.perf_counter()
+        self._film_clock = _Clock(self._began, SHARE, INTERVAL)
+        self._live_clock = _Clock(self._began, LIVE_SHARE, LIVE_INTERVAL)
         self._file: int | None = None
         self._size = self._whole_size = 0
         self._shown: Shown | None = None
@@ -101,11 +130,52 @@ class Checkpoint:
         self._touched = 0
         self._watched_until = -math.inf
 
-    def charge(self, began: float) -> None:
-        """Put the next writing off until this one's cost is within the share."""
-        now = time.perf_counter()
-        self.seconds += now - began
-        self.due = now + max(INTERVAL, (now - began) / SHARE)
+    @property
+    def seconds(self) -> float:
+        """Time that looking and writing took on the model's thread [s]."""
+        return self._film_clock.seconds + self._live_clock.seconds
+
+    @property
+    def due(self) -> float:
+        """When there may be something to do again, as :func:`time.perf_counter` tells it."""
+        return min(self._film_clock.due, self._live_clock.due)
+
+    def look(self, now: float) -> tuple[bool, Shown | None] | None:
+        """Return what :meth:`watched` does, when that is due."""
+        if now < self._live_clock.due:
+            return None
+        with self._live_clock.charged():
+            return self.watched()
+
+    def put_away(
+        self, now: float, frames: list[tuple[int, RawFrame]], points: list[Point], live: Live | None = None
+    ) -> None:
+        """
+        Write what is due.
+
+        Parameters
+        ----------
+        now : float
+            As :func:`time.perf_counter` told it.
+        frames, points : list of tuple
+            As :meth:`save` takes them.
+        live : Live, optional
+            For who looks.
+
+        Raises
+        ------
+        OSError, ValueError, TypeError
+            When something cannot be written.
+        """
+        # The newest of the two may be of another band, with shapes of its own.
+        is_first = self._file is None  # the live picture's place is in the film
+        if now >= self._film_clock.due or (is_first and live is not None):
+            with self._film_clock.charged():
+                if not frames or self._is_affordable(frames[-1][1]):
+                    self.save(frames, points)
+        if live is not None and live.frame is not None and self._is_affordable(live.frame):
+            with self._live_clock.charged():
+                self.show(live.frame, live.options)
 
     def watched(self) -> tuple[bool, Shown | None]:
         """Tell whether somebody looks, and what they have just chosen; what is stale is removed."""
@@ -133,12 +203,13 @@ class Checkpoint:
             self._written = None
             _remove(self._folder, LIVE_NAME)
 
-    def is_affordable(self, frame: RawFrame) -> bool:
+    def _is_affordable(self, frame: RawFrame) -> bool:
         """Tell whether a frame's place may be written now: the shapes of a large table must wait for a long run."""
         known = self._places.get(frame.shown)
         if frame.backdrop.geometry is None or (known is not None and _is_same_place(known[1], frame.backdrop)):
             return True
-        cost = _ROW_SECONDS * len(frame.backdrop.geometry)
+        shapes = frame.backdrop.geometry
+        cost = len(shapes) * (_BOX_SECONDS if _boxes(shapes[:1]) is not None else _SHAPE_SECONDS)
         return cost < max(_EARLY, SHARE * (time.perf_counter() - self._began))
 
     def save(self, frames: list[tuple[int, RawFrame]], points: list[Point]) -> None:
@@ -185,9 +256,13 @@ class Checkpoint:
         self._file, self._whole_size = file, self._size
 
     def _append(self, file: int, frames: list[tuple[int, RawFrame]], points: list[Point]) -> None:
+        until = self._film_clock.affordable_until()
         for count, frame in frames:
             number = self._place(file, frame)
             self._write(file, _packed_frame(frame, number, count))
+            self._frame_count = count
+            if time.perf_counter() > until:  # the others come next time, if they are not thinned out by then
+                break
         if points:
             told = [
                 (count, moment, {redact_text(name): value for name, value in values.items()})
@@ -195,8 +270,6 @@ class Checkpoint:
             ]
             self._write(file, _packed({"is": "points", "points": told}))
             self._point_count = points[-1][0]
-        if frames:
-            self._frame_count = frames[-1][0]
 
     def _place(self, file: int, frame: RawFrame) -> int:
         """Return the number of a frame's place in the film; one that is not there yet is written."""
@@ -235,11 +308,9 @@ class Checkpoint:
         file, self._file = self._file, None  # as in save()
         number = self._place(file, frame)
         self._file = file
-        write_atomic(
-            self._folder / LIVE_NAME,
-            _packed({"is": "options", "options": list(options)}) + _packed_frame(frame, number, 0),
-            durable=False,
-        )
+        picture = _packed_frame(replace(frame, values=_lighter(frame)), number, 0)
+        options_told = _packed({"is": "options", "options": list(options)})
+        write_atomic(self._folder / LIVE_NAME, options_told + picture, durable=False)
         self._written = frame
 
     def close(self, *, keeps_film: bool = False) -> None:
@@ -364,6 +435,18 @@ def _packed_plane(values: Any) -> list[Any]:
     return [*plain, np.ma.getmaskarray(values)] if isinstance(values, np.ma.MaskedArray) else plain
 
 
+def _lighter(frame: RawFrame) -> Any:
+    """Return a copy's values with the digits that a picture can show."""
+    import numpy as np  # noqa: PLC0415 -- as above
+
+    values, nodata = frame.values, frame.backdrop.nodata
+    if type(values) is not np.ndarray or values.dtype != np.float64:
+        return values
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_exact = nodata is None or np.float32(nodata) == nodata
+        return values.astype(np.float32) if is_exact else values
+
+
 def _packed_column(values: Any) -> tuple[Any, list[str] | None]:
     """Return a table's column as numbers, and the texts that they stand for."""
     import numpy as np  # noqa: PLC0415 -- as above
@@ -395,13 +478,31 @@ def _packed_place(place: Backdrop, number: int) -> bytes:
         facts["has_exists"] = True
         arrays.append(np.asarray(np.ma.getdata(place.exists)))
     if place.geometry is not None:
-        import shapely  # noqa: PLC0415 -- there are shapes, so it is loaded
+        import shapely  # noqa: PLC0415 -- as above
 
-        shapes = [shape or b"" for shape in shapely.to_wkb(np.asarray(place.geometry))]
-        facts["has_shapes"] = True
-        arrays.append(np.array([len(shape) for shape in shapes], np.int64))
-        arrays.append(np.frombuffer(b"".join(shapes), np.uint8))
+        boxes = _boxes(place.geometry)
+        facts["shapes"] = "boxes" if boxes is not None else "wkb"
+        if boxes is not None:
+            arrays.append(boxes)
+        else:
+            shapes = [shape or b"" for shape in shapely.to_wkb(np.asarray(place.geometry))]
+            arrays.append(np.array([len(shape) for shape in shapes], np.int64))
+            arrays.append(np.frombuffer(b"".join(shapes), np.uint8))
     return _packed(facts, arrays)
+
+
+def _boxes(geometry: Any) -> Any:
+    """Return the bounds (west, south, east, north) of rectangles, one a row; None where there are other shapes."""
+    import numpy as np  # noqa: PLC0415 -- as above
+    import shapely  # noqa: PLC0415 -- there are shapes, so it is loaded
+
+    shapes = np.asarray(geometry)
+    bounds = shapely.bounds(shapes)
+    sides = bounds[:, 2:] - bounds[:, :2]
+    # A shape that fills its bounds is a rectangle; without an area (or with NaN for none) it may be anything.
+    areas = sides.prod(axis=1)
+    is_box = (areas > 0) & (np.abs(shapely.area(shapes) - areas) <= 1e-9 * areas)
+    return bounds if bool(is_box.all()) else None
 
 
 # ------------------------------------------------------------------------------------------ from bytes
@@ -562,14 +663,18 @@ def _place_of(facts: Mapping[str, Any], arrays: list[Any]) -> Backdrop:
         exists=next(left) if facts.get("has_exists") else None,
         classes=classes or None,
         unit=str(facts.get("unit", "")),
-        geometry=_shapes_of(next(left), next(left)) if facts.get("has_shapes") else None,
+        geometry=_shapes_of(facts["shapes"], list(left)) if "shapes" in facts else None,
     )
 
 
-def _shapes_of(lengths: Any, content: Any) -> Any:
+def _shapes_of(kind: str, arrays: list[Any]) -> Any:
     import numpy as np  # noqa: PLC0415 -- as above
     import shapely  # noqa: PLC0415 -- only for tables
 
+    if kind == "boxes":
+        (bounds,) = arrays
+        return shapely.box(*bounds.reshape(-1, 4).T)
+    lengths, content = arrays
     if lengths.ndim != 1 or (lengths < 0).any() or int(lengths.sum()) != content.size:
         raise ValueError("its shapes are not whole")
     ends = np.cumsum(lengths)

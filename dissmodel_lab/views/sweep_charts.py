@@ -325,7 +325,7 @@ def _draw_points(ax: Any, points: Sequence[tuple[Any, Any, Gathered]], across: C
 
 
 def _bars(found: Sensitivity, indices: Sequence[SensitivityIndex], shown: Sequence[int]) -> bytes:
-    height = 75 + 22 * len(shown) * len(indices) ** 0.6 + 16 * math.ceil(len(indices) / 2)
+    height = 75 + 22 * len(shown) * len(indices) ** 0.6 + 16 * len(indices)
     figure, ax = _figure(height)
     thick = 0.8 / len(indices)
     for number, index in enumerate(indices):
@@ -343,7 +343,7 @@ def _bars(found: Sensitivity, indices: Sequence[SensitivityIndex], shown: Sequen
     ax.axvline(0, color=_GREY, linewidth=0.8)
     if all(index.is_share for index in indices):
         ax.set_xlabel("share of the variance [-]")
-    ax.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    ax.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return _encoded(figure)
 
 

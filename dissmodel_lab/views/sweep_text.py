@@ -257,7 +257,7 @@ def table_of(
     [['1', '0.1', 'failed', '', '', '', 'ValueError: no']]
     """
     has_seed = bool(design.seeds)
-    named = ordered(metrics)[:MOST_METRICS]
+    named = shown_metrics(metrics)
     labels = [plain_text(axis.label) for axis in design.axes]
     columns = ["point", *labels, *(["seed"] if has_seed else []), "status"]
     columns += [*map(plain_text, named), "time", "run", "reason"]
@@ -271,6 +271,23 @@ def table_of(
         reason = _error_text(row.error) if row.error else ""
         cells.append([f"{row.point}", *values, *seed, status, *numbers, took, row.experiment_id[:8], reason])
     return columns, cells
+
+
+def shown_metrics(metrics: Iterable[str]) -> list[str]:
+    """
+    Choose the metrics that have a column: the model's own; how long a run took has one anyway.
+
+    Parameters
+    ----------
+    metrics : iterable of str
+        Names of metrics.
+
+    Examples
+    --------
+    >>> shown_metrics(["time_run_sec", "burnt"])
+    ['burnt']
+    """
+    return [name for name in ordered(metrics) if not _TIMING.fullmatch(name)][:MOST_METRICS]
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:

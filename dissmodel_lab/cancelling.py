@@ -4,6 +4,9 @@ The request is a file in the run's folder. Whoever carries the run out looks for
 engine that watches a worker several times a second. So that a run which tells no steps hears it too, its process is
 woken by a signal that means nothing to anybody else: one that arrives late, when the run is over and its process
 does something different, is ignored by the system itself.
+
+A worker that hears neither is ended by its engine. Where that is gone, because the notebook's kernel is, who cancels
+the run sees to it: :func:`cancel`.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from dissmodel_lab.index import RECORD_NAME, UNREADABLE
 from dissmodel_lab.journal import told
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import RunFolder, RunStore, safe_name
-from dissmodel_lab.store.files import REQUEST_NAME, claim, give_up_claim
+from dissmodel_lab.store.files import JOURNAL_NAME, REQUEST_NAME, claim, give_up_claim
 from dissmodel_lab.store.reading import is_alive, read_record, try_read
 
 if TYPE_CHECKING:
@@ -36,6 +39,18 @@ if TYPE_CHECKING:
 #: Ignored by every process that does not ask for it; None where the system has none (Windows): steps are waited for.
 WAKE_SIGNAL: signal.Signals | None = getattr(signal, "SIGURG", None)
 
+GRACE = 1.0
+"""How long a model in a worker may take to notice that it is cancelled, before its process is ended [s]."""
+CLEANING = 10.0
+"""How long it may take then to put away what it has [s]."""
+_AFTER_ENGINE = 0.4
+"""How much longer than its engine, which is to end it, somebody else waits [s]."""
+_LOOK = 0.1
+_DEATH = 5.0
+"""How long a process that is ended may take to be gone [s]."""
+_WORKERS = ("loky.backend", "dissmodel_lab.engines")
+"""What stands in the command line of every worker."""
+_TAIL = 64 * 1024
 _PATIENCE = 10.0
 """How long another process may take to close a run [s]; one that takes longer is stuck, or its machine is."""
 _LONGEST_REASON = 1_000
@@ -231,6 +246,9 @@ def cancel(record: ExperimentRecord, why: str = "cancelled") -> Answer:
     """
     End the run of a record that was read from its file, as :func:`cancel_run` does.
 
+    A worker process of this machine that has not noticed after 1.4 s, as its engine is gone, is ended by a thread of
+    this process. A run in a notebook's own process is only asked.
+
     Parameters
     ----------
     record : ExperimentRecord
@@ -265,6 +283,9 @@ def cancel(record: ExperimentRecord, why: str = "cancelled") -> Answer:
             give_up_claim(folder)
             raise
         return Answer(run_id, "cancelled", f"{run} was queued, and is cancelled now.")
+    if _is_in_worker(record):
+        # No daemon: a command that cancels a run waits for this at its end.
+        threading.Thread(target=_end_worker, args=(record,), name=f"end of run {run_id[:8]}").start()
     return Answer(run_id, "asked", f"{run} is asked to end. {_how_it_hears(record, is_woken=is_woken)}")
 
 
@@ -284,6 +305,139 @@ def _how_it_hears(record: ExperimentRecord, *, is_woken: bool) -> str:
     return (
         f"It runs in a notebook or script {where} and ends at its next step; interrupt it there when it tells none."
     )
+
+
+def _is_in_worker(record: ExperimentRecord) -> bool:
+    """Tell whether a run is in a worker process here, which may be ended by force, and not by this process's engine."""
+    if record.engine not in ("process", "dask") or not hasattr(os, "getsid") or not _runs_here(record):
+        return False
+    import psutil  # noqa: PLC0415 -- few runs are cancelled
+
+    number = record.provenance.process_id  # type: ignore[union-attr]  # _runs_here has looked
+    try:
+        worker = psutil.Process(number)
+        command = " ".join(worker.cmdline())
+        leads = os.getsid(worker.pid) == worker.pid
+        return leads and any(word in command for word in _WORKERS) and worker.ppid() != os.getpid()
+    except (psutil.Error, OSError):  # it has just ended, or it is another user's
+        return False
+
+
+def _end_worker(record: ExperimentRecord) -> None:
+    """End a worker that does not notice that its run is to end, and close the record."""
+    path = record.record_path
+    assert path is not None  # for the type checker: cancel() has looked
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < GRACE + CLEANING + _AFTER_ENGINE:
+        if not _goes_on(record):
+            return
+        if waited > GRACE + _AFTER_ENGINE and not has_noticed(path.parent):
+            break
+        time.sleep(_LOOK)
+    if _is_ended(record):
+        with suppress(LabError):  # a full disk, or a folder that was removed: it is listed as lost then
+            close_dead(path, RunStatus.CANCELLED.value, cancel_text(requested(path.parent) or Request()))
+
+
+def _is_ended(record: ExperimentRecord) -> bool:
+    """End the process of a run; False when it is not there any more, or does something else."""
+    number: int = record.provenance.process_id  # type: ignore[union-attr, assignment]  # as in _is_in_worker
+    try:
+        # Stopped, it cannot end this run and begin another one between the last look and its end.
+        os.kill(number, signal.SIGSTOP)
+        try:
+            _has_become(number, "stopped")
+            if not _goes_on(record):
+                return False
+            kill(number)
+        finally:
+            with suppress(OSError):  # it is gone already, as it should
+                os.kill(number, signal.SIGCONT)
+    except OSError:  # it has just ended
+        return False
+    return _has_become(number, "zombie")
+
+
+def _goes_on(record: ExperimentRecord) -> bool:
+    """Tell whether the run is still carried out by the process that the record names."""
+    assert record.record_path is not None  # for the type checker: cancel() has looked
+    now = try_read(record.record_path)
+    return (
+        now is not None
+        and now.experiment_id == record.experiment_id
+        and _runs_here(now)
+        and now.provenance.process_id == record.provenance.process_id  # type: ignore[union-attr]  # as above
+    )
+
+
+def _has_become(process: int, status: str) -> bool:
+    """Wait, though not for ever, until a process is in a state as psutil names it, or gone."""
+    import psutil  # noqa: PLC0415 -- as above
+
+    end = time.monotonic() + _DEATH
+    try:
+        while psutil.Process(process).status() != status:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+    except psutil.Error:
+        return True
+    return True
+
+
+def has_noticed(folder: Path) -> bool:
+    """
+    Tell whether a run that was asked to end is about to, as its journal tells.
+
+    Examples
+    --------
+    >>> has_noticed(Path("no/such/folder"))
+    False
+    """
+    try:
+        with (folder / JOURNAL_NAME).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            return b'"phase_cancelled"' in file.read()
+    except OSError:  # it has not begun
+        return False
+
+
+def kill(process: int) -> None:
+    """
+    End a worker and everything that it started, at once.
+
+    Parameters
+    ----------
+    process : int
+        A worker, whose number cannot be another one's yet: this process's child that was not waited for, or one
+        that was just looked at.
+    """
+    import psutil  # noqa: PLC0415 -- as above
+
+    family: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        family = psutil.Process(process).children(recursive=True)
+    kill_group(process)
+    with suppress(OSError):
+        os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+    for child in family:
+        with suppress(psutil.Error):
+            child.kill()
+
+
+def kill_group(process: int) -> None:
+    """
+    End what a worker has left behind in its session; nothing when it never had one of its own.
+
+    Parameters
+    ----------
+    process : int
+        The worker; it may have ended.
+    """
+    if not hasattr(os, "killpg") or process == os.getpgid(0):
+        return
+    with suppress(OSError):  # nothing is left; or it had ended before it led a group
+        os.killpg(process, signal.SIGKILL)
 
 
 def cancel_text(asked: Request) -> str:

@@ -22,7 +22,7 @@ from sweep_models import N_RUNS, Endless, Plain, Slow, Unlucky
 from dissmodel_lab import RunStore, read_record
 from dissmodel_lab.engines import Engine, InlineEngine, ProcessEngine, RunHandle
 from dissmodel_lab.errors import EngineError, LabError, SourceError, SweepError
-from dissmodel_lab.jobs import Job, Limits, Outcome
+from dissmodel_lab.jobs import Job, Outcome
 from dissmodel_lab.models.game_of_life import GameOfLife
 from dissmodel_lab.sweeps import SweepRow, ledger, list_sweeps, open_sweep, plan_sweep, sweep
 from dissmodel_lab.sweeps.folder import DriverLock, SweepFacts, SweepFolder, new_id, run_id
@@ -162,8 +162,8 @@ def test_maps_of_a_grid_stand_in_rows_and_columns():
 
 
 def test_failed_runs_stand_in_the_table_and_stop_no_other(workers):
-    limits = Limits(seconds=2)
-    done = sweep(Unlucky, {"years": "1:6"}, engine=workers, store="runs", limits=limits)
+    limits = {"seconds": 2}
+    done = sweep(Unlucky, {"years": "1:6"}, engine=workers, store="runs", **limits)
     assert done.progress()[:3] == (3, 3, 0)
     errors = {row.parameters["years"]: row.error for row in done.rows() if row.status == "failed"}
     assert errors == {
@@ -200,7 +200,7 @@ def test_limits_need_a_process():
     with pytest.raises(
         SweepError, match=r"^A sweep in this process cannot have limits of time or memory: nobody could"
     ):
-        inline(limits=Limits(seconds=5))
+        inline(seconds=5)
     assert list_sweeps("runs") == []
 
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel, Field
 
 from dissmodel_lab import sweep
 from dissmodel_lab.executor import ModelExecutor
-from dissmodel_lab.jobs import Limits
 from dissmodel_lab.rasters import Raster, write_raster
 from dissmodel_lab.store import read_record
 
@@ -62,7 +61,7 @@ def checksums(done):
 
 
 def test_195_complete_and_5_fail_with_true_reasons_and_all_outputs_are_those_of_inline_runs():
-    done = sweep(Noise, {"number": "1:200:200"}, workers=2, limits=Limits(memory_bytes=MEMORY))
+    done = sweep(Noise, {"number": "1:200:200"}, workers=2, memory=MEMORY)
     progress = done.progress()
     assert (progress.done, progress.failed, progress.total) == (195, 5, 200)
     errors = {row.parameters["number"]: row.error for row in done.rows() if row.status == "failed"}

@@ -49,8 +49,7 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
     LabError
         When the design cannot be used; nothing has run.
     """
-    from dissmodel_lab.launch import limits_of  # noqa: PLC0415 -- only for those who sweep
-    from dissmodel_lab.sweeps import open_sweep, sweep  # noqa: PLC0415 -- as above
+    from dissmodel_lab.sweeps import open_sweep, sweep  # noqa: PLC0415 -- only for those who sweep
 
     if command.resume:
         if command.model or command.axes:
@@ -63,7 +62,6 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
         return found.resume(
             background=True, model=model, **{name: options[name] for name in taken if name in options}
         )
-    limits = limits_of(options.pop("seconds"), options.pop("memory"))
     return sweep(
         model or command.model,
         command.axes,
@@ -72,7 +70,6 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
         seeds=command.seeds,
         confirmed=command.yes,
         background=True,
-        limits=limits,
         **{**options, "engine": options.get("engine") or "process"},
     )
 

@@ -10,7 +10,8 @@ One job, one way, whatever the engine::
     watching     what a slot sees of its worker: requests to cancel, memory, time, death
     travel       a job -> bytes, or which part of it cannot travel
     worker_side  what a worker process does with them
-    dask         slots inside the workers of a Dask cluster
+    foreign      the same worker side in the Python of another environment
+    dask         slots inside the workers of a Dask cluster; dask_worker is what stands there
     platform     the queue of a DisSModel Platform server
 """
 

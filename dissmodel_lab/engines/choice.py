@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ from dissmodel_lab.engines.engine import Engine
 from dissmodel_lab.errors import EngineError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
 ENGINES = ("inline", "process", "dask", "platform")
 """Their names."""
-_kept: dict[Hashable, Engine] = {}  # warm workers are worth as much as imported modules: they belong to the process
+#: Warm workers are worth as much as imported modules: they belong to the process, whose number comes first.
+_kept: dict[tuple[int, str, int | None, str | None, str | None], Engine] = {}
 _lock = threading.Lock()
 
 
@@ -53,7 +55,7 @@ def engine_for(
     if engine not in ENGINES:
         raise EngineError(f"There is no engine {engine!r:.100}. {did_you_mean(str(engine)[:100], ENGINES)}")
     _refuse_foreign_options(engine, workers, address, url)
-    key = (engine, workers, address, url)
+    key = (os.getpid(), engine, workers, address, url)  # a forked child has none of the threads and workers
     with _lock:
         found = _kept.get(key)
         if found is None:
@@ -74,7 +76,7 @@ def kept_engines() -> list[Engine]:
     True
     """
     with _lock:
-        return list(_kept.values())
+        return [engine for key, engine in _kept.items() if key[0] == os.getpid()]
 
 
 def close_all() -> None:
@@ -88,7 +90,7 @@ def close_all() -> None:
     []
     """
     with _lock:
-        engines = list(_kept.values())
+        engines = [engine for key, engine in _kept.items() if key[0] == os.getpid()]
         _kept.clear()
     for engine in engines:
         engine.close_at_exit()

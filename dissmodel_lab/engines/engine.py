@@ -29,6 +29,8 @@ class Engine(ABC):
     """As people write it after ``--engine``."""
     n_workers: int = 1
     """How many jobs run at once."""
+    n_ahead: int = 2
+    """How many more jobs for each worker should wait here, so that none of them is idle."""
 
     @abstractmethod
     def start(self, job: Job, priority: int = 0, observers: Sequence[Observer] = ()) -> RunHandle:

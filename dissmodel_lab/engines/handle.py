@@ -123,12 +123,11 @@ class RunHandle:
             It takes one event of :mod:`dissmodel_lab.executor.events`. One that raises is left out from then on.
         """
         with self._lock:
-            if self._teller is None:
-                self._teller = _Teller(self)
-                self._teller.add(observer)
-                self._teller.start()
-            else:
-                self._teller.add(observer)
+            is_first = self._teller is None
+            teller = self._teller = self._teller or _Teller(self)
+        teller.add(observer)  # it may call this handle: nobody must hold its lock meanwhile
+        if is_first:
+            teller.start()
 
     def wait(self, timeout: float | None = None) -> Outcome:
         """
@@ -152,7 +151,7 @@ class RunHandle:
         with self._lock:
             teller = self._teller
         if teller is not None and teller is not threading.current_thread():
-            teller.join(_LAST_EVENTS)
+            teller.is_done.wait(_LAST_EVENTS)  # an interrupted join() leaves a thread in a state that is not true
         return self._outcome
 
     def result(self, timeout: float | None = None) -> ExperimentRecord:
@@ -236,8 +235,9 @@ class _Teller(threading.Thread):
 
     def __init__(self, handle: RunHandle) -> None:
         super().__init__(name=f"events of run {handle.experiment_id[:8]}", daemon=True)
+        self.is_done = threading.Event()
         self._handle = handle
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an observer may bring another one
         self._told: list[Event] = []
         self._observers: list[Observer] = []
 
@@ -250,15 +250,20 @@ class _Teller(threading.Thread):
 
     def run(self) -> None:
         handle = self._handle
-        follow(handle.folder, self._tell, handle.done)
-        if not (self._told and isinstance(self._told[-1], RunFinished)):  # it left no record
-            outcome = handle.wait()
-            self._tell(RunFinished(outcome.status, outcome.exception))
+        try:
+            follow(handle.folder, self._tell, handle.done)
+            if not (self._told and isinstance(self._told[-1], RunFinished)):  # it left no record
+                outcome = handle.wait()
+                self._tell(RunFinished(outcome.status, outcome.exception))
+        finally:
+            self.is_done.set()
 
     def _tell(self, event: Event) -> None:
         with self._lock:
             self._told.append(event)
-            self._observers = [observer for observer in self._observers if _tell(observer, event)]
+            for observer in list(self._observers):
+                if not _tell(observer, event):
+                    self._observers.remove(observer)
 
 
 def _tell(observer: Observer, event: Event) -> bool:

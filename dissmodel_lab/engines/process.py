@@ -83,7 +83,7 @@ class ProcessEngine(Engine):
             self._open[handle] = ticket
             self._waiting.put((-priority, next(self._order), ticket))
             if self._waiting.qsize() > self._n_idle and len(self._threads) < self.n_workers:
-                self._add_slot()
+                self._add_slot(ticket)
         for observer in observers:
             handle.subscribe(observer)
         return handle
@@ -126,13 +126,21 @@ class ProcessEngine(Engine):
         for slot in self._slots:
             slot.close()
 
-    def _add_slot(self) -> None:
+    def _add_slot(self, ticket: _Ticket) -> None:
         is_alone = self.n_workers == 1
         slot = Slot(threads=None if is_alone else max(1, _processors() // self.n_workers))
+        name = f"slot {len(self._slots) + 1}"
+        thread = threading.Thread(target=self._serve, args=(slot,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if self._threads:  # those that are there do the work
+                return
+            ticket.is_cancelled = True
+            self._open.pop(ticket.the_handle(), None)
+            raise EngineError(f"The engine process cannot begin: {error}. Make room for more threads.") from error
         self._slots.append(slot)
-        thread = threading.Thread(target=self._serve, args=(slot,), name=f"slot {len(self._slots)}", daemon=True)
         self._threads.append(thread)
-        thread.start()
 
     def _serve(self, slot: Slot) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing.process
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -13,22 +14,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dissmodel_lab.cancelling import Request, close_dead, interrupt_text
+import psutil
+
+from dissmodel_lab.cancelling import Request, close_dead, interrupt_text, kill, kill_group
 from dissmodel_lab.engines import worker_side
 from dissmodel_lab.engines.travel import pack, unpack_exception
-from dissmodel_lab.engines.watching import POLL, End, Watch, how_it_ended, kill, kill_group
+from dissmodel_lab.engines.watching import POLL, End, Watch, how_it_ended
 from dissmodel_lab.engines.worker_side import REFUSED, Errand, Returned, keep_printed
-from dissmodel_lab.errors import CrashError, EngineError, LabError
+from dissmodel_lab.errors import CrashError, EngineError, LabError, RunTakenError
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Outcome
 from dissmodel_lab.journal import CLOSED
-from dissmodel_lab.store.reading import try_read
+from dissmodel_lab.store.reading import is_alive, try_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
+    from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.jobs import Job
 
 _START = 120.0
@@ -199,6 +203,8 @@ class Slot:
             if job.environment or job.python:
                 self._drop()
             exception = unpack_exception(returned.exception)
+            if returned.outcome.status == REFUSED and not isinstance(exception, RunTakenError):
+                _close_queued(job, returned.outcome.error)
             return returned.outcome._replace(
                 experiment_id=job.experiment_id, exception=exception, peak_memory_bytes=watch.peak
             )
@@ -246,7 +252,13 @@ class _Worker:
     """A process, and the executor of loky that it belongs to."""
 
     def __init__(self, own: Mapping[str, str]) -> None:
-        handle, name = tempfile.mkstemp(prefix="dissmodel-lab-", suffix=".printed")
+        try:
+            handle, name = tempfile.mkstemp(prefix="dissmodel-lab-", suffix=".printed")
+        except OSError as error:
+            raise EngineError(
+                f"No worker process could be started: no temporary file can be made: {error.strerror or error}. "
+                "Make room, or let the variable TMPDIR name a folder that can be written."
+            ) from error
         os.close(handle)
         self.printed = Path(name)
         self._own = dict(own)
@@ -345,6 +357,9 @@ class _Worker:
     def _crash(self, watch: Watch) -> End:
         if watch.is_asked:
             return watch.cancelled()
+        reason = watch.out_of_time()
+        if reason:  # this process was held up, and the worker has ended by itself
+            return End(RunStatus.FAILED.value, reason)
         return End(RunStatus.FAILED.value, how_it_ended(self._exit_code(), watch.peak), is_crash=True)
 
     def _exit_code(self) -> int | None:
@@ -356,10 +371,12 @@ class _Worker:
 
     def close(self) -> None:
         """End the process and what it has started, and let go of loky's queues."""
-        if self.is_alive():
+        was_alive = self.is_alive()
+        if was_alive:
             kill(self.pid)
             self._exit_code()
-        kill_group(self.pid)
+        if was_alive or not psutil.pid_exists(self.pid):  # else its number is another process's by now
+            kill_group(self.pid)
         with suppress(Exception):  # loky has seen its end, and has closed it by itself
             self._executor.shutdown(wait=False, kill_workers=True)
         self.printed.unlink(missing_ok=True)
@@ -371,13 +388,20 @@ class _Worker:
 
 def _not_run(job: Job, error: EngineError) -> Outcome:
     """Say of a job that became no run why; where a record waits for it, that is closed."""
-    path = Path(job.store, job.folder_name, RECORD_NAME)
     text = f"{type(error).__name__}: {error}"
+    record = _close_queued(job, text)
+    if record is not None:
+        return Outcome(str(record.status), job.experiment_id, record.record_path, text, error)
+    return Outcome(REFUSED, job.experiment_id, None, text, error)
+
+
+def _close_queued(job: Job, error: str) -> ExperimentRecord | None:
+    """Close the record that waits for a job which became no run; None where there is none."""
+    path = Path(job.store, job.folder_name, RECORD_NAME)
     if job.is_queued:
         with suppress(LabError):  # gone, or a full disk: the outcome says it
-            record = close_dead(path, RunStatus.FAILED.value, text)
-            return Outcome(str(record.status), job.experiment_id, path, text, error)
-    return Outcome(REFUSED, job.experiment_id, None, text, error)
+            return close_dead(path, RunStatus.FAILED.value, error)
+    return None
 
 
 def _has_begun(job: Job) -> bool:
@@ -397,6 +421,8 @@ def _ended(job: Job, end: End, worker: _Worker | None = None, peak: int | None =
     outcome = Outcome(end.status, job.experiment_id, path, text, error, printed, peak)
     if record is None or not is_there:
         return outcome._replace(status=end.status if is_cancelled else REFUSED, record_path=None)
+    if _is_anothers(record, worker):  # of a worker whose notebook is gone, that was there first
+        return outcome._replace(status=REFUSED, record_path=None, error=f"{text} Another process is at this run.")
     if record.status not in CLOSED:
         try:
             record = close_dead(path, end.status, text, peak_memory_bytes=peak, log=_last_lines(printed))
@@ -406,6 +432,15 @@ def _ended(job: Job, end: End, worker: _Worker | None = None, peak: int | None =
     if record.status == RunStatus.COMPLETED:  # it had just ended
         return outcome._replace(status=str(record.status), error="", exception=None)
     return outcome._replace(status=str(record.status), error=str(record.error or text))
+
+
+def _is_anothers(record: ExperimentRecord, worker: _Worker | None) -> bool:
+    """Tell whether some other process works on a run."""
+    facts = record.provenance
+    if record.status != RunStatus.RUNNING or facts is None:
+        return False
+    is_own = worker is not None and facts.process_id == worker.pid and facts.hostname == platform.node()
+    return not is_own and is_alive(record)
 
 
 def _last_lines(printed: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a slot sees of its worker while a job runs: requests to cancel, memory, time; and how a worker is ended."""
+"""What a slot sees of its worker while a job runs: requests to cancel, memory, time; and how it ended."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
-from dissmodel_lab.cancelling import WAKE_SIGNAL, Request, interrupt_text, is_requested, request, requested
+from dissmodel_lab.cancelling import (
+    CLEANING,
+    GRACE,
+    WAKE_SIGNAL,
+    Request,
+    has_noticed,
+    interrupt_text,
+    is_requested,
+    request,
+    requested,
+)
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.schemas import RunStatus
-from dissmodel_lab.store.files import JOURNAL_NAME
 
 if TYPE_CHECKING:
     from dissmodel_lab.jobs import Job, Limits
 
 POLL = 0.1
 """How often a worker is looked at while a job runs [s]."""
-_GRACE = 1.0
-"""How long a model may take to notice that it is cancelled, before its process is ended [s]."""
-_CLEANING = 10.0
-"""How long it may take then to put away what it has [s]."""
 _MIB = 1024**2
-_TAIL = 64 * 1024
 #: What usually stands behind a signal, for those who do not know its name.
 _SIGNALS = {
     "SIGSEGV": "a library read or wrote memory that is not its own",
@@ -76,7 +80,7 @@ class Watch:
     def look(self) -> End | None:
         """Return what to do about the worker now; None when it may go on."""
         memory = memory_of(self._pid, of_children=self._job.limits.memory_bytes is not None)
-        if memory is not None:
+        if memory:  # nothing is seen of one that has just ended
             self.peak = max(memory, self.peak or 0)
         reason = beyond_limit(self._job.limits, time.monotonic() - self._began, memory)
         if reason:
@@ -97,7 +101,7 @@ class Watch:
             with suppress(OSError):  # it has ended meanwhile
                 os.kill(self._pid, WAKE_SIGNAL)
         waited = now - self._asked
-        if waited < _GRACE or (waited < _GRACE + _CLEANING and self._has_noticed()):
+        if waited < GRACE or (waited < GRACE + CLEANING and has_noticed(self._folder)):
             return None
         return self.cancelled()
 
@@ -105,18 +109,14 @@ class Watch:
         """Return the end of a run that was to be cancelled, whatever ended it."""
         return End(RunStatus.CANCELLED.value, interrupt_text(requested(self._folder) or Request(self.why)))
 
+    def out_of_time(self) -> str:
+        """Say that the run has taken longer than it may; empty when it has not."""
+        return beyond_limit(self._job.limits, time.monotonic() - self._began, None)
+
     @property
     def is_asked(self) -> bool:
         """Whether the run is to end."""
         return bool(self.why) or is_requested(self._folder)
-
-    def _has_noticed(self) -> bool:
-        try:
-            with (self._folder / JOURNAL_NAME).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-                return b'"phase_cancelled"' in file.read()
-        except OSError:  # it has not begun
-            return False
 
 
 def beyond_limit(limits: Limits, seconds: float, memory: int | None) -> str:
@@ -183,41 +183,6 @@ def _has_children(pid: int) -> bool:
     return False
 
 
-def kill(pid: int) -> None:
-    """
-    End a worker and everything that it started, at once.
-
-    Parameters
-    ----------
-    pid : int
-        Of a process that this one started and that has not been waited for.
-    """
-    family: list[psutil.Process] = []
-    with suppress(psutil.Error):
-        family = psutil.Process(pid).children(recursive=True)
-    kill_group(pid)
-    with suppress(OSError):
-        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-    for child in family:
-        with suppress(psutil.Error):
-            child.kill()
-
-
-def kill_group(pid: int) -> None:
-    """
-    End what a worker has left behind in its session; nothing when it never had one of its own.
-
-    Parameters
-    ----------
-    pid : int
-        Of the worker; it may have ended.
-    """
-    if not hasattr(os, "killpg") or pid == os.getpgid(0):
-        return
-    with suppress(OSError):  # nothing is left; or it had ended before it led a group
-        os.killpg(pid, signal.SIGKILL)
-
-
 def how_it_ended(exit_code: int | None, peak: int | None) -> str:
     """
     Say in a sentence how a worker's process ended that should not have.
@@ -236,7 +201,7 @@ def how_it_ended(exit_code: int | None, peak: int | None) -> str:
     >>> how_it_ended(3, None)
     'The worker process ended itself with exit code 3 in the middle of the run.'
     """
-    seen = f"; {mebibytes(peak)} of memory was the most that was seen of it" if peak is not None else ""
+    seen = f"; {mebibytes(peak)} of memory was the most that was seen of it" if peak else ""
     if exit_code is None:
         return f"The worker process ended in the middle of the run{seen}."
     if exit_code >= 0:

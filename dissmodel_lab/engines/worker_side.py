@@ -6,6 +6,7 @@ terminal, and the interrupt of a notebook, do not reach it; requests to cancel c
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.cancelling import close_dead, request
 from dissmodel_lab.engines.travel import pack_exception, unpack
-from dissmodel_lab.errors import EngineError, ExecutorNotFoundError, RunTakenError
+from dissmodel_lab.errors import ExecutorNotFoundError, LabError, RunTakenError
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from dissmodel_lab.executor.events import Observer, Watcher
+    from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.jobs import Job
 
 REFUSED = "refused"
@@ -39,6 +41,8 @@ _TOLD, _KEPT = 16 * 1024, 1024**2
 """How much of what was printed goes into an outcome, and at most into the file [bytes]."""
 _PARENT_POLL, _ORPHAN_POLL = 1.0, 0.25
 """How often a worker looks whether its parent is there, and, when it is not, what became of its job [s]."""
+_AFTER_LIMIT = 5.0
+"""How long after its limit a run whose slot is gone is ended, even in C code that lets no other thread work [s]."""
 _FOREIGN = ("site-packages", "dist-packages")
 
 
@@ -67,6 +71,7 @@ class _Here:
         self.own = own
         self.working_folder = ""
         self.job: Job | None = None
+        self.began = 0.0
         self.loaded: dict[str, tuple[str, int]] = {}
         self.n_modules = 0
         self.load_cache: Any = None
@@ -142,13 +147,17 @@ def carry_out(errand: Errand) -> Returned | None:
         os.truncate(here.printed, 0)
     try:
         _surround(here, errand)
+        here.began = time.monotonic()
         job = here.job = unpack(errand.job)
+        if job.limits.seconds is not None:  # the slot ends it at its limit; this, if the slot is gone by then
+            faulthandler.dump_traceback_later(job.limits.seconds + _AFTER_LIMIT, exit=True, file=2)
         if job.shares_inputs and here.load_cache is None:
             here.load_cache = _new_cache()
         outcome = perform(job, load_cache=here.load_cache if job.shares_inputs else None)
     except BaseException as error:  # noqa: BLE001 -- whatever a model's module raises when it is imported
         outcome = Outcome(REFUSED, "", error=error_text(error), exception=error)
     finally:
+        faulthandler.cancel_dump_traceback_later()
         job_is_over(here)
     packed = pack_exception(outcome.exception) if outcome.exception is not None else b""
     return Returned(outcome._replace(exception=None, printed=_keep_printed(here, outcome)), packed)
@@ -232,14 +241,23 @@ def _failed(job: Job, error: BaseException) -> Outcome:
     path = Path(job.store, job.folder_name, RECORD_NAME)
     record = try_read(path)
     text = error_text(error)
-    is_own = record is not None and record.experiment_id == job.experiment_id
+    is_own = record is not None and record.experiment_id == job.experiment_id and not _is_anothers(record)
     if record is not None and is_own and not isinstance(error, RunTakenError):
-        if record.status == RunStatus.PENDING:  # its model cannot be found here: nobody else will say so
-            record = close_dead(path, RunStatus.FAILED.value, text)
+        if record.status in (RunStatus.PENDING, RunStatus.RUNNING):  # its model cannot be found here, or a full disk
+            try:
+                record = close_dead(path, RunStatus.FAILED.value, text)
+            except LabError as problem:
+                return Outcome(RunStatus.FAILED.value, job.experiment_id, path, f"{text} {problem}", error)
         return Outcome(str(record.status), job.experiment_id, path, text, error)
     if record is not None and is_own and record.status == RunStatus.CANCELLED:
         return Outcome(RunStatus.CANCELLED.value, job.experiment_id, path, str(record.error or text), error)
     return Outcome(REFUSED, job.experiment_id, None, text, error)
+
+
+def _is_anothers(record: ExperimentRecord) -> bool:
+    """Tell whether another process works on a run: one that was faster."""
+    is_here = record.provenance is not None and record.provenance.process_id == os.getpid()
+    return record.status == RunStatus.RUNNING and not is_here
 
 
 # ------------------------------------------------------------------------------------------ a job's surroundings
@@ -390,9 +408,9 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 def _mind_parent(here: _Here) -> None:
     while os.getppid() == here.parent:
         time.sleep(_PARENT_POLL)
-    began = time.monotonic()
-    while here.job is not None:
-        _mind_job(here.job, began)
+    while (job := here.job) is not None:
+        with suppress(Exception):  # a full disk, a folder that is gone: this goes on, or nobody would end the worker
+            _mind_job(job, here.began)
         time.sleep(_ORPHAN_POLL)
     time.sleep(_ORPHAN_POLL)  # what the job printed is being put away
     with suppress(OSError):
@@ -407,11 +425,12 @@ def _mind_job(job: Job, began: float) -> None:
 
     folder = Path(job.store, job.folder_name)
     if job.ends_with_kernel:
-        with suppress(EngineError, OSError):
+        with suppress(LabError):
             request(folder, "The notebook's kernel has ended.")
     reason = beyond_limit(job.limits, time.monotonic() - began, memory_of(os.getpid()))
     if reason:
-        close_dead(folder / RECORD_NAME, RunStatus.FAILED.value, reason)
+        with suppress(LabError):  # a full disk: it is listed as lost then
+            close_dead(folder / RECORD_NAME, RunStatus.FAILED.value, f"CrashError: {reason}")
         if hasattr(os, "killpg"):
             os.killpg(os.getpgid(0), signal.SIGKILL)
         os._exit(1)

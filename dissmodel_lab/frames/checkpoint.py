@@ -18,6 +18,7 @@ import math
 import os
 import re
 import stat
+import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 FILM_NAME, LIVE_NAME, WATCHED_NAME = "frames.part", ".live", ".watched"
-SHARE, LIVE_SHARE = 0.0025, 0.0015
+SHARE, LIVE_SHARE = 0.002, 0.0015
 """Parts of the run's time that the film and the live picture may take; copying has another 0.5 %."""
 INTERVAL, LIVE_INTERVAL = 2.0, 0.5
-"""Shortest times between two writings of the film, and of the live picture [s]."""
+"""Shortest times between two writings of the film, and of the live picture [s]; at the beginning they are shorter."""
+_FIRST_INTERVAL = 0.1
 TOUCH_INTERVAL = 2.0
 """How often who looks says so [s]."""
 _PATIENCE = 10.0
@@ -47,7 +49,7 @@ _LARGEST = 64 << 20
 """No array is larger [bytes]."""
 _BOX_SECONDS, _SHAPE_SECONDS = 0.6e-6, 4e-6
 """Writing the place of a table's row takes about so long, once: of a rectangle, and of another shape [s]."""
-_EARLY = 0.003
+_EARLY = 0.005
 """What may be taken of each share in advance, so that short runs leave something [s]."""
 _MOST_TEXTS = 1000
 _LABEL = 200
@@ -72,6 +74,7 @@ class _Clock:
     def __init__(self, began: float, share: float, interval: float) -> None:
         self.seconds = 0.0
         self.due = 0.0
+        self._has_forgiven = False
         self._began, self._share, self._interval = began, share, interval
 
     def affordable_until(self) -> float:
@@ -81,13 +84,17 @@ class _Clock:
 
     @contextmanager
     def charged(self) -> Iterator[None]:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.thread_time()
         try:
             yield
         finally:
             now = time.perf_counter()
-            self.seconds += now - began
-            self.due = max(now + self._interval, self._began + (self.seconds - _EARLY) / self._share)
+            cost, own = now - began, time.thread_time() - busy
+            # Another process had the processor: no cost of this writing. But a slow disk makes every one wait.
+            self._has_forgiven = own < cost / 4 and not self._has_forgiven
+            self.seconds += own if self._has_forgiven else cost
+            interval = min(self._interval, max(_FIRST_INTERVAL, (now - self._began) / 4))
+            self.due = max(now + interval, self._began + (self.seconds - _EARLY) / self._share)
 
 
 class Checkpoint:
@@ -431,8 +438,10 @@ def _packed_frame(frame: RawFrame, place: int, count: int) -> bytes:
 def _packed_plane(values: Any) -> list[Any]:
     import numpy as np  # noqa: PLC0415 -- as above
 
-    plain = [np.asarray(np.ma.getdata(values))]
-    return [*plain, np.ma.getmaskarray(values)] if isinstance(values, np.ma.MaskedArray) else plain
+    masked = sys.modules.get("numpy.ma")  # loading it takes longer than all that is written here
+    if masked is not None and isinstance(values, masked.MaskedArray):
+        return [np.asarray(values.data), masked.getmaskarray(values)]
+    return [np.asarray(values)]
 
 
 def _lighter(frame: RawFrame) -> Any:
@@ -476,7 +485,7 @@ def _packed_place(place: Backdrop, number: int) -> bytes:
     arrays = []
     if place.exists is not None:
         facts["has_exists"] = True
-        arrays.append(np.asarray(np.ma.getdata(place.exists)))
+        arrays.append(np.asarray(place.exists))
     if place.geometry is not None:
         import shapely  # noqa: PLC0415 -- as above
 

@@ -33,8 +33,6 @@ _LOOK = 0.25
 """How often somebody's wish to end the sweep, and runs of a dead driver, are looked for [s]."""
 _TELL = 0.2
 """The least time between two tellings of the progress [s]."""
-_AHEAD = 2
-"""Jobs that wait in the engine for each one that runs: a worker never waits for the driver."""
 _GIVE_UP = 20
 """So many runs in a row that cannot even begin: the next ones will not either."""
 _GONE = "CrashError: The process that ran it ended before the run did. The sweep ran this point again."
@@ -144,6 +142,10 @@ class Driver:
             problem = str(error)
             self._end_early(problem)
             raise
+        except BaseException as error:  # a mistake of ours, or no memory: no run may go on that nobody looks after
+            problem = f"{type(error).__name__}: {error}"
+            self._end_early(problem)
+            raise
         finally:
             self._ledger.close_session(problem)
             self._lock.release()
@@ -159,7 +161,7 @@ class Driver:
     # --------------------------------------------------------------------------------------------- the loop
 
     def _drive(self, engine: Engine, plan: Plan) -> None:
-        most = 1 if engine.name == "inline" else engine.n_workers * (1 + _AHEAD)
+        most = 1 if engine.name == "inline" else engine.n_workers * (1 + engine.n_ahead)
         while True:
             self._look_round()
             while plan.waiting and len(self._flying) < most and not self._stop.is_set():

@@ -233,11 +233,11 @@ class SweepFolder:
     def is_driven(self) -> bool:
         """Whether a process drives the sweep now."""
         try:
-            lock = os.open(self.path / LOCK_NAME, os.O_RDWR)
-        except OSError:  # nobody ever did, or it may only be read: then nobody here does
+            lock = os.open(self.path / LOCK_NAME, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        except OSError:  # nobody ever did
             return False
         try:
-            return not _try_lock(lock)
+            return not _try_lock(lock, is_shared=True)  # who asks at the same time is not taken for a driver
         finally:
             os.close(lock)
 
@@ -303,7 +303,7 @@ class DriverLock:
         self.release()
 
 
-def _try_lock(file: int) -> bool:
+def _try_lock(file: int, *, is_shared: bool = False) -> bool:
     """Lock a file until it is closed; False when somebody else has. A system without locks lets everybody in."""
     try:
         import fcntl  # noqa: PLC0415 -- not on Windows
@@ -316,7 +316,7 @@ def _try_lock(file: int) -> bool:
             return False
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks: the runs' folders still belong to one each

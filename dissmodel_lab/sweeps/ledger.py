@@ -218,7 +218,7 @@ class Ledger:
         last: dict[int, dict[str, Any]] = {}
         with suppress(FileNotFoundError):
             for line, _ in _lines(self._path, 0):
-                if "point" in line and line.get("status") in _CODES:
+                if isinstance(line.get("point"), int) and str(line.get("status")) in _CODES:
                     last[line["point"]] = line
         return [self._row(design, sweep_id, number, last.get(number, {}), is_driven) for number in _numbers(design)]
 
@@ -265,7 +265,7 @@ def _lines(path: Path, offset: int) -> Iterator[tuple[dict[str, Any], int]]:
             offset += len(line)
             try:
                 content = json.loads(line)
-            except ValueError:  # cut off by a kill
+            except (ValueError, RecursionError):  # cut off by a kill
                 content = {}
             yield content if isinstance(content, dict) else {}, offset
 

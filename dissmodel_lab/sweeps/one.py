@@ -61,7 +61,8 @@ class Sweep:
         self._facts = facts if facts is not None else folder.read()
         self._ledger = Ledger(folder, self.design.n_runs)
         self._driver: Driver | None = None
-        self._thread: threading.Thread | None = None
+        self._is_over = threading.Event()
+        self._is_over.set()
         self._problem: SweepError | None = None
         self._model: Any = None
         self._given: dict[str, Any] = {}
@@ -240,8 +241,8 @@ class Sweep:
             left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
             if left <= 0:
                 raise TimeoutError(f"Sweep {self.id[:8]} has not ended after {timeout:g} s. It goes on.")
-            if self._thread is not None and self._driver is not None:
-                self._thread.join(left)
+            if not self._is_over.is_set():  # no join(): interrupted, it leaves a thread in a state that is not true
+                self._is_over.wait(left)
             else:
                 time.sleep(left)
         if self._problem is not None:
@@ -379,18 +380,28 @@ class Sweep:
         )
         driver.take()
         self._driver = driver
+        self._is_over.clear()
         if not background:
             try:
                 driver.run(engine, failed=failed)
             finally:
-                self._driver = None
+                self._note_end()
             return
         _let_go_at_exit()
         _driven.add(driver)
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run_behind, args=(driver, engine, failed), name=f"sweep {self.id[:8]}", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            driver.let_go()
+            self._note_end()
+            raise SweepError(f"The sweep cannot go on in the background: {error}. Make room for threads.") from error
+
+    def _note_end(self) -> None:
+        self._driver = None
+        self._is_over.set()
 
     def _run_behind(self, driver: Driver, engine: Engine, failed: bool) -> None:  # noqa: FBT001 -- private
         try:
@@ -400,7 +411,7 @@ class Sweep:
         except KeyboardInterrupt:  # of a run in this process that was interrupted
             pass
         finally:
-            self._driver = None
+            self._note_end()
 
     def _job(self, engine: Engine, number: int, attempt: int) -> Job:
         facts, point = self._facts, self.design.point(number)

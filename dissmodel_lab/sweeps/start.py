@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.engines import engine_for
 from dissmodel_lab.errors import SweepError
 from dissmodel_lab.executor.schemas import DataSource, utc_now
-from dissmodel_lab.jobs import Limits
+from dissmodel_lab.launch import limits_of
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.resolve import import_path
 from dissmodel_lab.sources import check_source
@@ -47,7 +47,8 @@ def sweep(
     address: str | None = None,
     url: str | None = None,
     background: bool = False,
-    limits: Limits = Limits(),  # noqa: B008 -- a tuple: nobody can change it
+    seconds: float | None = None,
+    memory: int | str | None = None,
     store: str | Path | RunStore | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
     confirmed: bool = False,
@@ -85,8 +86,10 @@ def sweep(
         Of a DisSModel Platform server.
     background : bool
         Return at once; the sweep goes on in a thread of this process.
-    limits : Limits
-        What each run may take.
+    seconds : float, optional
+        Each run is ended when it takes longer [s].
+    memory : int or str, optional
+        Each run is ended when it takes more: bytes, or a text such as ``2 GiB``.
     store : str, Path or RunStore, optional
         Where the sweep's folder is made; ``experiments`` in the working folder when not given.
     on_progress : callable, optional
@@ -117,6 +120,7 @@ def sweep(
     >>> done
     <sweep ... of game_of_life over generations: 4 of 4 done, finished>
     """
+    limits = limits_of(seconds, memory)
     design = plan_sweep(
         model,
         axes,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import nbformat
 from chromium import SCREENSHOTS
 from lab import Notebook
-from test_cancel_in_lab import PRESS, run_cell
+from test_cancel_in_lab import PRESS, records, run_cell
 from test_run_in_lab import LOAD, press_until, run_html, static_pictures
 
 # The first three runs end at once, the others when there is a file `go`.
@@ -42,7 +43,7 @@ OVER = "() => !document.querySelector('.dl-sweep') && document.querySelector('.j
 
 
 def test_a_sweep_is_followed_and_stays_without_a_kernel(open_notebook, servers, browser, screenshot):
-    notebook = open_notebook(LOAD, "sweep = %dissmodel sweep game_of_life --param generations=200:2000:10")
+    notebook = open_notebook(LOAD, "sweep = %dissmodel sweep game_of_life --param generations=100:1000:10")
     page, server = notebook.page, servers("lab")
     run_cell(notebook, 0)
     page.evaluate(WATCH)
@@ -89,7 +90,8 @@ def test_a_sweep_is_started_by_keyboard_cancelled_and_gone_on_with(open_notebook
         "open('go', 'w').close()\nsweep = %dissmodel sweep --resume last",
         "print(*(row.status for row in sweep.rows()))",
     )
-    page = notebook.page
+    page, folder = notebook.page, notebook.server.root
+    known = records(folder)
     for index in range(3):
         run_cell(notebook, index)
     page.locator(".dl-form").first.scroll_into_view_if_needed()
@@ -106,15 +108,23 @@ def test_a_sweep_is_started_by_keyboard_cancelled_and_gone_on_with(open_notebook
     screenshot("form")
     press_until(page, "Tab", ".dl-sweep-start")
     page.keyboard.press("Enter")
-    page.wait_for_function("() => /3 completed|3 done/.test(document.querySelector('.dl-sweep')?.innerText || '')")
+    page.wait_for_function("() => /3 completed/.test(document.querySelector('.dl-sweep')?.innerText || '')")
     page.locator(".dl-sweep").scroll_into_view_if_needed()
     screenshot("running")
     press_until(page, "Tab", ".dl-sweep .dl-cancel")
+    began = time.monotonic()
     page.keyboard.press("Enter")
     page.wait_for_function(OVER)
+    print(f"sweep: over {time.monotonic() - began:.2f} s after Cancel")
     screenshot("cancelled")
-    run_cell(notebook, 3)
+    left = {path: record for path, record in records(folder).items() if path not in known}
+    kept = {path for path, record in left.items() if record["status"] == "completed"}
+    assert len(kept) == 3
+    assert {record["status"] for path, record in left.items() if path not in kept} == {"cancelled"}
+    run_cell(notebook, 3, seconds=60)
+    page.get_by_text("8 of 8 runs ended: 8 completed").scroll_into_view_if_needed()
     screenshot("resumed")
+    assert all(records(folder)[path] == left[path] for path in kept)
     run_cell(notebook, 4)
     told = notebook.cells()[4]["outputs"][0]["text"]
     assert "".join(told).split() == ["completed"] * 8

@@ -308,7 +308,7 @@ def _how_it_hears(record: ExperimentRecord, *, is_woken: bool) -> str:
 
 
 def _is_in_worker(record: ExperimentRecord) -> bool:
-    """Tell whether a run is in a worker process here, which may be ended by force, and not by this process's engine."""
+    """Tell whether a run is in a worker process here that may be ended by force, and is not this process's own."""
     if record.engine not in ("process", "dask") or not hasattr(os, "getsid") or not _runs_here(record):
         return False
     import psutil  # noqa: PLC0415 -- few runs are cancelled

@@ -847,6 +847,73 @@ def test_an_orphan_can_be_cancelled(folder):
     assert end_of_only_run().error.endswith(": from another notebook")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sessions and SIGSTOP are POSIX")
+@pytest.mark.parametrize("by", ["this process", "a command"])
+def test_an_orphan_in_a_loop_of_c_is_ended_by_who_cancels_it(folder, by):
+    parent_that_starts(C_LOOP, keep=True, then="os.kill(os.getpid(), signal.SIGKILL)")
+    [entry] = RunStore("runs").entries()
+    time.sleep(1.2)
+    at = time.monotonic()
+    if by == "a command":
+        code = "from dissmodel_lab import cancel; print(cancel('last', store='runs'))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=with_path(), timeout=60, check=True
+        )
+        assert "is asked to end. Its worker is ended by force" in done.stdout
+    else:
+        cancelling.cancel(read_record(entry.record_path), "from another notebook")
+        assert time.monotonic() - at < 0.5
+    record = end_of_only_run()
+    print(f"ended after {time.monotonic() - at:.2f} s")
+    assert (record.status, record.failed_phase, record.phases["run"].status) == ("cancelled", "run", "cancelled")
+    assert record.error.startswith("KeyboardInterrupt: cancelled by ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sessions are POSIX")
+def test_nothing_but_a_worker_in_the_middle_of_that_run_is_ended_by_force(engine, monkeypatch):
+    handle = engine.start(job(SLEEP))
+    started()
+    record = handle.record
+    assert not cancelling._is_in_worker(record)  # this process's own engine sees to it
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert cancelling._is_in_worker(record)
+    record.engine = "inline"
+    assert not cancelling._is_in_worker(record)
+    record.engine = "process"
+    monkeypatch.setattr(cancelling, "_WORKERS", ("something else",))
+    assert not cancelling._is_in_worker(record)
+    monkeypatch.undo()
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    record.provenance.process_id, record.provenance.process_started = stranger.pid, None
+    assert not cancelling._is_in_worker(record)
+    assert not cancelling._is_ended(record)  # the record on disk names another process
+    assert psutil.Process(stranger.pid).status() != "stopped"
+    stranger.kill()
+    stranger.wait()
+    assert handle.status == "running"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_an_orphan_in_a_loop_of_c_does_not_outlive_its_limit(folder, monkeypatch):
+    code = (
+        "import models, sys\n"
+        "from pathlib import Path\n"
+        "from dissmodel_lab import launch\n"
+        "launch.run(models.Behaving, parameters={'do': sys.argv[1]}, store='runs', background=True, seconds=1.5)\n"
+        "while not Path('started').exists(): pass\n"
+        "import os; os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, C_LOOP], env=with_path(), timeout=60, check=False)
+    [entry] = RunStore("runs").entries()
+    process = read_record(entry.record_path).provenance.process_id
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    [entry] = RunStore("runs").entries()
+    assert entry.status == "lost"
+
+
 def test_an_idle_kernel_ends_without_a_word_and_without_workers(folder):
     done = parent_that_starts("Path('started').touch()", keep=True, then="time.sleep(1)")
     assert done == (0, "")

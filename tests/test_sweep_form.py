@@ -32,7 +32,7 @@ def test_it_costs_nothing_until_it_is_unfolded():
     cls = resolve_model("forest_fire").executor_class
     part = SweepForm(ParameterForm("forest_fire", declared_parameters(cls)), "forest_fire", lambda _request: None)
     assert part.lines == {}
-    part.widget.selected_index = 0
+    part.fold.value = True
     assert "density" in part.lines
 
 

@@ -162,8 +162,7 @@ def test_maps_of_a_grid_stand_in_rows_and_columns():
 
 
 def test_failed_runs_stand_in_the_table_and_stop_no_other(workers):
-    limits = {"seconds": 2}
-    done = sweep(Unlucky, {"years": "1:6"}, engine=workers, store="runs", **limits)
+    done = sweep(Unlucky, {"years": "1:6"}, engine=workers, store="runs", seconds=2)
     assert done.progress()[:3] == (3, 3, 0)
     errors = {row.parameters["years"]: row.error for row in done.rows() if row.status == "failed"}
     assert errors == {

@@ -142,10 +142,18 @@ def _write_name(name: str) -> str:
 
 
 def _write_text(value: Any) -> str:
-    if type(value) is str and value.isalnum() and value.isascii():  # a hash, a name, a status: a word hides nothing
-        return value
+    if type(value) is str:
+        if not value or (value.isalnum() and value.isascii()):  # a hash, a name, a status: a word hides nothing
+            return value
+        if len(value) < _SHORT:  # paths and platforms, the same ones in each record
+            return _write_short(value)
     # Executors put numbers, exceptions and paths where a text belongs: that must not lose the record.
     return redact_text(redact_uri(str(value))).encode("utf-8", "backslashreplace").decode()
+
+
+@functools.lru_cache(maxsize=1024)
+def _write_short(text: str) -> str:
+    return redact_text(redact_uri(text)).encode("utf-8", "backslashreplace").decode()
 
 
 def _write_texts(value: Any) -> Any:
@@ -158,6 +166,11 @@ def _write_reference(value: Any) -> Any:
 
 
 def _write_references(value: Any) -> Any:
+    try:
+        if "://" not in "\n".join((*value, *value.values())):  # nearly always
+            return value
+    except TypeError:  # something else than texts among them
+        pass
     return {_write_reference(key): _write_reference(item) for key, item in value.items()}
 
 
@@ -261,6 +274,7 @@ class GitState(_Schema):
     """True when tracked files differ from HEAD; None when git could not say."""
 
 
+# Empty containers come from factories: a default of {} is copied by copy.deepcopy, seventeen of them for each record.
 class Provenance(_OpenSchema):
     """Where a run came from, beyond the contract's own fields. Everything here is optional."""
 
@@ -282,7 +296,7 @@ class Provenance(_OpenSchema):
     """The terminal command that started the run."""
     seed: int | None = None
     """The parameter ``seed``, when the model has one."""
-    versions: References = {}
+    versions: References = Field(default_factory=dict)
     """Versions of Python, GDAL and the packages that decide over results."""
     user: str = ""
     hostname: str = ""
@@ -317,58 +331,58 @@ class ExperimentRecord(_OpenSchema):
     """Git commit of the executor, or ``package==version`` where there is none."""
     code_version: Reference = ""
     """Version of the package that holds the executor."""
-    resolved_spec: Values = {}
+    resolved_spec: Values = Field(default_factory=dict)
     """The model's TOML as it was read, ``{"model": {...}}``."""
 
     source: DataSource = Field(default_factory=DataSource)
     input_format: str = "auto"
-    column_map: Values = {}
-    band_map: Values = {}
-    parameters: Values = {}
+    column_map: Values = Field(default_factory=dict)
+    band_map: Values = Field(default_factory=dict)
+    parameters: Values = Field(default_factory=dict)
     """Resolved parameters, declared defaults included."""
-    parameter_origins: References = {}
+    parameter_origins: References = Field(default_factory=dict)
     """Where each value comes from: given, toml, default (declared), default taken, cell, model (it put it there)."""
-    defaults_taken: Values = {}
+    defaults_taken: Values = Field(default_factory=dict)
     """Values that the executor chose by itself, because nothing was given (``.get("end_time", 88)``)."""
-    unread_parameters: list[Text] = []
+    unread_parameters: list[Text] = Field(default_factory=list)
     """Names that were given, but that the executor never asked for."""
-    parameter_files: Texts = {}
+    parameter_files: Texts = Field(default_factory=dict)
     """SHA-256 of each file that a parameter names, by the parameter's place (``demand_csv``, ``maps[0].path``)."""
-    parameter_defaults: Values = {}
+    parameter_defaults: Values = Field(default_factory=dict)
     """The default of each parameter whose value is another one; None where no default is known."""
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
 
     output_path: Text | None = None
-    artifacts: Texts = {}
+    artifacts: Texts = Field(default_factory=dict)
     """SHA-256 of each file the run produced; ``output`` is the main one."""
-    artifact_paths: Texts = {}
+    artifact_paths: Texts = Field(default_factory=dict)
     """Path of each artifact, relative to the record's folder where it lies in it."""
-    content_sha256: dict[str, str] = {}
+    content_sha256: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each artifact's content, independent of file container and compression."""
 
-    output_georeference: Values = {}
+    output_georeference: Values = Field(default_factory=dict)
     """``crs``, ``transform`` (six numbers a to f) and ``shape`` of the output, where its file has lost them."""
 
-    metrics: Values = {}
+    metrics: Values = Field(default_factory=dict)
     steps: int | None = None
     """How many steps of simulated time were completed; None when the model tells none."""
     status: Text = RunStatus.PENDING.value
-    logs: list[Text] = []
+    logs: list[Text] = Field(default_factory=list)
 
     started_at: UtcDatetime | None = None
     ended_at: UtcDatetime | None = None
-    phases: dict[str, PhaseUsage] = {}
+    phases: dict[str, PhaseUsage] = Field(default_factory=dict)
     """What each phase that ended took."""
-    verdict: Values = {}
+    verdict: Values = Field(default_factory=dict)
     """What this run says of an earlier one that it repeats: see :mod:`dissmodel_lab.verification`."""
     engine: Text = ""
     """Where it ran: ``inline`` (the process that asked for it), ``process``, ``dask`` or ``platform``."""
-    limits: Values = {}
+    limits: Values = Field(default_factory=dict)
     """What the run was allowed: ``seconds`` [s], ``memory_bytes`` [bytes]; empty without limits."""
-    sweep: Values = {}
+    sweep: Values = Field(default_factory=dict)
     """Of which sweep it is which point: ``id`` and ``point``; see :mod:`dissmodel_lab.sweeps`."""
-    platform: Values = {}
+    platform: Values = Field(default_factory=dict)
     """Which job of which DisSModel Platform server it is: ``url``, ``id``, and ``mark``, its name's end there."""
     failed_phase: str | None = None
     """The phase in which the run failed or was cancelled."""

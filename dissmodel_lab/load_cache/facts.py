@@ -249,7 +249,8 @@ def _reached(executor_class: Hashable) -> list[types.FunctionType]:
 
 def _functions_in(found: Any) -> Iterable[types.FunctionType]:
     if isinstance(found, type):
-        return [function for value in vars(found).values() if (function := _function(value)) is not None]
+        values = list(vars(found).values())  # pydantic completes its class when one of them is looked at
+        return [function for value in values if (function := _function(value)) is not None]
     if isinstance(found, property):
         found = found.fget
     function = _function(found)

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -322,14 +323,14 @@ def numbers_in(metrics: Any) -> dict[str, float]:
     Examples
     --------
     >>> numbers_in({"area": {"forest": 3, "urban": 1.5}, "spans": True, "worst": float("nan"), "name": "a"})
-    {'area.forest': 3.0, 'area.urban': 1.5, 'spans': 1.0}
+    {'spans': 1.0, 'area.forest': 3.0, 'area.urban': 1.5}
     """
     found: dict[str, float] = {}
-    left = [("", metrics)]
+    left = deque([("", metrics)])  # single numbers first: a long table must not crowd them out
     while left and len(found) < _MOST_METRICS:
-        name, value = left.pop()
+        name, value = left.popleft()
         if isinstance(value, dict):
-            left += [(f"{name}.{key}" if name else str(key), item) for key, item in reversed(value.items())]
+            left += [(f"{name}.{key}" if name else str(key), item) for key, item in value.items()]
         elif isinstance(value, int | float):
             with suppress(OverflowError):
                 if isfinite(value):

@@ -140,10 +140,14 @@ class SweepForm:
         self._note = ""
         self._is_ready = False
         self._make_controls()
-        self._body = widgets.VBox()
-        self.widget = widgets.Accordion([self._body], selected_index=None, titles=("Sweep: vary parameters",))
+        # Not an Accordion: its header is a box without a place in the order of Tab, and no key unfolds it.
+        self.fold = widgets.ToggleButton(
+            description="Sweep: vary parameters", icon="caret-right", layout=widgets.Layout(width="auto")
+        )
+        self._body = widgets.VBox(layout=widgets.Layout(display="none", margin="4px 0 4px 12px"))
+        self.widget = widgets.VBox([self.fold, self._body])
         self.widget.add_class("dl-sweep-form")
-        self.widget.observe(lambda change: self.unfold() if change["new"] == 0 else None, "selected_index")
+        self.fold.observe(self._folded, "value")
         form.add_section(self.widget)
 
     def open(self) -> None:
@@ -153,7 +157,7 @@ class SweepForm:
 
     def unfold(self) -> None:
         """Make the lines, when they are not there yet, and judge what is entered."""
-        self.widget.selected_index = 0
+        self.fold.value = True
         if not self._is_ready:
             self._is_ready = True
             self._make_lines()
@@ -257,6 +261,13 @@ class SweepForm:
             self.errors.append(error)
             self._note = redact_text(f"It failed with {type(error).__name__}: {error}")
         self.refresh()
+
+    def _folded(self, change: Any) -> None:
+        is_open = bool(change["new"])
+        self.fold.icon = "caret-down" if is_open else "caret-right"
+        self._body.layout.display = None if is_open else "none"
+        if is_open:
+            self.unfold()
 
     def _make_controls(self) -> None:
         self.sample = _labelled(widgets.Dropdown, "combinations", options=_SAMPLES)

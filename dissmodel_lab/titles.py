@@ -28,6 +28,7 @@ _LONGEST = 80
 _MOST_SHOWN = _LONGEST // 2
 """A name, a sign and a comma: more parameters than these never fit into a title."""
 _LONGEST_NAME, _LONGEST_VALUE = 40, 24
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 _MOST_LEAVES = 1_000
 """Values that are looked at in one record: others have no place in a title or a table."""
 _DEEPEST = 20
@@ -172,6 +173,7 @@ def shown_leaf(name: str, value: Any) -> str:
     return _cut(_text(plain), _LONGEST_VALUE)
 
 
+@functools.lru_cache(maxsize=1024)
 def one_line(text: str, limit: int) -> str:
     """
     Return a text that others wrote on one line, without secrets and unseen signs, cut at a limit.
@@ -212,6 +214,9 @@ def _differing(record: ExperimentRecord) -> Iterator[tuple[str, Any]]:
 
 def _differing_leaves(name: str, value: Any, default: Any) -> Iterator[tuple[str, Any]]:
     """Tell what differs inside of a table; a table that only lacks something is told as a whole."""
+    if type(value) in _SCALARS:  # nothing is inside of it
+        yield name, value
+        return
     before = dict(leaves(default, name)) if _is_container(default) else {}
     found = [
         (leaf, inner) for leaf, inner in leaves(value, name) if leaf not in before or not _same(inner, before[leaf])

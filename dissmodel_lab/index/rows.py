@@ -157,6 +157,8 @@ def _update(
 
 
 def _folder_name(connection: sqlite3.Connection, n: int) -> str | None:
+    if n == ROOT:  # it is always there, and has no name
+        return ""
     row = connection.execute("SELECT path FROM folders WHERE n = ?", (n,)).fetchone()
     return None if row is None else _name(row[0])
 

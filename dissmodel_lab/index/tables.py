@@ -228,7 +228,7 @@ def _database(root: Path) -> Database:
     if kept is not None:
         if kept.inode is None and time.monotonic() < kept.until:
             return kept
-        if kept.inode is not None and kept.inode == _inode(_path(root)):
+        if kept.inode is not None and kept.inode == _inode(f"{key}{os.sep}{INDEX_NAME}{os.sep}{DATABASE_NAME}"):
             return kept
     opened = _opened(root)
     if isinstance(opened, str):
@@ -337,8 +337,8 @@ def _path(root: Path) -> Path:
     return root / INDEX_NAME / DATABASE_NAME
 
 
-def _inode(path: Path) -> int | None:
+def _inode(path: Path | str) -> int | None:
     try:
-        return path.stat().st_ino
+        return os.stat(path).st_ino  # noqa: PTH116 -- a text, once a run
     except OSError:
         return None

@@ -195,6 +195,7 @@ _MISPLACED = frozenset(
 )
 
 
+@functools.lru_cache(maxsize=128)
 def _make_of(kind: type[Any] | None) -> str:
     if kind is None:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -140,6 +141,7 @@ def run(  # type: ignore[misc]  # the options are written once, here, for those 
     >>> handle.result(timeout=60).engine
     'process'
     """
+    working_folder()  # refuses one that is gone
     limits = limits_of(seconds, memory)
     level = _level(priority)
     chosen = engine if engine is not None else ("process" if background or any(limits) else "inline")
@@ -243,7 +245,7 @@ def queue_job(
     return Job(
         model=what,
         store=str(folder.parent),
-        working_folder=str(Path.cwd()),
+        working_folder=working_folder(),
         experiment_id=record.experiment_id,
         folder_name=folder.name,
         source=str(source) if isinstance(source, Path) else source,
@@ -362,6 +364,29 @@ def limits_of(seconds: float | None = None, memory: int | str | None = None) -> 
     if size <= 0:
         raise EngineError(f"{memory!r:.100} is no amount of memory. Write for example 500MB, 2 GiB, or bytes.")
     return Limits(limit, size)
+
+
+def working_folder() -> str:
+    """
+    Return the folder in which relative paths are looked up.
+
+    Raises
+    ------
+    LabError
+        When it was removed meanwhile.
+
+    Examples
+    --------
+    >>> working_folder() == str(Path.cwd())
+    True
+    """
+    try:
+        return os.getcwd()  # noqa: PTH109 -- only its text
+    except OSError as error:
+        raise LabError(
+            f"The folder in which this process works is gone ({error.strerror or error}). "
+            "Go to another one: %cd in a notebook, cd in a terminal."
+        ) from error
 
 
 def _level(priority: str) -> int:

@@ -36,6 +36,9 @@ WAITING = "waiting"
 RUNNING = "running"
 DONE = "done"
 NOT_REACHED = "not reached"
+FAILED = "failed"
+_ENDS = ("cancelled", "lost")
+"""Statuses of a run that its open phase has as well."""
 
 
 @dataclass
@@ -43,7 +46,7 @@ class PhaseProgress:
     """One phase, as far as it has come."""
 
     state: str = WAITING
-    """``waiting``, ``running``, ``done``, ``failed``, ``cancelled`` or ``not reached``."""
+    """``waiting``, ``running``, ``done``, ``failed``, ``cancelled``, ``lost`` or ``not reached``."""
     seconds: float = 0.0
     """Time it took [s]; meaningless while it runs."""
     peak_memory_bytes: int | None = None
@@ -108,6 +111,7 @@ class Progress:
             case LogLine():
                 self.last_log = event.text
             case RunFinished():
+                self._end_phases(event.status)
                 self.status, self.error, self.loaded = event.status, event.error, None
 
     @classmethod
@@ -146,6 +150,15 @@ class Progress:
         self.phases[event.phase] = PhaseProgress(state, usage.seconds, usage.peak_memory_bytes)
         if isinstance(event, PhaseFinished) and event.phase is Phase.LOAD:
             self.loaded = event.value
+
+    def _end_phases(self, status: str) -> None:
+        """Say of phases that told no end of their own how they ended: their process may have been killed."""
+        for phase, part in self.phases.items():
+            if part.state == RUNNING:
+                state = status if status in _ENDS else DONE if status == "completed" else FAILED
+                self.phases[phase] = PhaseProgress(state, part.elapsed(), part.peak_memory_bytes)
+            elif part.state == WAITING:
+                self.phases[phase] = PhaseProgress(NOT_REACHED)
 
     def _note_step(self, event: StepFinished) -> None:
         if event.part != self.part or event.step <= self.step:  # another simulation of the same run begins

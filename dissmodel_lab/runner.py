@@ -179,7 +179,7 @@ def run(
         except BaseException as error:
             care.give_up()
             _settle(record, error)
-            if folder.partial.exists() and any(folder.partial.iterdir()):
+            if _files_in(folder.partial):
                 record.add_log(f"What save() left is kept in {folder.partial}.")
             error.add_note(f"The record of this run is {folder.record_path}")
             _end(keep, folder, record, error)
@@ -626,7 +626,7 @@ class _Care:
             self._wanted = self._wanted.with_name(self._wanted.name + suffix)
         name = self._wanted.name if self._wanted is not None else self._output_name or f"output{suffix}"
         self._staged = self._folder.partial / name
-        self._folder.partial.mkdir()
+        os.mkdir(self._folder.partial)  # noqa: PTH102 -- pathlib's own way there costs a third of it
         if isinstance(result, dict) and not has_suffix(self._staged):
             self._staged.mkdir()
         self._offered = str(self._staged.absolute())  # the model may be in another folder
@@ -635,7 +635,7 @@ class _Care:
     def _put_away(self) -> None:
         record, folder = self._record, self._folder
         main = self._main_output()
-        for staged in sorted(folder.partial.iterdir()) if folder.partial.exists() else []:
+        for staged in _files_in(folder.partial):
             if staged == main:
                 name = "output"
                 wanted = self._wanted
@@ -664,15 +664,16 @@ class _Care:
         """Find what save() wrote as its main output, among the staged files or where it says."""
         record = self._record
         said = record.output_path or ""
-        if said == self._offered and self._staged.exists():
+        is_offered = said == self._offered
+        if is_offered and self._staged.exists():
             return self._staged
         path, partial = Path(said), self._folder.partial.absolute()
         if "://" in said:
             return None
-        if partial in path.parents:
-            if path.exists():
+        if is_offered or partial in path.parents:
+            if not is_offered and path.exists():
                 return self._folder.partial / path.relative_to(partial).parts[0]
-            staged = list(self._folder.partial.iterdir())
+            staged = _files_in(self._folder.partial)
             if len(staged) == 1:
                 return staged[0]
             record.output_path = None
@@ -737,6 +738,15 @@ def _known_before(record: ExperimentRecord) -> tuple[object, ...]:
     return repr(record.parameters), record.source.uri, record.output_path, len(record.logs)
 
 
+def _files_in(folder: Path) -> list[Path]:
+    """List what lies in a folder, sorted; empty when it is not there."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 -- once a run, and mostly of one name
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names)]
+
+
 def _free_name(stem: str, taken: Mapping[str, str]) -> str:
     name, count = stem, 1
     while name in taken or name == "output":
@@ -756,6 +766,8 @@ def _free_path(path: Path) -> Path:
 
 def _as_asked(path: Path) -> str:
     """Return a path relative to the working folder where it lies in it, as people and records name it."""
+    if not path.is_absolute():
+        return str(path)
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:  # it lies elsewhere
@@ -803,8 +815,9 @@ class Interrupts:
                 if usual is not None and usual is not signal.SIG_IGN:  # None: another language's handler
                     self._usual[number] = usual
                     signal.signal(number, self._take)
-            if WAKE_SIGNAL is not None and signal.getsignal(WAKE_SIGNAL) is not None:
-                self._usual[WAKE_SIGNAL] = signal.getsignal(WAKE_SIGNAL)
+            usual = signal.getsignal(WAKE_SIGNAL) if WAKE_SIGNAL is not None else None
+            if usual is not None and WAKE_SIGNAL is not None:
+                self._usual[WAKE_SIGNAL] = usual
                 signal.signal(WAKE_SIGNAL, self._wake)
         return self
 

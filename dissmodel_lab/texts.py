@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import ExperimentRecord
@@ -134,8 +135,23 @@ def shared_record_text(record: ExperimentRecord) -> str:
         path = cut(record.output_path or "", _LONGEST)
         lines.append(f"  output  {path}  sha256 {cut(record.output_sha256, 200)}")
     if record.record_path is not None:
-        lines.append(f"  record  {record.record_path}")
+        lines.append(f"  record  {path_text(record.record_path)}")
     return printable("\n".join(lines))
+
+
+def path_text(path: Path) -> str:
+    """
+    Write a path as people name it: from the working folder where it lies in it.
+
+    Examples
+    --------
+    >>> path_text(Path.cwd() / "experiments" / "record.json")
+    'experiments/record.json'
+    """
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except (ValueError, OSError):  # it lies elsewhere, or the working folder is gone
+        return str(path)
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:

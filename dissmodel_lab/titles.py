@@ -173,7 +173,6 @@ def shown_leaf(name: str, value: Any) -> str:
     return _cut(_text(plain), _LONGEST_VALUE)
 
 
-@functools.lru_cache(maxsize=1024)
 def one_line(text: str, limit: int) -> str:
     """
     Return a text that others wrote on one line, without secrets and unseen signs, cut at a limit.
@@ -190,8 +189,16 @@ def one_line(text: str, limit: int) -> str:
     >>> one_line("two" + chr(10) + "lines of text", 10)
     'two lines…'
     """
-    shown = redact_text(redact_uri(text[: 4 * limit + _LONG_TEXT]))
+    return _known_line(text, limit) if len(text) < _LONG_TEXT else _one_line(text[: 4 * limit + _LONG_TEXT], limit)
+
+
+def _one_line(text: str, limit: int) -> str:
+    shown = redact_text(redact_uri(text))
     return _cut(" ".join("".join(sign if sign.isprintable() else " " for sign in shown).split()), limit)
+
+
+#: Names of parameters, which many runs share.
+_known_line = functools.lru_cache(maxsize=1024)(_one_line)
 
 
 def _differing(record: ExperimentRecord) -> Iterator[tuple[str, Any]]:

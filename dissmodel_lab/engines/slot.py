@@ -43,6 +43,7 @@ _LAST_WORDS = 2.0
 """How long is waited for the system to tell how a process ended [s]."""
 _LINES = 20
 """How many of the last lines that a dead process printed stand in its record's log."""
+_MEMORY_NEEDED = " It needs a little shared memory (/dev/shm)." if sys.platform == "linux" else ""
 _FATAL = "Fatal Python error"
 """What Python writes when a signal ends it, before the stack of each thread."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -272,7 +273,7 @@ class _Worker:
         if problems:
             self.printed.unlink(missing_ok=True)
             raise EngineError(
-                f"No worker process could be started: {type(problems[0]).__name__}: {problems[0]}. "
+                f"No worker process could be started: {type(problems[0]).__name__}: {problems[0]}.{_MEMORY_NEEDED} "
                 "Run with engine inline, or make room for more processes."
             ) from problems[0]
 

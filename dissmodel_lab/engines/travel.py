@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,8 @@ _OF_EVERY_CLASS = ("__dict__", "__weakref__", "_abc_impl")
 """Attributes of a class that Python makes, and cloudpickle makes anew."""
 _LARGEST_EXCEPTION = 4 * 1024**2
 """A larger exception stays where it was raised [bytes]: it holds data, which its text tells of."""
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 -- compared as text
+_MODELS = f"{_HERE}models{os.sep}"
 
 
 class _Part(NamedTuple):
@@ -106,6 +109,35 @@ def pack_exception(error: BaseException) -> bytes:
         return b""
     travels = type(back) is type(error) and len(packed) <= _LARGEST_EXCEPTION
     return packed if travels else b""
+
+
+def without_our_frames(error: BaseException) -> None:
+    """
+    Let the traceback of a model's exception begin where the model's own code does.
+
+    One that never left this package keeps all of its frames.
+
+    Parameters
+    ----------
+    error : BaseException
+        As it was caught in a worker; it is changed.
+
+    Examples
+    --------
+    >>> try:
+    ...     [][1]
+    ... except IndexError as error:
+    ...     without_our_frames(error)
+    """
+    frame = error.__traceback__
+    while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
+        frame = frame.tb_next
+    if frame is not None:
+        error.__traceback__ = frame
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_HERE) and not file.startswith(_MODELS)
 
 
 def unpack_exception(packed: bytes) -> BaseException | None:

@@ -7,6 +7,7 @@ terminal, and the interrupt of a notebook, do not reach it; requests to cancel c
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.cancelling import close_dead, request
-from dissmodel_lab.engines.travel import pack_exception, unpack
+from dissmodel_lab.engines.travel import pack_exception, unpack, without_our_frames
 from dissmodel_lab.errors import ExecutorNotFoundError, LabError, RunTakenError
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
 from dissmodel_lab.executor.schemas import RunStatus
@@ -44,6 +45,8 @@ _PARENT_POLL, _ORPHAN_POLL = 1.0, 0.25
 _AFTER_LIMIT = 5.0
 """How long after its limit a run whose slot is gone is ended, even in C code that lets no other thread work [s]."""
 _FOREIGN = ("site-packages", "dist-packages")
+_LAB = str(Path(__file__).parents[1]) + os.sep
+"""This package: no modeller's, wherever it lies."""
 
 
 class Errand(NamedTuple):
@@ -70,6 +73,8 @@ class _Here:
         self.printed = Path(printed)
         self.own = own
         self.working_folder = ""
+        self.settled: tuple[dict[str, str], object] | None = None
+        """Environment that was asked for last, and what this process's was then: most jobs ask for the same one."""
         self.job: Job | None = None
         self.began = 0.0
         self.loaded: dict[str, tuple[str, int]] = {}
@@ -114,6 +119,7 @@ def prepare(parent: int, printed: str, own: Mapping[str, str]) -> None:
     import dissmodel_lab.frames  # noqa: PLC0415 -- the worker is to be warm when the first job comes
     import dissmodel_lab.runner  # noqa: F401, PLC0415 -- as above
 
+    gc.freeze()  # what stays is not looked through for garbage again and again: a tenth of an empty run
     threading.Thread(target=_mind_parent, args=(_here,), name="watch on the parent", daemon=True).start()
 
 
@@ -159,7 +165,10 @@ def carry_out(errand: Errand) -> Returned | None:
     finally:
         faulthandler.cancel_dump_traceback_later()
         job_is_over(here)
-    packed = pack_exception(outcome.exception) if outcome.exception is not None else b""
+    packed = b""
+    if outcome.exception is not None:
+        without_our_frames(outcome.exception)
+        packed = pack_exception(outcome.exception)
     return Returned(outcome._replace(exception=None, printed=_keep_printed(here, outcome)), packed)
 
 
@@ -280,7 +289,7 @@ def _own_modules() -> list[tuple[str, str]]:
     found = []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and not file.startswith(library) and not any(part in file for part in _FOREIGN):
+        if isinstance(file, str) and not file.startswith((library, _LAB)) and not any(part in file for part in _FOREIGN):
             found.append((name, file))
     return found
 
@@ -299,10 +308,18 @@ def _surround(here: _Here, errand: Errand) -> None:
     here.working_folder = folder
     sys.path[:] = [folder, *(path for path in errand.sys_path if path not in ("", folder))]
     wanted = {**errand.environ, **here.own}
+    if here.settled is not None and here.settled == (wanted, _raw_environment()):
+        return
     if dict(os.environ) != wanted:
         for name in set(os.environ) - set(wanted):
             del os.environ[name]
         os.environ.update(wanted)
+    here.settled = wanted, _raw_environment()
+
+
+def _raw_environment() -> object:
+    """Return this process's environment for a comparison: as os.environ holds it, which decodes each name and value."""
+    return dict(getattr(os.environ, "_data", os.environ))
 
 
 def job_is_over(here: _Here) -> None:

@@ -6,6 +6,7 @@ a dataclass takes eight times as long to define, which the first run of a sessio
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -100,6 +101,18 @@ class Step(NamedTuple):
         """Return the event that tells of this step."""
         label = self.label if isinstance(self.label, str) else self.label()
         return StepFinished(self.step, self.n_steps, label, self.current_values(), self.time, self.part)
+
+    def as_told(self) -> StepFinished:
+        """Return the same with nothing worked out: for later, when the model's data are no longer this step's."""
+        label = self.label
+        if isinstance(label, functools.partial):  # of steps(): it names its own item, whenever it is asked
+            try:
+                label = label()
+            except Exception:  # noqa: BLE001 -- the model's code, in a run that is ending already
+                label = ""
+        values: Mapping[str, float] = {} if callable(self.values) else self.values or {}
+        named = label if isinstance(label, str) else ""
+        return StepFinished(self.step, self.n_steps, named, values, self.time, self.part)
 
 
 class LogLine(NamedTuple):

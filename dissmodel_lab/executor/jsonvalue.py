@@ -27,6 +27,8 @@ _MAX_DEPTH = 50
 """Containers in containers; one takes up to three levels of JSON, and pydantic's reader gives up at 200."""
 _MAX_BITS = 4096
 """Longer whole numbers are refused by many JSON readers."""
+_CONTAINERS = (dict, list)
+"""Of JSON; as a tuple, because ``dict | list`` is made anew for each value."""
 _LARGEST_NUMBER = 32
 """Longest number of numpy [bytes]; what is longer is a text or a table, of any length that a record names."""
 _ROOM, _PER_SIGN = 4096, 64
@@ -73,9 +75,9 @@ def decode(value: Any) -> Any:
                     return reader(inner)
                 except Exception:  # noqa: BLE001 -- another program's "$": kept as it is, no reason to lose the record
                     return value
-        return {key: decode(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+        return {key: decode(item) if isinstance(item, _CONTAINERS) else item for key, item in value.items()}
     if isinstance(value, list):
-        return [decode(item) if isinstance(item, dict | list) else item for item in value]
+        return [decode(item) if isinstance(item, _CONTAINERS) else item for item in value]
     return value
 
 

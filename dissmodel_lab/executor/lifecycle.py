@@ -215,12 +215,14 @@ def steps(
     [2020, 2021, 2022]
     """
     total = len(items) if n_steps is None and isinstance(items, Sized) else n_steps
+    # The same mapping is told with every step, so it lives: by the time it is read the model may have changed it.
+    told = values if values is None or callable(values) else lambda: values
     runner = _RUNNER.get()
     for count, item in enumerate(items, start=1):
         yield item
         if runner is not None:
             time = item if isinstance(item, int | float) else None
-            runner.step(Step(count, total, functools.partial(label, item), values, time, 1, layers))
+            runner.step(Step(count, total, functools.partial(label, item), told, time, 1, layers))
     if runner is not None:
         runner.flush_step()
 
@@ -289,7 +291,7 @@ class _Runner:
             usage = (meter or PhaseMeter()).stop("cancelled" if isinstance(error, KeyboardInterrupt) else "failed")
             self._record.phases[phase.value] = usage
             self._record.failed_phase = phase.value
-            self.flush_step()
+            self.flush_step(stopped=True)
             self.tell(PhaseFailed(phase, usage, error))
             raise
         usage = meter.stop("completed")
@@ -377,13 +379,16 @@ class _Runner:
             self._watchers = [other for other in self._watchers if other is not watcher]
             self._leave_out("A watcher", error)
 
-    def flush_step(self) -> None:
+    def flush_step(self, *, stopped: bool = False) -> None:
         # The last step before a phase ends is always told, however soon it came after the one before.
         if self._untold_step is not None:
             step, self._untold_step = self._untold_step, None
+            if stopped:  # in the middle of the next step, to which all belongs that the model would work out now
+                self.tell(step.as_told())
+                return
             try:
                 event = step.finished()
-            except Exception:  # noqa: BLE001 -- the phase may be failing already: its own error is the one to tell
+            except Exception:  # noqa: BLE001 -- what the model told with its last step is its own code
                 event = StepFinished(step.step, step.n_steps, time=step.time, part=step.part)
             self.tell(event)
 
@@ -490,6 +495,8 @@ class _Shape:
         problems = []
         for name, kind in self._KINDS:
             value = getattr(record, name, None)
+            if value is self._good[name]:  # nearly always
+                continue
             if name == "source" and value is not None and not isinstance(value, DataSource) and hasattr(value, "uri"):
                 value = record.source = DataSource.model_validate(value, from_attributes=True)
             if isinstance(value, kind) and not (name == "provenance" and value is not self._provenance):

@@ -27,6 +27,7 @@ from dissmodel_lab.executor.events import (
     RunFinished,
     RunStarted,
     Step,
+    StepFinished,
 )
 from dissmodel_lab.frames import checkpoint
 from dissmodel_lab.frames.checkpoint import FILM_NAME, Checkpoint, read_film
@@ -158,6 +159,8 @@ class FrameKeeper:
         self._charged = self._forgive_from = 0
         self._count = 0
         self._last: Step | None = None
+        self._told: tuple[int, StepFinished] | None = None
+        """The newest step whose values were worked out while the model stood still at its end, and its count."""
         self._record: ExperimentRecord | None = None
         self._process = os.getpid()
 
@@ -204,8 +207,13 @@ class FrameKeeper:
                 with suppress(Exception):  # data of any kind: without a copy the frames begin with step 1
                     self._choice.remember(event.value)
                 self.seconds += time.perf_counter() - began  # no waiting: the first step is always taken
-            case PhaseFinished(phase=Phase.RUN) | PhaseFailed(phase=Phase.RUN):
-                self._take_last(stopped=isinstance(event, PhaseFailed))
+            case StepFinished():
+                self._told = self._count, event
+            case PhaseFinished(phase=Phase.RUN):
+                self._take_last(stopped=False)
+            case PhaseFailed(phase=Phase.RUN):
+                self._take_told()
+                self._take_last(stopped=True)
             case RunFinished():
                 self._finish()
 
@@ -336,13 +344,22 @@ class FrameKeeper:
                 self._places[shown, len(values)] = backdrop
         return RawFrame(moment, shown, values, backdrop)
 
+    def _take_told(self) -> None:
+        """End the values with those of the last step that told any: the model is in the middle of another one."""
+        if self._told is None:
+            return
+        count, event = self._told
+        last = self._points.items[-1][0] if self._points.items else 0
+        if event.values and count > last:
+            self._points.add_last(count, (event.time, _numbers(event.values)))
+
     def _take_last(self, *, stopped: bool) -> None:
         step, self._last = self._last, None
         if step is None:
             return
         began = time.perf_counter()
         with suppress(Exception):  # the phase may have failed already, and its own error is the one to tell
-            if step.values is not None and not self._points.has(self._count):
+            if step.values is not None and not stopped and not self._points.has(self._count):
                 self._points.add_last(self._count, (step.time, _numbers(step.current_values())))
             if step.layers is not None and (stopped or not self._film.has(self._count)):
                 self._keep_last(step, step.layers(), stopped=stopped)

@@ -126,10 +126,10 @@ class Driver:
         """
         problem = ""
         try:
-            self._ledger.open_session()
+            self._ledger.open_session(1 if engine.name == "inline" else engine.n_workers)
             plan = self._plan = look_round(self._folder, self._design, self._ledger, failed=failed)
             for result in plan.found:
-                self._ledger.add(result)
+                self._ledger.add(result, is_found=True)
             self._drive(engine, plan)
         except KeyboardInterrupt:
             self._end_early("The sweep was interrupted.")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,6 +49,46 @@ class Result(NamedTuple):
     """Whether a record was begun: a run that was refused has none."""
 
 
+@dataclass
+class _Session:
+    """One driving of a sweep."""
+
+    began: float
+    """[s since 1970], as the other moments here."""
+    n_workers: int = 0
+    """Runs that can be at work at once; 0 when that is not known."""
+    over: float | None = None
+    problem: str = ""
+    ended: int = 0
+    """Runs that ended in it."""
+    seconds: float = 0.0
+    """That those of them took for which it is known."""
+    timed: int = 0
+    """How many these are."""
+    first_wave: list[float] = field(default_factory=list)
+    """When the first run of each worker had ended, as far as they have."""
+
+    def note_end(self, at: float, seconds: float | None) -> None:
+        self.ended += 1
+        if len(self.first_wave) < max(1, self.n_workers):
+            self.first_wave.append(at)
+        if seconds is not None:
+            self.seconds += seconds
+            self.timed += 1
+
+    def left(self, now: float, n_left: int) -> float | None:
+        """
+        Return how long so many runs more will take [s].
+
+        The pace is taken from when each worker had ended its first run: until then workers were being started. Before
+        that, from how long runs take by themselves.
+        """
+        since = self.ended - len(self.first_wave)
+        if since > 0:
+            return max(0.0, now - self.first_wave[-1]) / since * n_left
+        return self.seconds / self.timed * n_left / max(1, self.n_workers) if self.timed else None
+
+
 class Ledger:
     """
     The lines of a sweep's results, in a file that one driver writes and everybody reads.
@@ -67,16 +108,21 @@ class Ledger:
         self._counts = [n_points, 0, 0, 0, 0]
         self._metrics: dict[str, None] = {}
         self._offset = 0
-        self._session: tuple[float, float | None, int, str] | None = None
-        """When the last driving began and ended [s since 1970], how many points had ended then, and its problem."""
+        self._session: _Session | None = None
+        """The last driving."""
         self._lock = threading.Lock()
         self._file: int | None = None
 
     # ------------------------------------------------------------------------------------------------ write
 
-    def open_session(self) -> None:
+    def open_session(self, n_workers: int = 0) -> None:
         """
         Begin to write: for who holds the lock.
+
+        Parameters
+        ----------
+        n_workers : int
+            How many runs can be at work at once; 0 when that is not known.
 
         Raises
         ------
@@ -89,7 +135,7 @@ class Ledger:
         if end > self._offset:  # a line that was cut off by a kill: what follows stands on a line of its own
             write_all(self._file, b"\n")
             self._offset = end + 1
-        self._tell({"session": time.time()})
+        self._tell({"session": time.time(), "workers": n_workers})
 
     def close_session(self, problem: str = "") -> None:
         """Write nothing more; say why, when something went wrong."""
@@ -104,9 +150,16 @@ class Ledger:
             os.close(self._file)
         self._file = None
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result, *, is_found: bool = False) -> None:
         """
         Note what became of a point.
+
+        Parameters
+        ----------
+        result : Result
+            Of one attempt.
+        is_found : bool
+            Whether it ended before this session, which found it on disk.
 
         Raises
         ------
@@ -118,6 +171,8 @@ class Ledger:
             line["error"] = result.error[:_LONGEST_ERROR]
             line["metrics"] = dict(result.metrics)
             line["seconds"] = result.seconds
+            if not is_found:
+                line["at"] = round(time.time(), 3)
         if not result.has_record:
             line["has_record"] = False
         self._tell(line)
@@ -145,12 +200,11 @@ class Ledger:
 
     def _note(self, line: dict[str, Any]) -> None:
         if "session" in line:
-            ended = sum(self._counts[2:])
-            self._session = float(line["session"]), None, ended, ""
+            self._session = _Session(float(line["session"]), int(line.get("workers", 0)))
             return
         if "session_end" in line:
-            began, _, ended, _ = self._session or (float(line["session_end"]), None, 0, "")
-            self._session = began, float(line["session_end"]), ended, str(line.get("problem", ""))
+            self._session = self._session or _Session(float(line["session_end"]))
+            self._session.over, self._session.problem = float(line["session_end"]), str(line.get("problem", ""))
             return
         point, code = line.get("point"), _CODES.get(str(line.get("status")))
         if code is None or not isinstance(point, int) or not 1 <= point < len(self._statuses):
@@ -158,6 +212,8 @@ class Ledger:
         self._counts[self._statuses[point]] -= 1
         self._counts[code] += 1
         self._statuses[point] = code
+        if self._session is not None and "at" in line:
+            self._session.note_end(float(line["at"]), line.get("seconds"))
         for name in line.get("metrics", ()):
             self._metrics.setdefault(str(name))
 
@@ -182,20 +238,20 @@ class Ledger:
         """
         with self._lock:
             waiting, running, done, failed, cancelled = self._counts
-            session = self._session
-        if not is_driven:
-            waiting, running = waiting + running, 0
+            session = replace(self._session) if self._session is not None else None
+        n_left, now = waiting + running, time.time()
+        running = _at_work(running, session) if is_driven else 0
         ended = done + failed + cancelled
-        seconds, eta, problem = 0.0, None, ""
+        seconds, eta, problem, earlier = 0.0, None, "", 0
         if session is not None:
-            began, over, before, problem = session
-            seconds = max(0.0, (over if over is not None and not is_driven else time.time()) - began)
-            if is_driven and ended > before and seconds > 0:
-                eta = seconds / (ended - before) * (waiting + running)
-            if over is None and not is_driven:  # its driver was killed: nobody knows when
-                seconds = max(0.0, self._last_change() - began)
-        state: SweepState = "running" if is_driven else "stopped" if waiting else "finished"
-        return SweepProgress(done, failed, cancelled, running, waiting, seconds, eta, state, problem)
+            problem, earlier = session.problem, max(0, ended - session.ended)
+            seconds = max(0.0, (session.over if session.over is not None and not is_driven else now) - session.began)
+            if is_driven:
+                eta = session.left(now, n_left)
+            if session.over is None and not is_driven:  # its driver was killed: nobody knows when
+                seconds = max(0.0, self._last_change() - session.began)
+        state: SweepState = "running" if is_driven else "stopped" if n_left else "finished"
+        return SweepProgress(done, failed, cancelled, running, n_left - running, seconds, eta, state, problem, earlier)
 
     def _last_change(self) -> float:
         try:
@@ -220,8 +276,17 @@ class Ledger:
         with suppress(FileNotFoundError):
             for line, _ in _lines(self._path, 0):
                 if isinstance(line.get("point"), int) and str(line.get("status")) in _CODES:
+                    last.pop(line["point"], None)  # the order is that of the newest lines
                     last[line["point"]] = line
-        return [self._row(design, sweep_id, number, last.get(number, {}), is_driven) for number in _numbers(design)]
+        at_work = self._at_work(last) if is_driven else set()
+        return [
+            self._row(design, sweep_id, number, last.get(number, {}), number in at_work) for number in _numbers(design)
+        ]
+
+    def _at_work(self, last: Mapping[int, dict[str, Any]]) -> set[int]:
+        """Return the points at work: engines take the jobs that they were handed in their order."""
+        handed = [point for point, line in last.items() if str(line["status"]) == RUNNING]
+        return set(handed[: _at_work(len(handed), self._session)])
 
     def _row(
         self,
@@ -229,11 +294,11 @@ class Ledger:
         sweep_id: str,
         number: int,
         line: dict[str, Any],
-        is_driven: bool,  # noqa: FBT001
+        is_at_work: bool,  # noqa: FBT001
     ) -> SweepRow:
         point = design.point(number)
         status = str(line.get("status", WAITING))
-        if status == RUNNING and not is_driven:
+        if status == RUNNING and not is_at_work:
             status = WAITING
         attempt = int(line.get("attempt", 0))
         has_record = attempt > 0 and line.get("has_record", True) and status != WAITING
@@ -250,6 +315,11 @@ class Ledger:
             experiment_id=run_id(sweep_id, number, attempt) if has_record else "",
             record_path=self._folder.path / run_name(number, attempt) / RECORD_NAME if has_record else None,
         )
+
+
+def _at_work(handed: int, session: _Session | None) -> int:
+    """Return how many of the runs that were handed to the engine are at work; the others wait for a worker."""
+    return min(handed, session.n_workers) if session is not None and session.n_workers else handed
 
 
 def _numbers(design: SweepDesign) -> range:

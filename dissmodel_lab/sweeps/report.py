@@ -25,18 +25,21 @@ class SweepProgress(NamedTuple):
     """Runs that failed: the table tells why of each."""
     cancelled: int
     running: int
-    """Runs that were handed to the engine and have not ended."""
+    """Runs at work: at most one for each worker of the engine."""
     waiting: int
-    """Runs that have not begun, or must be begun again."""
+    """Runs that have not begun, those that were handed to the engine already among them, or must be begun again."""
     seconds: float
     """Since this driving of it began, or that the last one took [s]."""
     eta: float | None
-    """How long the rest takes at the pace so far [s]; None when nothing ended yet, or nobody drives it."""
+    """How long the rest takes at the pace so far, without the start of the workers [s]; None when nothing ended yet,
+    or nobody drives it."""
     state: SweepState = "stopped"
     """``running``: somebody drives it; ``stopped``: points are missing and nobody does: ``resume()`` goes on;
     ``finished``: each point has ended."""
     problem: str = ""
     """Why it was stopped, when it was not a person; empty else."""
+    earlier: int = 0
+    """Of the runs that have ended: those that had before this driving of it, or the last one, began."""
 
     @property
     def total(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.engines import engine_for
 from dissmodel_lab.errors import SweepError
 from dissmodel_lab.executor.schemas import DataSource, utc_now
-from dissmodel_lab.launch import limits_of
+from dissmodel_lab.launch import limits_of, working_folder
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.resolve import import_path
 from dissmodel_lab.sources import check_source
@@ -120,7 +120,7 @@ def sweep(
     >>> done
     <sweep ... of game_of_life over generations: 4 of 4 done, finished>
     """
-    limits = limits_of(seconds, memory)
+    limits, here = limits_of(seconds, memory), working_folder()
     design = plan_sweep(
         model,
         axes,
@@ -145,7 +145,7 @@ def sweep(
         code_sha256=code_sha256(resolved.executor_class),
         spec=resolved.spec,
         source=given,
-        working_folder=os.getcwd(),  # noqa: PTH109 -- only its text
+        working_folder=here,
         engine=where.name,
         limits=limits,
         caller=caller or Caller(),

@@ -35,6 +35,7 @@ _MARKS = {
     DONE: ("✓", "#2e8540"),
     "failed": ("✗", "#c62828"),
     "cancelled": ("■", "#b26a00"),
+    "lost": ("✗", "#c62828"),
 }
 QUEUED = "queued"
 """The status of a run that waits for a worker."""

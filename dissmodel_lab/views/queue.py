@@ -285,6 +285,8 @@ class QueueControls:
         self._table, self._place = table, buttons
         self._buttons: dict[str, Any] = {}
         self._answer = widgets.HTML()
+        self._asked = ""
+        """The run of which the answer tells that it will end."""
         self._row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap", grid_gap="0 8px"))
         self.widget = widgets.VBox([self._row, self._answer])
         self.widget.add_class("dl-queue")
@@ -319,6 +321,8 @@ class QueueControls:
         from dissmodel_lab.views.markup import escape  # noqa: PLC0415 -- as above
 
         going = {run.experiment_id: run for run in self._queue.runs}
+        if self._asked and self._asked not in going:  # it has ended: what it was asked is no news any more
+            self._asked = self._answer.value = ""
         if self._buttons.keys() == going.keys():
             return
         self._buttons = {
@@ -350,8 +354,9 @@ class QueueControls:
 
         button.description = f"Cancelling {run_id[:8]} ..."
         try:
-            said = cancel_run(self._queue.store, run_id, WHY).text
+            answer = cancel_run(self._queue.store, run_id, WHY)
+            said, self._asked = answer.text, run_id if answer.outcome == "asked" else ""
         except LabError as error:
-            said = str(error)
+            said, self._asked = str(error), ""
         self._answer.value = f'<div role="status" aria-live="polite">{escape(redact_text(said))}</div>'
         self._is_hurried.set()

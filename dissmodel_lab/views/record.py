@@ -22,7 +22,7 @@ from dissmodel_lab.progress import Progress
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sources import file_sha256, source_path
-from dissmodel_lab.texts import shareable, shared_record_text
+from dissmodel_lab.texts import path_text, shareable, shared_record_text
 from dissmodel_lab.views.charts import charts_figure
 from dissmodel_lab.views.map_view import PNG_BUDGET, map_figure, png_of, share_bounds, swipe
 from dissmodel_lab.views.markup import escape, escape_short
@@ -194,7 +194,8 @@ def _error(record: ExperimentRecord) -> str:
         return ""
     where = f" in phase {escape_short(record.failed_phase, 200)}" if record.failed_phase else ""
     # Who pressed the stop button need not read Python's word for it.
-    said = "" if record.error == "KeyboardInterrupt" else f"<br>{escape_short(record.error, 8_000)}"
+    words = record.error.removeprefix("KeyboardInterrupt").removeprefix(": ")
+    said = f"<br>{escape_short(words, 8_000)}" if words else ""
     colour = "#b26a00" if record.status == RunStatus.CANCELLED else "#c62828"
     return (
         f'<div role="alert" style="border-left:4px solid {colour};padding:2px 10px;margin:6px 0;'
@@ -243,7 +244,7 @@ def _facts(record: ExperimentRecord) -> str:
     facts = {
         "input": _with_hash(record.source.uri, record.source.checksum),
         "output": _with_hash(record.output_path or "", record.output_sha256 or ""),
-        "record": str(record.record_path or ""),
+        "record": path_text(record.record_path) if record.record_path is not None else "",
     }
     others = {
         f"artifact {name}": _with_hash(record.artifact_paths.get(name, ""), checksum)

@@ -175,9 +175,20 @@ def progress_text(progress: SweepProgress) -> str:
         )
         took = f"{duration_text(progress.seconds)} so far, {time_left}"
     else:
-        took = f"{progress.state} after {duration_text(progress.seconds)}"
+        took = _over_text(progress)
     said = f"{progress.ended:,} of {_count(progress.total, 'run')} ended: {how}"
     return "; ".join(filter(None, (said, rest, took)))
+
+
+def _over_text(progress: SweepProgress) -> str:
+    """Say how long it took: the runs of the last driving alone, when there were others before."""
+    took = duration_text(progress.seconds)
+    if not progress.earlier:
+        return f"{progress.state} after {took}"
+    now = progress.ended - progress.earlier
+    if not now:
+        return f"{progress.state}; none of them in the last {took}"
+    return f"{progress.state}: {_count(now, 'run')} in {took}, the other {progress.earlier:,} before"
 
 
 def text_bar(progress: SweepProgress, width: int = _BAR) -> str:

@@ -27,6 +27,7 @@ from dissmodel_lab.executor.events import PhaseFinished, PhaseStarted, RunFinish
 from dissmodel_lab.jobs import Job, Limits
 from dissmodel_lab.runner import queue_run
 from dissmodel_lab.store import RunStore, read_record
+from dissmodel_lab.sweeps import sweep
 
 MODEL = '''
 """Executors that behave, and that do not."""
@@ -228,6 +229,19 @@ def test_the_same_runs_leave_the_same_outputs_on_every_engine(engine, folder):
         if where is not engine:
             where.shutdown()
     assert len(set(checksums["inline"])) == 12
+    assert checksums["dask"] == checksums["process"] == checksums["inline"]
+
+
+def test_the_same_sweep_leaves_the_same_outputs_on_every_engine(engine, folder):
+    checksums = {}
+    for where in (InlineEngine(), ProcessEngine(workers=2), engine):
+        done = sweep("forest_fire", {"density": "0.5:0.9:5"}, seeds=2, parameters={"n_steps": 20}, engine=where)
+        rows = done.rows()
+        assert [row.status for row in rows] == ["completed"] * 10
+        checksums[where.name] = [read_record(row.record_path).content_sha256["output"] for row in rows]
+        if where is not engine:
+            where.shutdown()
+    assert len(set(checksums["inline"])) == 10
     assert checksums["dask"] == checksums["process"] == checksums["inline"]
 
 

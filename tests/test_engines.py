@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from dissmodel_lab import cancelling
 from dissmodel_lab.engines import InlineEngine, ProcessEngine, RunHandle, Slot, engine_for
 from dissmodel_lab.engines.choice import close_all
 from dissmodel_lab.engines.travel import pack, pack_exception, unpack, unpack_exception
-from dissmodel_lab.engines.watching import how_it_ended
+from dissmodel_lab.engines.watching import Watch, how_it_ended
 from dissmodel_lab.errors import CrashError, EngineError, ExecutorNotFoundError
 from dissmodel_lab.executor import ModelExecutor
 from dissmodel_lab.executor.events import (
@@ -253,6 +254,31 @@ def test_nobody_runs_a_job_twice(engine):
     assert Path("ran").read_text() == "x"
 
 
+def test_a_worker_that_dies_leaves_the_run_of_an_orphan_alone(folder):
+    Path("dies.py").write_text("import os; os._exit(3)")
+    with ProcessEngine(workers=1) as orphan, ProcessEngine(workers=1) as other:
+        same = job(UNTIL_GO)
+        handle = orphan.start(same)
+        started()
+        outcome = other.start(replace(same, model="dies:Model")).wait(60)
+        assert (outcome.status, outcome.record_path) == ("refused", None)
+        assert outcome.error.endswith(" Another process is at this run.")
+        assert other.start(replace(same, model="nowhere:Model")).wait(60).status == "refused"
+        assert handle.record.status == "running"
+        Path("go").touch()
+        assert handle.wait(60).status == "completed"
+
+
+def test_the_traceback_of_a_model_begins_with_its_own_code(engine):
+    with pytest.raises(ZeroDivisionError) as caught:
+        engine.start(job("1 / 0")).result(60)
+    names = [Path(str(entry.path)).name for entry in caught.traceback]
+    assert names[:3] == ["test_engines.py", "handle.py", "models.py"]
+    with pytest.raises(ExecutorNotFoundError) as refused:  # none of the model's: all of it is kept
+        engine.start(job(model="nowhere:Model")).result(60)
+    assert "worker_side.py" in [Path(str(entry.path)).name for entry in refused.traceback]
+
+
 # ------------------------------------------------------------------------------------------ crashes and limits
 
 
@@ -352,6 +378,27 @@ def test_every_way_to_end_has_its_sentence():
     assert how_it_ended(-99, 2**20) == (
         "The worker process was ended by signal 99; 1 MiB of memory was the most that was seen of it."
     )
+    assert how_it_ended(3, 0) == "The worker process ended itself with exit code 3 in the middle of the run."
+
+
+def test_memory_of_a_process_that_has_just_ended_counts_for_nothing(folder, monkeypatch):
+    monkeypatch.setattr("dissmodel_lab.engines.watching.memory_of", lambda *_, **__: 0)
+    watch = Watch(job(), os.getpid())
+    assert (watch.look(), watch.peak) == (None, None)
+
+
+def test_a_number_that_is_another_process_s_by_now_is_left_alone(folder):
+    slot = Slot()
+    slot.warm()
+    worker = slot._worker
+    worker._process.terminate()
+    worker._exit_code()
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    worker.pid = stranger.pid  # as if the system had given its number away
+    slot.close()
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
 
 
 # ------------------------------------------------------------------------------------------ cancel
@@ -523,6 +570,29 @@ def test_a_broken_observer_is_left_out(engine):
     assert handle.wait(60).status == "completed"
     assert len(told) == 1
     assert isinstance(events[-1], RunFinished)
+
+
+def test_observers_may_ask_the_handle_and_bring_others(engine):
+    handle = engine.start(job(SLEEP))
+    started()
+    brought, late = [], []
+    is_told = threading.Event()
+
+    def asking(event):
+        if isinstance(event, PhaseStarted) and not brought:
+            brought.append(handle.status)
+            is_told.set()
+            time.sleep(0.3)  # somebody else subscribes meanwhile
+            handle.add_done_callback(lambda _handle: None)
+            handle.subscribe(brought.append)
+
+    handle.subscribe(asking)
+    assert is_told.wait(10)
+    handle.subscribe(late.append)
+    handle.cancel()
+    assert handle.wait(60).status == "cancelled"
+    assert [type(event) for event in brought[1:]] == [type(event) for event in late]
+    assert isinstance(late[-1], RunFinished)
 
 
 def test_observers_hear_of_a_crash(engine):
@@ -742,6 +812,37 @@ def test_a_worker_that_dies_before_it_is_ready_is_told(folder, monkeypatch):
     assert running() == []
 
 
+def test_no_room_for_what_a_worker_prints_is_told(engine, monkeypatch):
+    def full(**_options):
+        raise OSError(28, "No space left on device")
+
+    queued = queue_run("game_of_life", store="runs")
+    place = {"folder_name": queued.record_path.parent.name, "experiment_id": queued.experiment_id, "is_queued": True}
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.mkstemp", full)
+        outcome = engine.start(job(**place)).wait(60)
+    assert outcome.error == (
+        "EngineError: No worker process could be started: no temporary file can be made: No space left on device. "
+        "Make room, or let the variable TMPDIR name a folder that can be written."
+    )
+    assert (outcome.status, read_record(queued.record_path).status) == ("failed", "failed")
+    assert engine.start(job()).wait(60).status == "completed"
+
+
+def test_no_room_for_a_thread_is_told_and_the_run_is_not_taken(folder, monkeypatch):
+    def full(_thread):
+        raise RuntimeError("can't start new thread")
+
+    engine = ProcessEngine(workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        with pytest.raises(EngineError, match=r"^The engine process cannot begin: can't start new thread\."):
+            engine.start(job("Path('ran').touch()"))
+    assert engine.start(job()).wait(60).status == "completed"
+    engine.shutdown()
+    assert not Path("ran").exists()
+
+
 def test_a_worker_that_was_killed_while_it_waited_is_replaced(folder):
     with ProcessEngine(workers=1) as engine:
         os.kill(engine.start(job()).result(60).provenance.process_id, signal.SIGKILL)
@@ -753,9 +854,18 @@ def test_a_worker_that_was_killed_while_it_waited_is_replaced(folder):
 
 
 def test_a_folder_that_is_gone_is_told(engine, tmp_path):
-    outcome = engine.start(job(working_folder=str(tmp_path / "gone"))).wait(60)
-    assert outcome.status == "refused"
-    assert outcome.error.startswith("FileNotFoundError: ")
+    gone = str(tmp_path / "gone")
+    said = (
+        f"EngineError: The worker on {platform.node()} cannot go to the run's working folder {gone!r}: "
+        "No such file or directory. It must be there on the worker's machine, too."
+    )
+    outcome = engine.start(job(working_folder=gone)).wait(60)
+    assert (outcome.status, outcome.error) == ("refused", said)
+    queued = queue_run("game_of_life", store="runs")
+    place = {"folder_name": queued.record_path.parent.name, "experiment_id": queued.experiment_id, "is_queued": True}
+    engine.start(job(working_folder=gone, **place)).wait(60)
+    record = read_record(queued.record_path)
+    assert (record.status, record.error) == ("failed", said)  # nobody takes it for one that still waits
 
 
 def test_a_file_with_several_executors_must_say_which(engine):
@@ -953,6 +1063,22 @@ def test_engines_that_cannot_be_are_refused(options, message):
     with pytest.raises(EngineError) as caught:
         engine_for(**options)
     assert str(caught.value) == message
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_engines_of_its_own(folder):
+    engine = engine_for("process", workers=1)
+    assert engine.start(job()).wait(60).status == "completed"
+    child = os.fork()
+    if child == 0:
+        is_other = engine_for("process", workers=1) is not engine
+        close_all()
+        os._exit(0 if is_other else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    [worker] = running(within=0)
+    assert engine.start(job()).result(60).provenance.process_id == worker.pid
+    close_all()
 
 
 def test_inline_runs_at_once_and_refuses_what_it_cannot_do(importable):

@@ -13,13 +13,14 @@ import pytest
 
 from dissmodel_lab import launch
 from dissmodel_lab.engines import ProcessEngine
-from dissmodel_lab.errors import CrashError, EngineError, ExecutorNotFoundError, ParameterError
+from dissmodel_lab.errors import CrashError, EngineError, ExecutorNotFoundError, LabError, ParameterError
 from dissmodel_lab.executor import ModelExecutor
 from dissmodel_lab.executor.events import RunFinished, RunStarted, StepFinished
 from dissmodel_lab.jobs import Limits
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.store import RunStore, read_record
+from dissmodel_lab.sweeps import sweep
 
 STEPPING = '''
 import os, time
@@ -242,3 +243,20 @@ def test_what_cannot_be_is_refused_before_anything_is_written(options, message):
 )
 def test_amounts_of_memory_are_understood(memory, size):
     assert launch.limits_of(memory=memory) == Limits(None, size)
+
+
+def test_a_working_folder_that_is_gone_is_told(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for engine in ("inline", "process"):
+        with pytest.raises(LabError) as caught:
+            launch.run("game_of_life", engine=engine, store=tmp_path / "runs")
+        assert str(caught.value) == (
+            "The folder in which this process works is gone (No such file or directory). "
+            "Go to another one: %cd in a notebook, cd in a terminal."
+        )
+    with pytest.raises(LabError, match=r"^The folder in which this process works is gone"):
+        sweep("game_of_life", {"generations": "1,2"}, store=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

@@ -453,6 +453,36 @@ def test_a_sweep_is_cancelled_from_elsewhere(workers):
     assert begun.wait(5).state == "stopped"
 
 
+def test_a_mistake_in_the_engine_leaves_no_run_behind(workers, monkeypatch):
+    start, begun = workers.start, []
+
+    def failing(job):
+        if len(begun) == 2:
+            wait_until(lambda: all(handle.status == "running" and handle.record for handle in begun))
+            raise ZeroDivisionError("a mistake")
+        begun.append(start(job))
+        return begun[-1]
+
+    monkeypatch.setattr(workers, "start", failing)
+    with pytest.raises(ZeroDivisionError):
+        sweep(Endless, {"years": "1:20"}, engine=workers, store="runs")
+    found = open_sweep("runs")
+    assert [handle.status for handle in begun] == ["cancelled", "cancelled"]
+    assert found.progress().cancelled == 2
+    assert found.progress().problem == "ZeroDivisionError: a mistake"
+    assert not found.is_running
+
+
+def test_an_interrupt_while_a_sweep_is_waited_for_lets_it_go_on(workers):
+    begun = sweep(Slow, {"years": "1:6"}, engine=workers, store="runs", background=True)
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        begun.wait(30)
+    assert begun.is_running
+    assert begun.wait(30)[:3] == (6, 0, 0)
+    assert not begun.is_running
+
+
 def test_ctrl_c_ends_the_sweep_and_not_one_run():
     class Interrupted(Plain, register=False):
         name = "interrupted"
@@ -479,6 +509,15 @@ def test_the_cancel_of_one_run_does_not_end_the_sweep(workers):
     assert over.done + over.cancelled == 6
     assert over.cancelled == 1
     assert "not this one" in begun.rows()[0].error
+
+
+def test_many_who_look_at_the_same_time_see_no_driver():
+    fcntl = pytest.importorskip("fcntl", reason="locks of files are POSIX")
+    folder = SweepFolder(inline().folder)
+    looks = os.open(folder.path / ".driver", os.O_RDONLY)
+    fcntl.flock(looks, fcntl.LOCK_SH)  # somebody else, at the very same moment
+    assert not folder.is_driven
+    os.close(looks)
 
 
 def test_one_driver_at_a_time():

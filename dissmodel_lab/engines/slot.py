@@ -20,7 +20,7 @@ from dissmodel_lab.cancelling import Request, close_dead, interrupt_text, kill, 
 from dissmodel_lab.engines import worker_side
 from dissmodel_lab.engines.travel import pack, unpack_exception
 from dissmodel_lab.engines.watching import POLL, End, Watch, how_it_ended
-from dissmodel_lab.engines.worker_side import REFUSED, Errand, Returned, keep_printed
+from dissmodel_lab.engines.worker_side import REFUSED, Errand, Returned, keep_printed, raw_environment
 from dissmodel_lab.errors import CrashError, EngineError, LabError, RunTakenError
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
@@ -80,6 +80,7 @@ class Slot:
         self._watch: Watch | None = None
         self._why = ""
         self._is_closed = False
+        self._environ: tuple[object, dict[str, str]] = (None, {})
 
     @property
     def job(self) -> Job | None:
@@ -112,7 +113,7 @@ class Slot:
             self.reserve(job)
         try:
             packed = packed or pack(job)
-            errand = Errand(packed, job.working_folder, list(sys.path), {**os.environ, **job.environment})
+            errand = Errand(packed, job.working_folder, list(sys.path), {**self._environment(), **job.environment})
             for left in reversed(range(_STARTS)):
                 outcome = self._attempt(job, errand, may_try_again=left > 0)
                 if outcome is not None:
@@ -121,6 +122,13 @@ class Slot:
         finally:
             with self._lock:
                 self._job = self._watch = self._busy = None
+
+    def _environment(self) -> dict[str, str]:
+        """Return this process's environment, put together anew only when it has changed."""
+        raw = raw_environment()
+        if raw != self._environ[0]:
+            self._environ = raw, dict(os.environ)
+        return self._environ[1]
 
     def reserve(self, job: Job) -> None:
         """

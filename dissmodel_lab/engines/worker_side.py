@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import platform
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.cancelling import close_dead, request
 from dissmodel_lab.engines.travel import pack_exception, unpack, without_our_frames
-from dissmodel_lab.errors import ExecutorNotFoundError, LabError, RunTakenError
+from dissmodel_lab.errors import EngineError, ExecutorNotFoundError, LabError, RunTakenError
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
@@ -119,7 +120,7 @@ def prepare(parent: int, printed: str, own: Mapping[str, str]) -> None:
     import dissmodel_lab.frames  # noqa: PLC0415 -- the worker is to be warm when the first job comes
     import dissmodel_lab.runner  # noqa: F401, PLC0415 -- as above
 
-    gc.freeze()  # what stays is not looked through for garbage again and again: a tenth of an empty run
+    gc.freeze()  # what stays is not looked through for garbage again and again
     threading.Thread(target=_mind_parent, args=(_here,), name="watch on the parent", daemon=True).start()
 
 
@@ -289,7 +290,11 @@ def _own_modules() -> list[tuple[str, str]]:
     found = []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and not file.startswith((library, _LAB)) and not any(part in file for part in _FOREIGN):
+        if (
+            isinstance(file, str)
+            and not file.startswith((library, _LAB))
+            and not any(part in file for part in _FOREIGN)
+        ):
             found.append((name, file))
     return found
 
@@ -304,21 +309,34 @@ def _stamp(file: str) -> int:
 def _surround(here: _Here, errand: Errand) -> None:
     """Give this process the folder, the import path and the environment that the parent has now."""
     folder = errand.working_folder
-    os.chdir(folder)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise EngineError(
+            f"The worker on {platform.node()} cannot go to the run's working folder {folder!r}: "
+            f"{error.strerror or error}. It must be there on the worker's machine, too."
+        ) from error
     here.working_folder = folder
     sys.path[:] = [folder, *(path for path in errand.sys_path if path not in ("", folder))]
     wanted = {**errand.environ, **here.own}
-    if here.settled is not None and here.settled == (wanted, _raw_environment()):
+    if here.settled is not None and here.settled == (wanted, raw_environment()):
         return
     if dict(os.environ) != wanted:
         for name in set(os.environ) - set(wanted):
             del os.environ[name]
         os.environ.update(wanted)
-    here.settled = wanted, _raw_environment()
+    here.settled = wanted, raw_environment()
 
 
-def _raw_environment() -> object:
-    """Return this process's environment for a comparison: as os.environ holds it, which decodes each name and value."""
+def raw_environment() -> object:
+    """
+    Return this process's environment for a comparison: as ``os.environ`` holds it, which decodes each name and value.
+
+    Examples
+    --------
+    >>> raw_environment() == raw_environment()
+    True
+    """
     return dict(getattr(os.environ, "_data", os.environ))
 
 

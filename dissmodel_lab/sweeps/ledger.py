@@ -251,7 +251,9 @@ class Ledger:
             if session.over is None and not is_driven:  # its driver was killed: nobody knows when
                 seconds = max(0.0, self._last_change() - session.began)
         state: SweepState = "running" if is_driven else "stopped" if n_left else "finished"
-        return SweepProgress(done, failed, cancelled, running, n_left - running, seconds, eta, state, problem, earlier)
+        return SweepProgress(
+            done, failed, cancelled, running, n_left - running, seconds, eta, state, problem, earlier
+        )
 
     def _last_change(self) -> float:
         try:
@@ -280,7 +282,8 @@ class Ledger:
                     last[line["point"]] = line
         at_work = self._at_work(last) if is_driven else set()
         return [
-            self._row(design, sweep_id, number, last.get(number, {}), number in at_work) for number in _numbers(design)
+            self._row(design, sweep_id, number, last.get(number, {}), number in at_work)
+            for number in _numbers(design)
         ]
 
     def _at_work(self, last: Mapping[int, dict[str, Any]]) -> set[int]:

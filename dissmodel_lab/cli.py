@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from dissmodel_lab import __version__, commands, records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import LabError
-from dissmodel_lab.executor.events import PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
+from dissmodel_lab.executor.events import Phase, PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.history import list_runs, query_words
@@ -237,7 +237,9 @@ class _Terminal:
             code = EXIT_OK if record.status == RunStatus.COMPLETED else EXIT_FAILED
         except LabError as error:
             _complain(f"Error: {error}")
-            code = EXIT_USAGE
+            begun = bar.progress.record
+            has_run = begun is not None and begun.failed_phase not in (None, Phase.VALIDATE)
+            code = EXIT_FAILED if has_run else EXIT_USAGE
         except KeyboardInterrupt:
             code = EXIT_CANCELLED
         except Exception:  # noqa: BLE001 -- the model's own: its traceback is what its author needs

@@ -156,6 +156,7 @@ def run(  # type: ignore[misc]  # the options are written once, here, for those 
     }
     if chosen == "inline":
         _refuse_inline(limits, background=background)
+        _refuse_engine_options(workers=workers, address=address, url=url, priority=priority)
         said = {"engine": "inline", **(fields or {})}
         return runner.run(
             model,
@@ -406,6 +407,21 @@ def _refuse_inline(limits: Limits, *, background: bool) -> None:
             "A run in this process cannot have limits of time or memory: nobody could end it. "
             "Leave the engine out, or choose process."
         )
+
+
+def _refuse_engine_options(*, workers: int | None, address: str | None, url: str | None, priority: str) -> None:
+    """Refuse what a run in this process would silently leave aside."""
+    given = {
+        "workers": (workers is not None, "process or dask"),
+        "address": (address is not None, "dask"),
+        "url": (url is not None, "platform"),
+        "priority": (priority != "normal", "process, dask or platform"),
+    }
+    for name, (is_given, engines) in given.items():
+        if is_given:
+            raise EngineError(
+                f"A run in this process has no {name}. Choose the engine {engines}, or leave {name} out."
+            )
 
 
 def _model_and_spec(

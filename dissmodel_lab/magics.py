@@ -90,7 +90,7 @@ class DissmodelMagics(Magics):
     def _spec(self, command: commands.Command, cell: str | None) -> ModelSpec | str | None:
         if cell is None:
             return command.toml
-        if command.name not in (w.RUN, w.FORM, w.VALIDATE):
+        if command.name not in (w.RUN, w.FORM, w.VALIDATE, w.SWEEP):
             raise CommandError(
                 f"%%dissmodel {command.name} takes no body. Write %dissmodel {command.name} on a line of its own."
             )

@@ -37,6 +37,7 @@ _PACKAGES = (
 _VERSION_LINE = re.compile(rb"(?m)^Version: *(\S+)")
 #: How the folder of a distribution's metadata ends -> the file that tells its version.
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
+_ENDINGS = tuple(_METADATA)
 _HAS_SYSCONF = hasattr(os, "sysconf")
 _IS_LINUX = sys.platform == "linux"
 _GIT_TIMEOUT = 5.0
@@ -283,14 +284,16 @@ def _metadata_files(folders: tuple[str, ...], _moment: int) -> dict[str, str]:
         except OSError:  # not there, or a zip archive
             continue
         for name in names:
-            if name.endswith(tuple(_METADATA)):
+            if name.endswith(_ENDINGS):
                 stem, dot, kind = name.rpartition(".")
-                path = os.path.join(folder, name, _METADATA[dot + kind])  # noqa: PTH118 -- as above
+                path = f"{folder or os.curdir}{os.sep}{name}{os.sep}{_METADATA[dot + kind]}"
                 found.setdefault(_normal_name(stem.partition("-")[0]), path)
     return found
 
 
 def _normal_name(name: str) -> str:
+    if "-" not in name and "." not in name and "__" not in name:  # most of hundreds
+        return name.lower()
     return re.sub(r"[-_.]+", "_", name).lower()
 
 

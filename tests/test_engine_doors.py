@@ -175,7 +175,16 @@ def test_the_queue_lists_what_works_and_what_waits(desk):
 
 
 def test_a_sweep_makes_a_record_for_each_point(desk):
-    words = ("sweep", "game_of_life", "--param", "generations=2:6:3", "--param", "wrap=true,false", "--engine", "inline")
+    words = (
+        "sweep",
+        "game_of_life",
+        "--param",
+        "generations=2:6:3",
+        "--param",
+        "wrap=true,false",
+        "--engine",
+        "inline",
+    )
     answer = desk(*words)
     assert answer.message == ""
     entries = RunStore().entries()
@@ -195,3 +204,42 @@ def test_a_wrong_range_is_one_message_and_nothing_runs(desk):
     answer = desk("sweep", "game_of_life", "--param", "generations=9:2:3")
     assert answer.message == "generations=9:2:3 runs backwards: 9 is above 2. Write 2:9:3."
     assert RunStore().entries() == []
+
+
+def test_an_option_that_a_run_here_does_not_have_is_refused(door, is_form):
+    if is_form:
+        pytest.skip("a form offers no such option")
+    message = door("game_of_life", LIFE, workers=2).message
+    assert "A run in this process has no workers. Choose the engine process or dask, or leave workers out." in message
+    assert RunStore().entries() == []
+
+
+def test_what_would_change_a_sweep_is_refused_when_it_is_gone_on_with(desk):
+    if desk.name == "function":
+        pytest.skip("resume() has no such arguments")
+    desk("sweep", "game_of_life", "--param", "generations=2,3", "--engine", "inline")
+    assert desk("sweep", "--resume", "last", "--param", "wrap=true", "--samples", "5").message == (
+        "sweep --resume goes on with a sweep as it was designed. Leave --param, --samples out, or begin another."
+    )
+
+
+def test_the_queue_as_json_has_whole_ids():
+    from dissmodel_lab.views.queue import run_queue
+
+    handle = run(Sleeping, background=True)
+    try:
+        wait_for(lambda: in_phase_run(handle))
+        found = run_queue().to_json()
+        assert [(one["experiment_id"], one["status"], one["engine"]) for one in found] == [
+            (handle.experiment_id, "running", "process")
+        ]
+    finally:
+        handle.cancel()
+        handle.wait(10)
+
+
+def test_the_terminal_tells_a_model_that_failed_from_a_command_that_cannot_be():
+    from dissmodel_lab.cli import main
+
+    assert main(["run", "game_of_life", "--param", "generations=-1", "--engine", "process"]) == 2
+    assert main(["run", "tests_of_engines:Nobody"]) == 2

@@ -369,6 +369,10 @@ def test_time_beyond_the_limit_ends_the_run(engine, do):
     assert handle.record.status == "failed"
 
 
+def test_a_limit_of_more_than_a_lifetime_is_one(engine):
+    assert engine.start(job(limits=Limits(seconds=1e200))).wait(60).status == "completed"
+
+
 def test_every_way_to_end_has_its_sentence():
     assert how_it_ended(None, None) == "The worker process ended in the middle of the run."
     assert how_it_ended(-64, None) in (
@@ -433,7 +437,7 @@ def test_a_cancel_is_heard_within_two_seconds(engine, do):
     assert record.phases["run"].status == "cancelled"
     with pytest.raises(KeyboardInterrupt):
         handle.result()
-    assert seconds < 3
+    assert seconds < 2
     assert engine.start(job()).wait(60).status == "completed"
 
 

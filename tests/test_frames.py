@@ -17,7 +17,7 @@ from affine import Affine
 from dissmodel_lab import ModelExecutor, frames, report_step, run, steps
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.executor import ExperimentRecord, execute_lifecycle
-from dissmodel_lab.executor.events import Step
+from dissmodel_lab.executor.events import Step, StepFinished
 from dissmodel_lab.frames import FrameKeeper, Moment, RawFrame, Series, Shown, read_frames, write_frames
 from dissmodel_lab.maps.frames import Scene
 from dissmodel_lab.rasters import Raster
@@ -138,6 +138,49 @@ def test_the_state_in_which_a_run_failed_is_kept(generous):
         run(Told(body), observers=[keeper], watchers=[keeper.watch])
     assert keeper.frames.moments[-1].label == "4 (stopped after it)"
     assert {entry.value for entry in keeper.frames.legend.entries} == {0, 1, 2, 3, 5}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("broken")])
+@pytest.mark.parametrize("allowance", [0.0, 3600.0])
+@pytest.mark.parametrize("is_called", [True, False])
+def test_values_of_a_step_that_was_not_completed_are_not_told(monkeypatch, error, allowance, is_called):
+    monkeypatch.setattr(frames, "ALLOWANCE", allowance)
+    monkeypatch.setattr(frames, "SHARE", 1e-9)
+    area, events = {"area": 0}, []
+
+    def body(data):
+        values = (lambda: dict(area)) if is_called else area
+        for step in steps(range(1, 9), values=values, layers=lambda: {"": np.zeros((2, 2))}):
+            area["area"] = step
+            if step == 5:
+                raise error
+
+    keeper = FrameKeeper()
+    with pytest.raises(type(error)):
+        run(Told(body), observers=[keeper, events.append], watchers=[keeper.watch])
+    series = keeper.series()
+    assert series.values["area"] == series.counts
+    assert series.counts[-1] == (4 if allowance else 1)
+    told = [event for event in events if isinstance(event, StepFinished)]
+    assert [event.step for event in told] == [1, 4]
+    assert dict(told[1].values) == {}
+    assert [event.label for event in told] == ["1", "4"]
+
+
+def test_values_that_were_told_before_a_run_was_stopped_are_its_last_ones(monkeypatch):
+    monkeypatch.setattr(frames, "ALLOWANCE", 0.0)
+    monkeypatch.setattr(frames, "SHARE", 1e-9)
+
+    def body(data):
+        for step in range(1, 9):
+            if step == 5:
+                raise KeyboardInterrupt
+            report_step(step, 8, values={"area": step})
+
+    keeper = FrameKeeper()
+    with pytest.raises(KeyboardInterrupt):
+        run(Told(body), observers=[keeper], watchers=[keeper.watch])
+    assert (keeper.series().counts, keeper.series().values) == ([1, 4], {"area": [1.0, 4.0]})
 
 
 def test_the_first_column_that_changes_is_shown_with_its_past(generous):

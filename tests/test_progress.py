@@ -8,11 +8,12 @@ import pytest
 
 from dissmodel_lab import run
 from dissmodel_lab.executor import ExperimentRecord, Phase, execute_lifecycle
-from dissmodel_lab.executor.events import PhaseStarted, StepFinished
+from dissmodel_lab.executor.events import PhaseFinished, PhaseStarted, RunFinished, StepFinished
 from dissmodel_lab.executor.schemas import PhaseUsage, utc_now
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
 from dissmodel_lab.progress import Progress, bytes_text, duration_text
 from dissmodel_lab.store import RunStore
+from dissmodel_lab.views.phases import phases_html
 
 
 def states(progress):
@@ -53,7 +54,7 @@ def test_a_phase_that_does_not_end_well(error, status):
     progress = Progress()
     with pytest.raises(type(error)):
         execute_lifecycle(FailingExecutor("run", error), ExperimentRecord(), observers=[progress])
-    assert states(progress) == ["done", "done", status, "waiting"]
+    assert states(progress) == ["done", "done", status, "not reached"]
     assert progress.status == status
     assert progress.error is error
     assert progress.last_log.startswith("Traceback")
@@ -201,3 +202,37 @@ def test_nothing_is_left_of_a_run_that_is_over():
     progress = Progress()
     execute_lifecycle(SteppingExecutor(), ExperimentRecord(), observers=[progress])
     assert (progress.left_text(), progress.seconds_left()) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("cancelled", "cancelled"),
+        ("failed", "failed"),
+        ("lost", "lost"),
+        ("refused", "failed"),
+        ("completed", "done"),
+    ],
+)
+def test_a_run_that_is_over_has_no_open_phase(status, state):
+    """A killed process tells the end of no phase."""
+    progress = Progress()
+    for phase in (Phase.VALIDATE, Phase.LOAD):
+        progress(PhaseStarted(phase, utc_now()))
+        progress(PhaseFinished(phase, PhaseUsage(started_at=utc_now(), seconds=1.0, status="completed")))
+    progress(PhaseStarted(Phase.RUN, utc_now()))
+    progress(RunFinished(status))
+    assert states(progress) == ["done", "done", state, "not reached"]
+    assert progress.left_text() == ""
+    html = phases_html(progress)
+    assert "running" not in html
+    assert "waiting" not in html
+    total = progress.total_seconds()
+    time.sleep(0.01)
+    assert progress.total_seconds() == total
+
+
+def test_a_run_that_was_queued_when_it_ended_reached_nothing():
+    progress = Progress(status="queued")
+    progress(RunFinished("cancelled"))
+    assert states(progress) == ["not reached"] * 4

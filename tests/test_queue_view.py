@@ -175,6 +175,23 @@ def test_a_button_cancels_its_run_and_says_so(running, queued):
     assert controls._row.children == ()
 
 
+def test_the_answer_goes_when_its_run_has_ended(running):
+    controls = QueueControls(run_queue(), Place(), Place())
+    controls.cancel(running.experiment_id, controls._row.children[0])
+    controls.refresh()
+    assert "is asked to end" in text(controls._answer.value)
+    Waiting.go.set()
+    until(lambda: not controls.refresh())
+    assert controls._answer.value == ""
+
+
+def test_an_answer_that_is_final_stays(running, queued):
+    controls = QueueControls(run_queue(), Place(), Place())
+    controls.cancel(queued.experiment_id, controls._row.children[1])
+    controls.refresh()
+    assert f"Run {queued.experiment_id[:8]} was queued, and is cancelled now." in text(controls._answer.value)
+
+
 def test_a_store_that_is_gone_is_said_once_and_leaves_the_table(running):
     table = Place()
     shown = run_queue()

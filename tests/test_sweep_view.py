@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import math
 import re
 import threading
@@ -20,12 +21,21 @@ from dissmodel_lab.sweeps.design import Axis, SweepDesign
 from dissmodel_lab.sweeps.planning import plan_sweep
 from dissmodel_lab.sweeps.report import Sensitivity, SensitivityIndex, SweepProgress, SweepRow
 from dissmodel_lab.views import sweep as views
-from dissmodel_lab.views.sweep import Choice, SweepOutputs, SweepPanel, SweepView, show_sweep, sweep_bundle
+from dissmodel_lab.views import sweep_charts
+from dissmodel_lab.views.sweep import (
+    Choice,
+    SweepOutputs,
+    SweepPanel,
+    SweepView,
+    first_choice,
+    show_sweep,
+    sweep_bundle,
+)
 from dissmodel_lab.views.sweep_charts import Chart, chart_html, metric_chart, sensitivity_chart
-from dissmodel_lab.views.sweep_maps import small_maps, small_maps_html
+from dissmodel_lab.views.sweep_maps import caption, small_maps, small_maps_html
 from dissmodel_lab.views.sweep_numbers import along, cloud, over
 from dissmodel_lab.views.sweep_table import SweepTable, runs_html
-from dissmodel_lab.views.sweep_text import progress_text, reasons, sweep_text, text_bar
+from dissmodel_lab.views.sweep_text import progress_text, reasons, sweep_text, table_of, text_bar
 
 HOSTILE = "<script>alert(1)</script>$x_1$ & ]"
 
@@ -213,6 +223,27 @@ def test_a_line_names_axes_with_units_and_missing_runs():
     assert chart.rows[1] == ("2", "-", "-", "-", "0", "1")
     assert chart.alt == "Line chart of area against rise [m]: from 5 at 1 to 9 at 3. Smallest mean 5, largest 9."
     assert size_of(chart.png) == (960, 510)
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+def test_an_axis_shows_the_whole_design(monkeypatch, is_log):
+    spans = []
+
+    def encoded(figure):
+        spans.append(figure.axes[0].get_xlim())
+        return b""
+
+    monkeypatch.setattr(sweep_charts, "_encoded", encoded)
+    made = Axis(name="rise", kind="number", text="", values=(1, 10, 100), low=1, high=100, is_log=is_log)
+    design = SweepDesign(model_name="flood", axes=(made,), sample="grid", settings=((1,), (10,), (100,)))
+    rows = [row(1, {"rise": 1}, 1.0), row(2, {"rise": 10}, 2.0), row(3, {"rise": 100}, status="waiting")]
+    metric_chart(rows, design, "area", "rise")
+    low, high = spans[0]
+    assert low < 1
+    assert 100 < high < 130
+    sampled = dataclasses.replace(design, axes=(dataclasses.replace(made, values=(), high=400),), sample="lhs")
+    metric_chart(rows, sampled, "area", "rise")
+    assert 400 < spans[1][1] < 600
 
 
 def test_a_missing_run_is_seen_in_the_picture():
@@ -419,6 +450,12 @@ def test_a_steering_error_text_is_harmless():
     assert "second line" not in sweep_text(sweep)
 
 
+def test_who_cancelled_reads_no_word_of_python():
+    found = dataclasses.replace(row(1, {"rise": 1.0}, status="cancelled"), error="KeyboardInterrupt: too slow")
+    _, cells = table_of(grid(rise=[1.0]), [found], [])
+    assert cells[0][-1] == "too slow"
+
+
 def test_99_percent_is_not_the_end():
     progress = SweepProgress(999, 0, 0, 1, 0, 10.0, 0.01, "running")
     assert text_bar(progress, 10) == "[#########.]  99 %"
@@ -523,7 +560,23 @@ def test_a_map_that_is_gone_is_said_and_stops_nothing():
     found[0].output_path.unlink()
     maps = small_maps(found, done.design)
     assert len(maps.pictures) == 1
-    assert maps.notes[0].startswith("No map of generations = 1")
+    assert maps.notes[0] == "No map of generations = 1: the .tif output doesn't exist."
+
+
+def test_outputs_that_are_no_maps_are_said_once():
+    done = run_sweep("game_of_life", {"generations": "1:3:3"}, engine="inline")
+    found = done.maps(most=3)
+    for number, one in enumerate(found):
+        one.output_path.write_text(json.dumps({"alive": number}))
+    maps = small_maps(found, done.design)
+    assert maps.pictures == ()
+    assert maps.notes == ("No maps of 3 runs: the .tif output is not a map that can be read.",)
+
+
+def test_a_unit_that_only_repeats_the_name_is_not_said():
+    axis = Axis(name="Generations", kind="whole", text="", values=(3,), unit="generations")
+    design = SweepDesign(model_name="life", axes=(axis,), sample="grid", settings=((3,),))
+    assert caption(row(1, {"Generations": 3}, 1.0), design) == "Generations = 3"
 
 
 # -------------------------------------------------------------------------------------------------- whole
@@ -534,7 +587,7 @@ def test_a_sweep_that_is_over_stands_in_four_outputs(outputs):
     assert show_sweep(sweep, outputs) is sweep
     kind, bundle = outputs.result.shown[-1]
     assert kind == "static"
-    assert bundle["text/plain"] == sweep_text(sweep)
+    assert bundle["text/plain"] == sweep_text(sweep, command="%dissmodel")
     tags = Tags(bundle["text/html"])
     assert not tags.names & {"script", "style", "svg", "iframe"}
     assert len(bundle["text/html"]) + len(outputs.table.shown[-1][1]["text/html"]) < 300_000
@@ -568,7 +621,69 @@ def test_one_picture_that_breaks_leaves_the_others(outputs):
 
 def test_a_stopped_sweep_says_how_to_go_on():
     sweep = FakeSweep(grid(rise=[1.0, 2.0]), lambda n: "completed" if n == 1 else "waiting", state="stopped")
-    assert "Runs are missing: sweep.resume() goes on with exactly those." in sweep_bundle(sweep)["text/html"]
+    bundle = sweep_bundle(sweep)
+    said = "Runs are missing: %dissmodel sweep --resume 3f2a77aa goes on with exactly those."
+    assert said in bundle["text/html"]
+    assert said in bundle["text/plain"]
+    said = "  Runs are missing: dissmodel-lab sweep --resume 3f2a77aa goes on with exactly those."
+    assert said in sweep_text(sweep).splitlines()
+
+
+class Measured(FakeSweep):
+    """Its runs report other metrics."""
+
+    def __init__(self, metrics_of, n=3, **options):
+        super().__init__(grid(rise=[float(value) for value in range(n)]), **options)
+        self.metrics_of = metrics_of
+
+    def rows(self):
+        return [
+            dataclasses.replace(row, metrics=self.metrics_of(row.point) if row.status == "completed" else {})
+            for row in super().rows()
+        ]
+
+    def metric_names(self):
+        return list(self.metrics_of(1))
+
+
+def test_a_metric_that_varies_is_drawn_first():
+    def metrics_of(point):
+        return {"cells": 9.0, "burnt": float(point), "time_run_sec": point / 7}
+
+    sweep = Measured(metrics_of)
+    assert first_choice(sweep, sweep.rows()).metric == "burnt"
+    assert first_choice(sweep, sweep.rows(), "cells").metric == "cells"
+    assert "burnt against rise [m]" in sweep_bundle(sweep)["text/html"]
+
+
+def test_how_long_runs_took_is_not_drawn_because_it_varies():
+    sweep = Measured(lambda point: {"cells": 9.0, "time_run_sec": point / 7})
+    assert first_choice(sweep, sweep.rows()).metric == "cells"
+    sweep.metrics_of = lambda _point: {}
+    assert first_choice(sweep, sweep.rows()).metric == ""
+
+
+def test_a_long_series_does_not_fill_the_chooser(outputs):
+    def metrics_of(point):
+        return {"alive": point, **{f"by_year.{year}": point + year for year in range(20)}, "time_run_sec": 0.5}
+
+    view = SweepView(Measured(metrics_of), outputs, "by_year.17")
+    view.show()
+    names = ["alive", "time_run_sec", "by_year.0", "by_year.4", "by_year.9", "by_year.14", "by_year.17", "by_year.19"]
+    assert [value for _, value in view.metric.options] == names
+    assert view.metric.value == "by_year.17"
+    notes = [str(getattr(child, "value", "")) for child in view._bar.children]
+    said = [note for note in notes if "Not listed" in note]
+    assert re.sub("<[^>]*>", "", said[0]) == "Not listed: 14 of by_year; sweep.to_frame() has all."
+    table = outputs.table.shown[-1][1]["text/html"]
+    assert "17 more metrics are in sweep.to_frame()." in table
+
+
+def test_how_long_phases_took_is_no_metric_that_is_left_out():
+    sweep = Measured(lambda point: {"alive": point, "time_run_sec": 0.5, "time_total_sec": 0.5})
+    assert "to_frame" not in sweep_bundle(sweep)["text/html"]
+    sweep.metrics_of = lambda point: dict.fromkeys("abcde", float(point))
+    assert "1 more metric is in sweep.to_frame()." in sweep_bundle(sweep)["text/html"]
 
 
 def test_waiting_replaces_the_live_panel(outputs):

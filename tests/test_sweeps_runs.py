@@ -22,9 +22,12 @@ from sweep_models import N_RUNS, Endless, Plain, Slow, Unlucky
 from dissmodel_lab import RunStore, read_record
 from dissmodel_lab.engines import Engine, InlineEngine, ProcessEngine, RunHandle
 from dissmodel_lab.errors import EngineError, LabError, SourceError, SweepError
+from dissmodel_lab.executor import steps
 from dissmodel_lab.jobs import Job, Outcome
 from dissmodel_lab.models.game_of_life import GameOfLife
+from dissmodel_lab.store.reading import is_alive
 from dissmodel_lab.sweeps import SweepRow, ledger, list_sweeps, open_sweep, plan_sweep, sweep
+from dissmodel_lab.sweeps.driver import Driver
 from dissmodel_lab.sweeps.folder import DriverLock, SweepFacts, SweepFolder, new_id, run_id
 
 SCRIPT = Path(sweep_models.__file__)
@@ -442,6 +445,40 @@ def test_a_background_sweep_can_be_cancelled_and_taken_up_again(workers, monkeyp
     assert begun.resume(engine="inline").progress()[:5] == (20, 0, 0, 0, 0)
 
 
+def test_a_background_sweep_in_this_process_is_cancelled_in_the_middle_of_a_run():
+    class Stepping(Plain, register=False):
+        name = "stepping"
+
+        def run(self, data, record):
+            for _ in steps(range(10**6)):
+                time.sleep(0.01)
+
+    begun = sweep(Stepping, {"years": "1:5"}, engine="inline", store="runs", background=True)
+    wait_until((begun.folder / "000001/record.json").exists)
+    begun.cancel("enough")
+    assert begun.wait(30)[:5] == (0, 0, 1, 0, 4)
+    assert begun.rows()[0].error.endswith(": enough")
+
+
+def test_a_run_that_is_handed_over_while_the_sweep_is_cancelled_is_cancelled_too(workers, monkeypatch):
+    start, begun = workers.start, []
+
+    def slow(job):
+        handle = start(job)
+        begun.append(handle)
+        if len(begun) == 2:
+            wait_until(lambda: handle.record)
+            drivers[0].stop("enough")
+        return handle
+
+    drivers = []
+    take = Driver.take
+    monkeypatch.setattr(Driver, "take", lambda driver: (drivers.append(driver), take(driver))[1])
+    monkeypatch.setattr(workers, "start", slow)
+    done = sweep(Endless, {"years": "1:20"}, engine=workers, store="runs")
+    assert done.progress()[:5] == (0, 0, 2, 0, 18)
+
+
 def test_a_sweep_is_cancelled_from_elsewhere(workers):
     begun = sweep(Endless, {"years": "1:20"}, engine=workers, store="runs", background=True)
     wait_until(lambda: len(list(begun.folder.glob("0*/record.json"))) == 2)
@@ -594,6 +631,23 @@ def test_a_driver_that_is_killed_ten_times_leaves_one_completed_record_a_point(e
     assert counts["failed"] <= 10 * 2
     assert entry.progress[:5] == (N_RUNS, 0, 0, 0, 0)
     assert [row.metrics["area"] for row in open_sweep("runs").rows()] == [5.0 + n for n in range(1, N_RUNS + 1)]
+
+
+def test_a_sweep_whose_driver_is_dead_can_be_cancelled(monkeypatch):
+    monkeypatch.setenv("SLOW_SECONDS", "60")
+    driver = drive("process")
+    wait_until(lambda: len(list(Path("runs").glob("*-sweep-*/0*/record.json"))) == 2)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    found = open_sweep("runs")
+    assert not found.is_running
+    found.cancel("enough")
+    wait_until(lambda: attempts_of(found) == {1: ["cancelled"], 2: ["cancelled"]})
+    for number in (1, 2):
+        record = read_record(found.folder / f"{number:06d}/record.json")
+        assert record.error.endswith(": enough")
+        wait_until(lambda record=record: not is_alive(record))
+    driver.stdout.close()
 
 
 def test_a_run_of_a_dead_driver_is_waited_for(monkeypatch):

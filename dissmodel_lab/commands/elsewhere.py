@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dissmodel_lab.commands.grammar import Command
 from dissmodel_lab.errors import CommandError
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.store import RunStore
@@ -12,7 +13,6 @@ from dissmodel_lab.store import RunStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dissmodel_lab.commands.grammar import Command
     from dissmodel_lab.platform_client import PlatformClient
     from dissmodel_lab.sweeps import Sweep, SweepEntry
 
@@ -52,15 +52,14 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
     from dissmodel_lab.sweeps import open_sweep, sweep  # noqa: PLC0415 -- only for those who sweep
 
     if command.resume:
-        if command.model or command.axes:
-            raise CommandError(
-                "sweep --resume goes on with a sweep as it was designed. "
-                "Leave model and --param out, or begin another."
-            )
+        _refuse_design(command)
         found = open_sweep(RunStore(), command.resume)
         taken = ("engine", "workers", "address", "url", "namespace")
         return found.resume(
-            background=True, model=model, **{name: options[name] for name in taken if name in options}
+            background=True,
+            model=model,
+            changed_code=command.changed_code,
+            **{name: options[name] for name in taken if name in options},
         )
     return sweep(
         model or command.model,
@@ -72,6 +71,31 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
         background=True,
         **{**options, "engine": options.get("engine") or "process"},
     )
+
+
+def _refuse_design(command: Command) -> None:
+    """Refuse what would change a sweep that is gone on with."""
+    plain = Command(command.name)
+    given = [option for name, option in _DESIGN.items() if getattr(command, name) != getattr(plain, name)]
+    if given:
+        raise CommandError(
+            f"sweep --resume goes on with a sweep as it was designed. Leave {', '.join(given)} out, or begin another."
+        )
+
+
+_DESIGN = {
+    "model": "the model",
+    "axes": "--param",
+    "parameters": "--param",
+    "toml": "--toml",
+    "input": "--input",
+    "sample": "--sample",
+    "samples": "--samples",
+    "seeds": "--seeds",
+    "seconds": "--seconds",
+    "memory": "--memory",
+}
+"""Options that a sweep's design holds."""
 
 
 def agree_to_package(command: Command, spec: ModelSpec | str | None) -> None:
@@ -162,6 +186,8 @@ def asked_platform(command: Command) -> Answer:
 
     if command.action in _NEEDS and not command.path:
         raise CommandError(f"platform {command.action} needs {_NEEDS[command.action]}.")
+    if command.action not in _NEEDS and command.path:
+        raise CommandError(f"platform {command.action} takes nothing behind it, got {command.path!r:.100}.")
     if command.action in ("fetch", "reproduce"):
         return _brought(command)
     with PlatformClient(command.url) as client:

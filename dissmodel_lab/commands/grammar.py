@@ -80,6 +80,8 @@ class Command:
     metric: str = ""
     yes: bool = False
     resume: str = ""
+    changed_code: bool = False
+    """Go on with a sweep although its model's source has changed."""
     sweep_id: str = ""
     action: str = ""
     """Of ``platform``."""

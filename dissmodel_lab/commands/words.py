@@ -169,6 +169,9 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", default="", metavar="SWEEP", help="go on with a sweep: its first characters, or last"
     )
+    parser.add_argument(
+        "--changed-code", action="store_true", help="with --resume: go on although the model's source has changed"
+    )
 
 
 def _add_sweeps(parser: argparse.ArgumentParser) -> None:

@@ -101,6 +101,10 @@ class ForeignWorker(_Worker):
                 pass_fds=(from_us, to_us),
                 start_new_session=True,
             )
+        except BaseException:
+            for number in (to_worker, from_worker):
+                os.close(number)
+            raise
         finally:
             for number in (said, from_us, to_us):
                 os.close(number)

@@ -45,6 +45,8 @@ _PARENT_POLL, _ORPHAN_POLL = 1.0, 0.25
 """How often a worker looks whether its parent is there, and, when it is not, what became of its job [s]."""
 _AFTER_LIMIT = 5.0
 """How long after its limit a run whose slot is gone is ended, even in C code that lets no other thread work [s]."""
+_LONGEST = 1e8
+"""A longer limit is none, for a timer: it can count so far [s]; about three years."""
 _FOREIGN = ("site-packages", "dist-packages")
 _LAB = str(Path(__file__).parents[1]) + os.sep
 """This package: no modeller's, wherever it lies."""
@@ -156,7 +158,9 @@ def carry_out(errand: Errand) -> Returned | None:
         _surround(here, errand)
         here.began = time.monotonic()
         job = here.job = unpack(errand.job)
-        if job.limits.seconds is not None:  # the slot ends it at its limit; this, if the slot is gone by then
+        if (
+            job.limits.seconds is not None and job.limits.seconds < _LONGEST
+        ):  # the slot ends it at its limit; this, if the slot is gone by then
             faulthandler.dump_traceback_later(job.limits.seconds + _AFTER_LIMIT, exit=True, file=2)
         if job.shares_inputs and here.load_cache is None:
             here.load_cache = _new_cache()

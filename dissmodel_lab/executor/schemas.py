@@ -102,6 +102,8 @@ def _hidden(name: Any, item: Any) -> Any:
 
 
 def _write_values(value: Any) -> Any:
+    if not value and type(value) is dict:  # half of a record's are empty
+        return value
     plain = _plain_copy(value) if isinstance(value, dict) else None
     return _without_secrets(encode(value)) if plain is None else plain
 
@@ -175,7 +177,7 @@ def _write_references(value: Any) -> Any:
 
 
 def _own_copy(value: Any) -> Any:
-    return decode(value)
+    return {} if type(value) is dict and not value else decode(value)
 
 
 UtcDatetime = Annotated[datetime, AfterValidator(_aware)]

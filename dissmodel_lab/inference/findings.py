@@ -195,10 +195,13 @@ _MISPLACED = frozenset(
 )
 
 
-@functools.lru_cache(maxsize=128)
 def _make_of(kind: type[Any] | None) -> str:
     if kind is None:
         return ""
+    if kind is float or kind is int:  # most are, and Mapping is slow to ask
+        return _NUMBER
+    if kind is str:
+        return _TEXT
     makes = ((Mapping, _TABLE), (list | tuple | set | frozenset, _LIST), (str, _TEXT), (int | float, _NUMBER))
     return next((make for kinds, make in makes if issubclass(kind, kinds)), "")
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dissmodel_lab.cancelling import cancel
+from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.schemas import RunStatus
-from dissmodel_lab.store.reading import process_is_alive
+from dissmodel_lab.index import RECORD_NAME
+from dissmodel_lab.store.reading import process_is_alive, try_read
 from dissmodel_lab.sweeps.ledger import Result, read_facts
 from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, WAITING
 
@@ -122,3 +126,20 @@ def is_at_work(folder: Path) -> bool:
         return time.time() - folder.stat().st_mtime < BORN
     except OSError:  # it is gone
         return False
+
+
+def cancel_at_work(folder: Path, why: str) -> None:
+    """
+    Cancel a run that a worker of a dead driver still carries out; nothing when none does.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's own.
+    why : str
+        What its record will say.
+    """
+    record = try_read(folder / RECORD_NAME)
+    if record is not None and record.status == RunStatus.RUNNING:
+        with suppress(LabError):  # its folder cannot be written: it goes on
+            cancel(record, why)

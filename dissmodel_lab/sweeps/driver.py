@@ -8,11 +8,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dissmodel_lab.cancelling import close_dead, is_requested
+from dissmodel_lab.cancelling import close_dead, is_requested, request
 from dissmodel_lab.errors import LabError, SweepError
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
-from dissmodel_lab.sweeps.attempts import is_at_work, look_round, result_in
+from dissmodel_lab.sweeps.attempts import cancel_at_work, is_at_work, look_round, result_in
 from dissmodel_lab.sweeps.folder import DriverLock
 from dissmodel_lab.sweeps.ledger import Result
 from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING
@@ -70,6 +70,7 @@ class Driver:
         self._lock = DriverLock(folder)
         self._ended: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
         self._flying: dict[int, tuple[int, RunHandle]] = {}
+        self._starting: tuple[int, int] | None = None
         self._stop = threading.Event()
         self._is_left = False
         self._why = ""
@@ -100,6 +101,10 @@ class Driver:
         for _, handle in list(self._flying.values()):
             with suppress(LabError):  # it has just ended
                 handle.cancel(why)
+        starting = self._starting
+        if starting is not None:  # an engine that runs here gives no handle before the end
+            with suppress(LabError):  # it has not begun: its handle is cancelled when it is there
+                request(self._folder.run_folder(*starting), why)
 
     def leave(self) -> None:
         """Start no more runs, and let those at work go on without this driver: at the end of its process."""
@@ -166,7 +171,11 @@ class Driver:
             self._look_round()
             while plan.waiting and len(self._flying) < most and not self._stop.is_set():
                 self._start(engine, *plan.waiting.popleft())
-            if self._is_left or (not self._flying and (self._stop.is_set() or not (plan.waiting or plan.orphans))):
+            if self._is_left:
+                return
+            if not self._flying and (self._stop.is_set() or not (plan.waiting or plan.orphans)):
+                for point, attempt in plan.orphans.items():
+                    cancel_at_work(self._folder.run_folder(point, attempt), self._why)
                 return
             self._settle_next()
             self._tell_progress()
@@ -200,6 +209,7 @@ class Driver:
         if attempt > 1:
             self._close_dead(point, attempt - 1)
         self._ledger.add(Result(point, attempt, RUNNING))
+        self._starting = point, attempt
         try:
             handle = engine.start(self._make_job(point, attempt))
         except LabError as error:
@@ -208,7 +218,11 @@ class Driver:
         except KeyboardInterrupt:  # of an engine that runs here
             self._note_last(point, attempt)
             raise
+        finally:
+            self._starting = None
         self._flying[point] = attempt, handle
+        if self._stop.is_set():  # it was set while this run was handed over
+            handle.cancel(self._why)
         handle.add_done_callback(lambda _handle: self._ended.put((point, attempt)))
 
     def _close_dead(self, point: int, attempt: int) -> None:

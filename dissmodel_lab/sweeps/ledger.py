@@ -72,7 +72,7 @@ class _Session:
         self.ended += 1
         if len(self.first_wave) < max(1, self.n_workers):
             self.first_wave.append(at)
-        if seconds is not None:
+        if isinstance(seconds, int | float):
             self.seconds += seconds
             self.timed += 1
 

@@ -15,11 +15,13 @@ from dissmodel_lab.errors import SweepError, shown
 from dissmodel_lab.executor.schemas import DataSource
 from dissmodel_lab.jobs import Job, Limits
 from dissmodel_lab.redaction import HIDDEN
+from dissmodel_lab.sweeps.attempts import cancel_at_work
 from dissmodel_lab.sweeps.design import SEED
 from dissmodel_lab.sweeps.driver import Driver
 from dissmodel_lab.sweeps.folder import run_id, run_name
 from dissmodel_lab.sweeps.ledger import Ledger
 from dissmodel_lab.sweeps.models import code_sha256, model_of
+from dissmodel_lab.sweeps.report import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -212,6 +214,11 @@ class Sweep:
             driver.stop(why)
         elif self._folder.is_driven:
             self._folder.ask_stop(why)
+        else:  # its driver is dead; workers of it may still be there
+            self._ledger.refresh()
+            for point, made in self._folder.attempts().items():
+                if point <= self.design.n_runs and self._ledger.status(point) == RUNNING:
+                    cancel_at_work(self._folder.run_folder(point, made[-1]), why)
 
     def wait(self, timeout: float | None = None) -> SweepProgress:
         """

@@ -143,7 +143,7 @@ def _left(progress: Progress) -> str:
 
 def _last_log(progress: Progress) -> str:
     line = progress.last_log.strip().splitlines()
-    if not line or progress.status == "failed":  # the error is said below, in full
+    if not line or progress.status in ("failed", "cancelled"):  # the error is said below, in full
         return ""
     return f'<div style="opacity:0.8;overflow-wrap:anywhere">log: {_shown(line[-1])}</div>'
 

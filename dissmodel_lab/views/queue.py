@@ -215,8 +215,14 @@ class RunQueue:
         return [run.row(self.moment) for run in self.runs]
 
     def to_json(self) -> list[dict[str, str]]:
-        """Return the runs as JSON values, by the names of the columns."""
-        return [dict(zip(COLUMNS, row, strict=True)) for row in self.rows]
+        """Return the runs as JSON values, by the names of the fields of :class:`GoingRun`; moments in ISO 8601."""
+        return [
+            {
+                name: redact_text(value.isoformat() if isinstance(value, datetime) else str(value))
+                for name, value in vars(run).items()
+            }
+            for run in self.runs
+        ]
 
     def show(self) -> None:
         """Show the table, drawn anew while something goes on, and a button for each run; the table alone is saved."""

@@ -24,7 +24,18 @@ from dissmodel_lab.views.outputs import new_output
 from dissmodel_lab.views.run_panel import interruptible
 from dissmodel_lab.views.sweep_numbers import NOT_OVER, plain_text
 from dissmodel_lab.views.sweep_table import SweepTable
-from dissmodel_lab.views.sweep_text import PAGE, heading, ordered, progress_text, reasons, sweep_text, text_bar
+from dissmodel_lab.views.sweep_text import (
+    PAGE,
+    STOPPED,
+    chosen_from,
+    first_metric,
+    heading,
+    progress_text,
+    reasons,
+    resume_text,
+    sweep_text,
+    text_bar,
+)
 from dissmodel_lab.views.tab_title import TabTitle
 
 # Charts and maps load matplotlib, numpy and rasterio: they are imported when a sweep is over.
@@ -45,6 +56,8 @@ _SHARE = 200
 _TABLE_ROOM = 72_000
 _LOOK = 0.1
 """How often the end is looked for [s]."""
+_COMMAND = "%dissmodel"
+"""What begins a command in a notebook."""
 _PATIENCE = 30.0
 """How long an interrupted cell waits for the runs that are being ended [s]; those of workers take 2 s to 11 s."""
 
@@ -89,23 +102,24 @@ class Choice:
     """Of the maps; None for the first."""
 
 
-def first_choice(sweep: SweepShown, metric: str = "") -> Choice:
+def first_choice(sweep: SweepShown, rows: Sequence[SweepRow], metric: str = "") -> Choice:
     """
-    Choose what is drawn when nobody has chosen: the first metric; of a grid over its first two parameters.
+    Choose what is drawn when nobody has chosen: a metric that varies; of a grid over its first two parameters.
 
     Parameters
     ----------
     sweep : Sweep
         At work or over.
+    rows : sequence of SweepRow
+        Its runs.
     metric : str, optional
         The metric that somebody asked for; it is drawn where the sweep has it.
     """
-    metrics = ordered(sweep.metric_names())
-    if metric in metrics:
-        metrics = [metric]
+    metrics = sweep.metric_names()
+    chosen = metric if metric in metrics else first_metric(rows, metrics)
     axes = [axis.name for axis in sweep.design.axes if len(axis.values) != 1] or list(sweep.design.names[:1])
     is_map = sweep.design.sample == "grid" and len(axes) > 1
-    return Choice(metric=metrics[0] if metrics else "", x=axes[0] if axes else "", y=axes[1] if is_map else "")
+    return Choice(metric=chosen, x=axes[0] if axes else "", y=axes[1] if is_map else "")
 
 
 def show_sweep(
@@ -185,10 +199,10 @@ def sweep_bundle(sweep: SweepShown) -> dict[str, str]:
     rows = sweep.rows()
     table = SweepTable(sweep, lambda: None)
     try:
-        html = result_html(sweep, SweepPictures(sweep), first_choice(sweep), rows) + table.html(rows)
+        html = result_html(sweep, SweepPictures(sweep), first_choice(sweep, rows), rows) + table.html(rows)
     finally:
         _close(table.widget)
-    return {"text/plain": sweep_text(sweep), "text/html": html}
+    return {"text/plain": sweep_text(sweep, command=_COMMAND), "text/html": html}
 
 
 def result_html(sweep: SweepShown, pictures: SweepPictures, choice: Choice, rows: Sequence[SweepRow]) -> str:
@@ -241,8 +255,8 @@ def head_html(sweep: SweepShown, progress: SweepProgress, failures: Sequence[str
     design = sweep.design
     notes = [*design.notes[:_NOTES], *failures]
     notes += [f"Stopped: {redact_text(progress.problem)}"] if progress.problem else []
-    if progress.state == "stopped":
-        notes.append("Runs are missing: sweep.resume() goes on with exactly those.")
+    if progress.state == STOPPED:
+        notes.append(resume_text(sweep.id, _COMMAND))
     said = "".join(f'<div style="overflow-wrap:anywhere">{escape_short(note, _WORDS)}</div>' for note in notes)
     return (
         f'<div style="font-size:13px;line-height:1.5;max-width:860px"><div style="font-weight:bold">'
@@ -493,9 +507,10 @@ class SweepView:
     def __init__(self, sweep: SweepShown, outputs: SweepOutputs, metric: str = "") -> None:
         self._sweep, self._outputs = sweep, outputs
         self._pictures = SweepPictures(sweep)
-        self.choice = first_choice(sweep, metric)
+        self.choice = first_choice(sweep, sweep.rows(), metric)
         names = [(plain_text(axis.label), axis.name) for axis in sweep.design.axes]
-        metrics = [(plain_text(name), name) for name in ordered(sweep.metric_names())]
+        offered, left_out = chosen_from(sweep.metric_names(), self.choice.metric)
+        metrics = [(plain_text(name), name) for name in offered]
         self.metric = _dropdown("Metric", metrics, self.choice.metric)
         self.x = _dropdown("against", names, self.choice.x)
         self.y = _dropdown("and", [("nothing else", ""), *names], self.choice.y)
@@ -505,7 +520,7 @@ class SweepView:
         self.pages = SweepTable(sweep, self._show_table)
         self.title = TabTitle()
         self._bar = widgets.Box(
-            [self.metric, self.x, self.y, self.band, self.title.widget],
+            [self.metric, self.x, self.y, self.band, *_left_out_note(left_out), self.title.widget],
             layout=widgets.Layout(flex_flow="row wrap", align_items="center"),
         )
         self._bar.add_class("dl-sweep-choice")
@@ -535,7 +550,7 @@ class SweepView:
 
     def _show_result(self, rows: Sequence[SweepRow]) -> None:
         html = result_html(self._sweep, self._pictures, self.choice, rows)
-        self._outputs.result.show_static({"text/plain": sweep_text(self._sweep), "text/html": html})
+        self._outputs.result.show_static({"text/plain": sweep_text(self._sweep, command=_COMMAND), "text/html": html})
 
     def _show_table(self, rows: Sequence[SweepRow] | None = None) -> None:
         # The text stands with the result: once is enough.
@@ -549,6 +564,16 @@ class SweepView:
 
 
 _NEEDS_KERNEL = "To {} needs a running kernel; what stands below does not."
+
+
+def _left_out_note(left_out: dict[str, int]) -> list[Any]:
+    """Say which parts of series cannot be chosen here."""
+    if not left_out:
+        return []
+    named = ", ".join(f"{count:,} of {plain_text(name)}" for name, count in list(left_out.items())[:3])
+    more = f" and of {len(left_out) - 3:,} other series" if len(left_out) > 3 else ""  # noqa: PLR2004 -- as above
+    said = f"Not listed: {named}{more}; sweep.to_frame() has all."
+    return [widgets.HTML(f'<div style="font-size:12px;opacity:0.85">{escape(said)}</div>')]
 
 
 def _dropdown(label: str, options: Sequence[tuple[str, str]], value: str) -> Any:

@@ -50,6 +50,8 @@ _COLOURS = 160
 _LARGEST = 1e300
 """Numbers beyond are listed and not drawn: their span is no float."""
 _TICKS, _DATES = 12, 6
+_MARGIN = 0.05
+"""Beyond each end of an axis, as a part of it."""
 _TICK = 14
 """Longest text of a value on an axis [characters]."""
 _BARS = 16
@@ -222,6 +224,7 @@ def _line_chart(line: Line) -> Chart:
             ax.vlines(at, lows, highs, color=_BAND, linewidth=1.5)  # a value between two gaps has a range too
         ax.plot(at, means, color=_BLUE, linewidth=1.6, marker="o", markersize=4 if len(at) <= MOST_ROWS else 2)
         _mark_failed(ax, [where for where, (_, said) in zip(at, line.at, strict=True) if said.n_failed])
+        _span(ax, line.x, "x")
         ax.set_ylabel(_short(plain_text(line.metric)))
         png = _encoded(figure)
     columns = (line.x.label, "mean", "smallest", "largest", "runs", "without a value")
@@ -297,6 +300,8 @@ def _cloud_chart(found: Cloud) -> Chart:
                 places = [across(x) for x, _, _ in missing], [up(y) for _, y, _ in missing]
                 _draw_crosses(ax, places[0], places[1], size=30)
             figure.colorbar(image, ax=ax).set_label(_short(plain_text(found.metric)))
+            _span(ax, found.y, "y")
+        _span(ax, found.x, "x")
         png = _encoded(figure)
     heads = (found.x.label, *((found.y.label,) if found.y else ()))
     every = [
@@ -424,6 +429,22 @@ def _dress(ax: Any, scale: Scale, side: str) -> None:
     elif scale.axis.is_log and all(value > 0 for value in scale.values):
         getattr(ax, f"set_{side}scale")("log")
         _plain_powers(getattr(ax, f"{side}axis"), is_short=max(scale.values) < 10 * min(scale.values))
+
+
+def _span(ax: Any, scale: Scale, side: str) -> None:
+    """Show all of the design, also where no run has ended yet; a little more, so that no mark is cut."""
+    places = [scale.place(value) for value in scale.values]
+    places += [scale.place(end) for end in (scale.axis.low, scale.axis.high) if end is not None]
+    known = [place for place in places if math.isfinite(place) and abs(place) < _LARGEST]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    if low == high:
+        return
+    if getattr(ax, f"get_{side}scale")() == "log" and low > 0:
+        margin = (high / low) ** _MARGIN
+        getattr(ax, f"set_{side}lim")(low / margin, high * margin)
+    else:
+        margin = (high - low) * _MARGIN
+        getattr(ax, f"set_{side}lim")(low - margin, high + margin)
 
 
 def _plain_powers(axis: Any, *, is_short: bool) -> None:

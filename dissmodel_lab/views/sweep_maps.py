@@ -9,7 +9,7 @@ from dissmodel_lab.errors import LabError
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.maps.picture import draw
-from dissmodel_lab.plain import printable
+from dissmodel_lab.plain import cut, printable
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import read_record
@@ -19,6 +19,7 @@ from dissmodel_lab.views.sweep_numbers import plain_text, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dissmodel_lab.maps import Legend
     from dissmodel_lab.sweeps.design import SweepDesign
@@ -33,6 +34,9 @@ PNG_BUDGET = 72_000
 _PIXELS = 300
 """Longest side of one as it is drawn [pixels]."""
 _NOTES = 6
+_NO_MAP = "is not a map that can be read"
+_LONGEST = 160
+"""Longest reason why there is no map [characters]."""
 _NO_UNIT = ("", "-", "1")
 """What stands for a quantity without a unit."""
 
@@ -78,19 +82,35 @@ def small_maps(maps: Sequence[SweepMap], design: SweepDesign, *, band: str | Non
     ()
     """
     pictures: list[Preview] = []
-    captions, notes = [], []
+    captions: list[str] = []
+    problems: dict[str, list[str]] = {}
     for found in maps[:MOST]:
         title = caption(found.row, design)
         try:
             pictures.append(_picture(found, band))
             captions.append(title)
         except (LabError, OSError) as error:
-            notes.append(f"No map of {title}: {printable(redact_text(str(error)))}")
+            problems.setdefault(_reason(error, found.output_path), []).append(title)
     drawn = _in_one_legend(pictures)
+    notes = [_problem(reason, titles) for reason, titles in problems.items()]
     notes += dict.fromkeys(note for picture in drawn for note in picture.notes)
     if len({picture.band for picture in drawn}) > 1:
         notes.append("The maps show different bands, because not every output has the first one.")
     return SmallMaps(drawn, tuple(captions), tuple(notes))
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Say shortly why an output cannot be drawn: its place, which differs from run to run, is no part of that."""
+    said = str(error)
+    for name in (str(path.absolute()), str(path), path.name):
+        said = said.replace(name, f"the {path.suffix} output" if path.suffix else "the output")
+    sentence = printable(redact_text(" ".join(said.split()))).partition(". ")[0].rstrip(".")
+    head, _, detail = sentence.partition(": ")
+    return cut(head if detail and head.endswith(_NO_MAP) else sentence, _LONGEST)
+
+
+def _problem(reason: str, titles: Sequence[str]) -> str:
+    return f"No map{f' of {titles[0]}' if len(titles) == 1 else f's of {len(titles)} runs'}: {reason}."
 
 
 def caption(row: SweepRow, design: SweepDesign) -> str:
@@ -116,7 +136,8 @@ def caption(row: SweepRow, design: SweepDesign) -> str:
     parts = []
     for axis in design.axes:
         if axis.name in row.parameters:
-            unit = f" {plain_text(axis.unit)}" if axis.unit not in _NO_UNIT else ""
+            is_said = axis.unit in _NO_UNIT or axis.unit.casefold() == axis.name.casefold()
+            unit = "" if is_said else f" {plain_text(axis.unit)}"
             parts.append(f"{plain_text(axis.name)} = {value_text(row.parameters[axis.name])}{unit}")
     if design.n_seeds > 1 and row.seed is not None:
         parts.append(f"seed {row.seed}")

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING
 from dissmodel_lab.views.cancel_button import answer_during_cells
 from dissmodel_lab.views.markup import escape_short
-from dissmodel_lab.views.sweep_text import PAGE, STATUSES, shown_metrics, table_of
+from dissmodel_lab.views.sweep_text import PAGE, STATUSES, n_more_metrics, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,9 +73,10 @@ def runs_html(design: SweepDesign, rows: Sequence[SweepRow], metrics: Sequence[s
             break
         body.append(line)
     notes = [f"{len(rows) - len(body):,} more runs do not fit here."] if len(body) < len(rows) else []
-    left_out = len(metrics) - len(shown_metrics(metrics))
+    left_out = n_more_metrics(metrics)
     if left_out:
-        notes.append(f"{left_out:,} more metrics are in sweep.to_frame().")
+        more = "metric is" if left_out == 1 else "metrics are"
+        notes.append(f"{left_out:,} more {more} in sweep.to_frame().")
     said = "".join(f'<div style="font-size:12px;opacity:0.85">{note}</div>' for note in notes)
     return (
         f'<div style="line-height:1.4"><div style="font-weight:bold;font-size:13px;margin:6px 0 2px 0">'

@@ -26,6 +26,10 @@ PAGE = 20
 MOST_METRICS = 4
 #: Statuses by which the rows can be chosen.
 STATUSES = (COMPLETED, FAILED, CANCELLED, RUNNING, WAITING)
+#: The state of a sweep whose runs are missing and that nobody drives.
+STOPPED = "stopped"
+#: Parts of one series among the metrics to choose from.
+MOST_PARTS = 5
 _BAR = 30
 _LONGEST = 300
 """Longest reason in the table [characters]; all of it stands in the run's record."""
@@ -74,7 +78,7 @@ class SweepShown(Protocol):
         """Ask its runs to end; return at once."""
 
 
-def sweep_text(sweep: SweepShown, *, limit: int = PAGE) -> str:
+def sweep_text(sweep: SweepShown, *, limit: int = PAGE, command: str = "dissmodel-lab") -> str:
     """
     Say in plain text what a sweep is, how far it is, and what each run gave.
 
@@ -84,6 +88,8 @@ def sweep_text(sweep: SweepShown, *, limit: int = PAGE) -> str:
         At work or over.
     limit : int, optional
         Most rows of the table.
+    command : str, optional
+        What begins a command where this is read: the terminal's when not given.
 
     Returns
     -------
@@ -94,11 +100,31 @@ def sweep_text(sweep: SweepShown, *, limit: int = PAGE) -> str:
     lines = [heading(sweep.design, sweep.id), f"  {text_bar(progress)}  {progress_text(progress)}"]
     lines += [f"  {reason}" for reason in reasons(rows)]
     lines += [f"  {printable(redact_text(progress.problem))}"] if progress.problem else []
+    lines += [f"  {resume_text(sweep.id, command)}"] if progress.state == STOPPED else []
     columns, cells = table_of(sweep.design, rows[:limit], sweep.metric_names())
     lines += ["", table_text(columns, cells, "no runs")]
     if len(rows) > limit:
         lines.append(f"... and {len(rows) - limit:,} more runs; sweep.to_frame() has them all")
     return "\n".join([*lines, f"  folder  {printable(str(sweep.folder))}"])
+
+
+def resume_text(sweep_id: str, command: str) -> str:
+    """
+    Say how a sweep goes on that was stopped.
+
+    Parameters
+    ----------
+    sweep_id : str
+        Its id.
+    command : str
+        What begins a command where this is read.
+
+    Examples
+    --------
+    >>> resume_text("3f2a77aa-0000", "%dissmodel")
+    'Runs are missing: %dissmodel sweep --resume 3f2a77aa goes on with exactly those.'
+    """
+    return f"Runs are missing: {command} sweep --resume {plain_text(sweep_id[:8])} goes on with exactly those."
 
 
 def heading(design: SweepDesign, sweep_id: str) -> str:
@@ -298,7 +324,96 @@ def shown_metrics(metrics: Iterable[str]) -> list[str]:
     >>> shown_metrics(["time_run_sec", "burnt"])
     ['burnt']
     """
-    return [name for name in ordered(metrics) if not _TIMING.fullmatch(name)][:MOST_METRICS]
+    return _own(metrics)[:MOST_METRICS]
+
+
+def n_more_metrics(metrics: Iterable[str]) -> int:
+    """
+    Count the metrics of a model that have no column; how long phases took is none of the model's.
+
+    Parameters
+    ----------
+    metrics : iterable of str
+        Names of metrics.
+
+    Examples
+    --------
+    >>> n_more_metrics(["a", "b", "c", "d", "e", "time_run_sec"])
+    1
+    """
+    return len(_own(metrics)[MOST_METRICS:])
+
+
+def _own(metrics: Iterable[str]) -> list[str]:
+    return [name for name in ordered(metrics) if not _TIMING.fullmatch(name)]
+
+
+def first_metric(rows: Iterable[SweepRow], metrics: Iterable[str]) -> str:
+    """
+    Choose the metric that says most at first sight: the model's first one that differs between completed runs.
+
+    Parameters
+    ----------
+    rows : iterable of SweepRow
+        The runs.
+    metrics : iterable of str
+        Names of metrics.
+
+    Returns
+    -------
+    str
+        The first one of all when none differs; empty when there is none.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.sweeps.report import SweepRow
+    >>> rows = [
+    ...     SweepRow(point=n, setting=n, parameters={}, status="completed", metrics={"cells": 9.0, "burnt": float(n)})
+    ...     for n in (1, 2)
+    ... ]
+    >>> first_metric(rows, ["cells", "burnt"])
+    'burnt'
+    """
+    every = ordered(metrics)
+    completed = [row.metrics for row in rows if row.status == COMPLETED]
+    varies = (name for name in _own(every) if len({found[name] for found in completed if name in found}) > 1)
+    return next(varies, every[0] if every else "")
+
+
+def chosen_from(metrics: Iterable[str], also: str = "") -> tuple[list[str], dict[str, int]]:
+    """
+    Choose the metrics that one can choose from: of a long series a few parts, evenly spread.
+
+    Parameters
+    ----------
+    metrics : iterable of str
+        Names of metrics.
+    also : str, optional
+        One that is among them in any case.
+
+    Returns
+    -------
+    list of str, dict of str to int
+        The names, and how many parts of which series were left out.
+
+    Examples
+    --------
+    >>> chosen_from(["alive", *(f"by_year.{year}" for year in range(9))])
+    (['alive', 'by_year.0', 'by_year.2', 'by_year.4', 'by_year.6', 'by_year.8'], {'by_year': 4})
+    """
+    every = ordered(metrics)
+    series: dict[str, list[str]] = {}
+    for name in every:
+        if _PART.search(name):
+            series.setdefault(_PART.sub("", name), []).append(name)
+    kept, left_out = {also}, {}
+    for name, parts in series.items():
+        parts.sort(key=lambda part: int(part.rpartition(".")[2]))
+        spread = min(MOST_PARTS, len(parts))
+        kept |= {parts[at * (len(parts) - 1) // max(1, spread - 1)] for at in range(spread)}
+        if n_left := sum(part not in kept for part in parts):
+            left_out[name] = n_left
+    return [name for name in every if name in kept or not _PART.search(name)], left_out
 
 
 def ordered(metrics: Iterable[str]) -> list[str]:
@@ -319,7 +434,8 @@ def ordered(metrics: Iterable[str]) -> list[str]:
 
 
 def _error_text(error: str) -> str:
-    lines = redact_text(error).strip().splitlines()
+    # Who cancels a run need not read Python's word for it.
+    lines = redact_text(error).strip().removeprefix("KeyboardInterrupt: ").splitlines()
     return cut(printable(lines[0].strip()), _LONGEST) if lines else "no reason was recorded"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dissmodel_lab.errors import RunNotFoundError, SweepError
 from dissmodel_lab.executor.schemas import ExperimentRecord
 from dissmodel_lab.index import RunQuery
 from dissmodel_lab.store import RECORD_NAME, UNREADABLE, RunStore, read_record
@@ -91,12 +92,12 @@ def annotate(
 
 def cancel(run: str, why: str = "cancelled", *, store: str | Path | RunStore | None = None) -> Answer:
     """
-    End a run that waits or works, wherever it does; its record is closed as cancelled.
+    End a run that waits or works, wherever it does, or a whole sweep; records are closed as cancelled.
 
     Parameters
     ----------
     run : str
-        First characters of its id, or ``last``.
+        First characters of the id of a run or a sweep, or ``last`` for the newest run.
     why : str
         What its record will say.
     store : str, Path or RunStore, optional
@@ -123,7 +124,30 @@ def cancel(run: str, why: str = "cancelled", *, store: str | Path | RunStore | N
     """
     from dissmodel_lab.cancelling import cancel_run  # noqa: PLC0415 -- few runs are cancelled
 
-    return cancel_run(_store(store), run, why)
+    keep = _store(store)
+    try:
+        return cancel_run(keep, run, why)
+    except RunNotFoundError:
+        found = _cancelled_sweep(keep, run, why)
+        if found is None:
+            raise
+        return found
+
+
+def _cancelled_sweep(store: RunStore, sweep: str, why: str) -> Answer | None:
+    """Ask the sweep of that id to end; None when there is none."""
+    from dissmodel_lab.cancelling import Answer  # noqa: PLC0415 -- as above
+    from dissmodel_lab.sweeps import open_sweep  # noqa: PLC0415 -- as above
+
+    try:
+        found = open_sweep(store, sweep)
+    except SweepError:
+        return None
+    name = f"Sweep {found.id[:8]}"
+    if found.progress().state != "running":
+        return Answer(found.id, "over", f"{name} is not at work: nobody drives it. There is nothing to cancel.")
+    found.cancel(why)
+    return Answer(found.id, "asked", f"{name} is asked to end: the runs at work are cancelled, what has ended stays.")
 
 
 def changes(

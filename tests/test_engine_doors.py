@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dissmodel_lab import run
+from dissmodel_lab import run, sweep
 from dissmodel_lab.executor import ModelExecutor
 from dissmodel_lab.executor.testing import FailingExecutor
 from dissmodel_lab.store import RunStore, read_record
@@ -243,3 +243,12 @@ def test_the_terminal_tells_a_model_that_failed_from_a_command_that_cannot_be():
 
     assert main(["run", "game_of_life", "--param", "generations=-1", "--engine", "process"]) == 2
     assert main(["run", "tests_of_engines:Nobody"]) == 2
+
+
+def test_a_sweep_is_cancelled_by_its_id(desk):
+    going = sweep(Sleeping, {"naps": "300,301,302"}, workers=1, background=True)
+    wait_for(lambda: any(row.status == "running" for row in going.rows()))
+    assert f"Sweep {going.id[:8]} is asked to end" in desk("cancel", going.id[:8]).text
+    going.wait(20)
+    assert going.progress().done == 0
+    assert "is not at work" in desk("cancel", going.id[:8]).text

@@ -140,9 +140,10 @@ class RunStore:
         return run
 
     def _not_kept(self, error: OSError, consequence: str) -> OutputError:
+        advice = "Make room on the disk" if error.errno in _FULL else "Make the folder writable"
         return OutputError(
             f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. {consequence}. "
-            f"Make the folder writable, or set {STORE_VARIABLE} to another."
+            f"{advice}, or set {STORE_VARIABLE} to another."
         )
 
     def end(self, run: RunFolder, record: ExperimentRecord) -> None:

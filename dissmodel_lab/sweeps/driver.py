@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.cancelling import close_dead, is_requested, request
-from dissmodel_lab.errors import LabError, SweepError
+from dissmodel_lab.errors import LabError, RunTakenError, SweepError
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.sweeps.attempts import cancel_at_work, is_at_work, look_round, result_in
@@ -252,7 +252,8 @@ class Driver:
             self._ledger.add(result)
             self._see_interrupt(result, outcome)
             return
-        if folder.exists() and is_at_work(folder) and self._plan is not None:
+        was_taken = isinstance(outcome.exception, RunTakenError)  # a folder alone may be what a full disk left
+        if was_taken and is_at_work(folder) and self._plan is not None:
             # A worker of a dead driver was faster: the run is its.
             self._plan.orphans[point] = attempt
             return

@@ -323,7 +323,10 @@ def process_started(process_id: int) -> float | None:
             facts = Path(f"/proc/{process_id}/stat").read_bytes()
         except OSError:
             return None
-        ticks = int(facts.rpartition(b")")[2].split()[19])  # field 22 of proc(5); the name in () may hold anything
+        fields = facts.rpartition(b")")[2].split()  # from field 3 of proc(5) on; the name in () may hold anything
+        if fields[0] in (b"Z", b"X"):  # it has ended, and nobody has asked how
+            return None
+        ticks = int(fields[19])
         return _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
     import psutil  # noqa: PLC0415 -- not needed on Linux
 

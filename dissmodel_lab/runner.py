@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from dissmodel_lab.load_cache import LoadCache, LoadSession
     from dissmodel_lab.upstream.state import Georeference
 
+_SIGNALS: Any = import_module("_signal" if "_signal" in sys.builtin_module_names else "signal")
+"""The module signal raises and drops an exception for each handler that is a function: nine times a run."""
 _WORTH_A_THREAD = 8 * 1024 * 1024
 """A smaller input [bytes] is hashed sooner than a thread gets the interpreter."""
 
@@ -811,14 +815,14 @@ class Interrupts:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                usual = signal.getsignal(number)
-                if usual is not None and usual is not signal.SIG_IGN:  # None: another language's handler
+                usual = _SIGNALS.getsignal(number)
+                if usual is not None and usual != signal.SIG_IGN:  # None: another language's handler
                     self._usual[number] = usual
-                    signal.signal(number, self._take)
-            usual = signal.getsignal(WAKE_SIGNAL) if WAKE_SIGNAL is not None else None
+                    _SIGNALS.signal(number, self._take)
+            usual = _SIGNALS.getsignal(WAKE_SIGNAL) if WAKE_SIGNAL is not None else None
             if usual is not None and WAKE_SIGNAL is not None:
                 self._usual[WAKE_SIGNAL] = usual
-                signal.signal(WAKE_SIGNAL, self._wake)
+                _SIGNALS.signal(WAKE_SIGNAL, self._wake)
         return self
 
     def watch_for_request(self, folder: Path) -> None:
@@ -838,7 +842,7 @@ class Interrupts:
 
     def __exit__(self, *_: object) -> None:
         for number, usual in self._usual.items():
-            signal.signal(number, usual)
+            _SIGNALS.signal(number, usual)
         was_woken, self._usual, pending = WAKE_SIGNAL in self._usual and self._is_anothers, {}, self._pending
         if pending is not None:
             signal.raise_signal(pending)

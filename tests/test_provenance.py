@@ -211,3 +211,13 @@ def test_a_user_without_a_name(monkeypatch):
 
     monkeypatch.setattr(provenance.getpass, "getuser", nobody)
     assert provenance._user() == ""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_process_that_has_ended_and_that_nobody_has_asked_about_is_gone():
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    try:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now
+        assert provenance.process_started(child.pid) is None
+    finally:
+        child.wait()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.sweeps import Sweep
 
+_PROG = "dissmodel-lab"
 _SWEEP_INTERVAL = 0.5
 """How often a terminal is told how far a sweep is [s]."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANCELLED = 0, 1, 2, 130
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ...
     0
     """
-    return _Terminal(commands.Grammar("dissmodel-lab", _TERMINAL_COMMANDS)).main(argv)
+    return _Terminal(commands.Grammar(_PROG, _TERMINAL_COMMANDS)).main(argv)
 
 
 def run_cli(executor_class: type[Any], argv: Sequence[str] | None = None) -> NoReturn:
@@ -255,7 +256,7 @@ class _Terminal:
         with _terminable(), _stdout_to_stderr() if command.as_json else contextlib.nullcontext():
             sweep = commands.started_sweep(command, options, model=self._executor_class)
             _watch_sweep(sweep, sys.stderr)
-        self._print(command, sweep_text(sweep), lambda: commands.sweep_values(sweep))
+        self._print(command, sweep_text(sweep, command=_PROG), lambda: commands.sweep_values(sweep))
         progress = sweep.progress()
         return EXIT_OK if progress.done == progress.total else EXIT_FAILED
 
@@ -265,7 +266,7 @@ class _Terminal:
 
         if command.sweep_id:
             sweep = open_sweep(RunStore(), command.sweep_id)
-            self._print(command, sweep_text(sweep), lambda: commands.sweep_values(sweep))
+            self._print(command, sweep_text(sweep, command=_PROG), lambda: commands.sweep_values(sweep))
         else:
             found = list_sweeps(RunStore())
             text = table_text(*commands.sweep_table(found))
@@ -385,7 +386,7 @@ def _watch_sweep(sweep: Sweep, stream: TextIO) -> None:
     except KeyboardInterrupt:
         sweep.cancel()
         sweep.wait()
-        _complain(f"The sweep was cancelled. Go on with: dissmodel-lab sweep --resume {sweep.id[:8]}")
+        _complain(f"The sweep was cancelled. Go on with: {_PROG} sweep --resume {sweep.id[:8]}")
         raise
     finally:
         if stream.isatty():

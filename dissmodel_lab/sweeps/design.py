@@ -64,8 +64,10 @@ class Axis:
         --------
         >>> Axis(name="rise", kind="number", text="0:1", low=0.0, high=1.0, unit="m").label
         'rise [m]'
+        >>> Axis(name="years", kind="whole", text="1:9", low=1, high=9, unit="years").label
+        'years'
         """
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
+        return f"{self.name} [{self.unit}]" if self.unit not in ("", self.name) else self.name
 
 
 @dataclass(frozen=True, slots=True)

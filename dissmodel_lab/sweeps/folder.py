@@ -346,8 +346,17 @@ def find_folders(store: Path) -> Iterator[SweepFolder]:
     >>> list(find_folders(Path(tempfile.mkdtemp())))
     []
     """
-    found = sorted(store.glob(f"*-sweep-*/{DESIGN_NAME}"), key=lambda path: path.parent.name, reverse=True)
+    found = sorted(store.glob(f"*-sweep-*/{DESIGN_NAME}"), key=_age, reverse=True)
     return (SweepFolder(path.parent) for path in found)
+
+
+def _age(design: Path) -> tuple[str, int]:
+    """Return the second in a folder's name, and among those of one second when its design was written."""
+    try:
+        written = design.stat().st_mtime_ns
+    except OSError:  # it was removed just now
+        written = 0
+    return design.parent.name.partition("-")[0], written
 
 
 # ------------------------------------------------------------------------------------------------ sweep.json

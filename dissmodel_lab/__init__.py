@@ -143,7 +143,9 @@ _HOMES = {
     "read_record": "store",
     **dict.fromkeys(("Sweep", "open_sweep", "sweep"), "sweeps"),
     "submit": "submission",
-    **dict.fromkeys(("annotate", "cancel", "cite", "compare", "export", "import_crate", "rerun", "verify"), "records"),
+    **dict.fromkeys(
+        ("annotate", "cancel", "cite", "compare", "export", "import_crate", "rerun", "verify"), "records"
+    ),
     "run": "launch",
     "runs": "views.history",
     "validate": "runner",

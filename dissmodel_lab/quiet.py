@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _LOCK = threading.Lock()
 #: How many threads are inside, for each filter that stands because of us.
 _inside: dict[tuple[Any, ...], int] = {}
+#: Where somebody else's filter of the same words stood before it was brought to the front.
+_places: dict[tuple[Any, ...], int] = {}
 
 
 @contextmanager
@@ -40,18 +42,25 @@ def quiet_about(category: type[Warning], message: str = "") -> Iterator[None]:
     """
     rule = ("ignore", re.compile(message, re.IGNORECASE) if message else None, category, None, 0)
     with _LOCK:
-        is_ours = rule in _inside or rule not in warnings.filters
-        if is_ours:
-            _inside[rule] = _inside.get(rule, 0) + 1
-        if rule not in warnings.filters:
+        if rule not in _inside and rule in warnings.filters:
+            _places[rule] = warnings.filters.index(rule)
+        _inside[rule] = _inside.get(rule, 0) + 1
+        if tuple(warnings.filters[:1]) != (rule,):  # behind another one it may not be asked
             warnings.filterwarnings("ignore", message, category)
     try:
         yield
     finally:
         with _LOCK:
-            if is_ours:
-                _inside[rule] -= 1
-                if not _inside[rule]:
-                    del _inside[rule]
-                    with suppress(ValueError):  # somebody has set all filters anew meanwhile
-                        warnings.filters.remove(rule)  # type: ignore[attr-defined]  # typeshed has a Sequence
+            _inside[rule] -= 1
+            if not _inside[rule]:
+                del _inside[rule]
+                _put_back(rule, _places.pop(rule, None))
+
+
+def _put_back(rule: tuple[Any, ...], place: int | None) -> None:
+    """Take our filter away; one that was there before goes back to where it was."""
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]  # typeshed has a Sequence
+    with suppress(ValueError):  # somebody has set all filters anew meanwhile
+        filters.remove(rule)
+        if place is not None:
+            filters.insert(place, rule)

@@ -287,6 +287,13 @@ class TestHostile:
         assert "its legend has colours that are none" in notes[0]
 
 
+@pytest.fixture
+def plenty_of_time(monkeypatch):
+    """What a film holds must not depend on how busy the machine is."""
+    monkeypatch.setattr(checkpoint, "_EARLY", 60.0)
+
+
+@pytest.mark.usefixtures("plenty_of_time")
 class TestFilm:
     def test_a_raster_comes_back_as_it_was(self, tmp_path):
         place = {

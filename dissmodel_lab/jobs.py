@@ -53,7 +53,7 @@ class Job:
     output_name: str = ""
     caller: Caller = field(default_factory=Caller)
     preflight: bool = True
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     keeps_frames: bool = True
     """Whether the run's steps are kept as pictures; sweeps go without."""
     shares_inputs: bool = False

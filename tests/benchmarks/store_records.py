@@ -118,9 +118,15 @@ class Ours:
         from dissmodel_lab.store import RunStore
 
         self._store = RunStore(self._root)
+        self._queries: dict[str, Any] = {}
 
-    @cache
     def _query(self, question: str) -> Any:
+        if question not in self._queries:
+            self._queries[question] = self._made(question)
+        return self._queries[question]
+
+    @staticmethod
+    def _made(question: str) -> Any:
         from dissmodel_lab.index import RunQuery
 
         if question == "newest":

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Two test files at a time: many tests wait for processes, servers and a browser.
+TOGETHER := --numprocesses 2 --dist loadfile
 
 .PHONY: help install demo lab test test-fast test-upstream soak check format bench notebooks clean
 
@@ -26,10 +28,10 @@ lab: install  ## open JupyterLab on the quickstart
 
 test: install check  ## run all tests, the real browser included
 	$(BIN)/python tests/browser/chromium.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TOGETHER)
 
 test-fast: install  ## run the tests that need neither browser nor kernel
-	$(BIN)/python -m pytest -m "not browser and not kernel"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not browser and not kernel"
 
 soak: install  ## run the slow test of a store that many processes share and some are killed in, in full
 	DISSMODEL_LAB_SOAK=1 $(BIN)/python -m pytest tests/test_store.py -k eight_writers

@@ -510,7 +510,8 @@ def test_a_mistake_in_the_engine_leaves_no_run_behind(workers, monkeypatch):
     assert not found.is_running
 
 
-def test_an_interrupt_while_a_sweep_is_waited_for_lets_it_go_on(workers):
+def test_an_interrupt_while_a_sweep_is_waited_for_lets_it_go_on(workers, monkeypatch):
+    monkeypatch.setenv("SLOW_SECONDS", "1")
     begun = sweep(Slow, {"years": "1:6"}, engine=workers, store="runs", background=True)
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):

@@ -17,6 +17,12 @@ KINDS = {
     errors.QueryError: ValueError,
     errors.ComparisonError: ValueError,
     errors.ExportError: ValueError,
+    errors.EngineError: RuntimeError,
+    errors.CrashError: RuntimeError,
+    errors.RunTakenError: RuntimeError,
+    errors.SweepError: ValueError,
+    errors.InstallError: RuntimeError,
+    errors.PlatformError: RuntimeError,
     errors.CommandError: ValueError,
 }
 

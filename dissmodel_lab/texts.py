@@ -130,7 +130,7 @@ def shared_record_text(record: ExperimentRecord) -> str:
         lines.append(f"  {cut(record.failed_phase or 'error', 200)}: {cut(record.error, _LONGEST)}")
     lines += [f"  warning {cut(warning, _LONGEST)}" for warning in record.warnings]
     if record.source.checksum:
-        lines.append(f"  input   {cut(record.source.uri, _LONGEST)}  sha256 {cut(record.source.checksum, 200)}")
+        lines.append(f"  input   {cut(source_text(record), _LONGEST)}  sha256 {cut(record.source.checksum, 200)}")
     if record.output_sha256:
         path = cut(record.output_path or "", _LONGEST)
         lines.append(f"  output  {path}  sha256 {cut(record.output_sha256, 200)}")
@@ -152,6 +152,20 @@ def path_text(path: Path) -> str:
         return str(path.absolute().relative_to(Path.cwd()))
     except (ValueError, OSError):  # it lies elsewhere, or the working folder is gone
         return str(path)
+
+
+def source_text(record: ExperimentRecord) -> str:
+    """
+    Write a run's input as people name it: a file by its path from the working folder, anything else by its URI.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import DataSource
+    >>> source_text(ExperimentRecord(source=DataSource(uri=str(Path.cwd() / "dem.tif"))))
+    'dem.tif'
+    """
+    uri = record.source.uri
+    return path_text(Path(uri)) if "://" not in uri and Path(uri).is_absolute() else uri
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:

@@ -116,6 +116,7 @@ def prepare(parent: int, printed: str, own: Mapping[str, str]) -> None:
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)
+    faulthandler.enable(file=2, all_threads=False)  # a crash is told by the model's own thread, not by ours
     for text in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             text.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a segfault must not take the last lines

@@ -22,7 +22,7 @@ from dissmodel_lab.progress import Progress
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sources import file_sha256, source_path
-from dissmodel_lab.texts import path_text, shareable, shared_record_text
+from dissmodel_lab.texts import path_text, shareable, shared_record_text, source_text
 from dissmodel_lab.views.charts import charts_figure
 from dissmodel_lab.views.map_view import PNG_BUDGET, map_figure, png_of, share_bounds, swipe
 from dissmodel_lab.views.markup import escape, escape_short
@@ -242,7 +242,7 @@ def _steps_html(frames: Frames | None, room: int) -> str:
 
 def _facts(record: ExperimentRecord) -> str:
     facts = {
-        "input": _with_hash(record.source.uri, record.source.checksum),
+        "input": _with_hash(source_text(record), record.source.checksum),
         "output": _with_hash(record.output_path or "", record.output_sha256 or ""),
         "record": path_text(record.record_path) if record.record_path is not None else "",
     }
@@ -306,9 +306,12 @@ def without_machine_paths(text: str) -> str:
     'File "numpy/core.py", line 3'
     >>> without_machine_paths('File "/tmp/ipykernel_42/123.py", line 7')
     'File "<cell>", line 7'
+    >>> without_machine_paths('File "/usr/lib/python3.12/threading.py", line 9')
+    'File "threading.py", line 9'
     """
     text = re.sub(r'(?<=File ")[^"\n]*[/\\]ipykernel_\d+[/\\]\d+\.py', "<cell>", text)
     text = re.sub(r'(?<=File ")[^"\n]*[/\\](?:site|dist)-packages[/\\]', "", text)
+    text = re.sub(r'(?<=File ")[^"\n]*[/\\]lib[/\\]python3\.\d+[/\\]', "", text)
     return text.replace(f'File "{_OUR_FOLDER}{os.sep}', 'File "')
 
 

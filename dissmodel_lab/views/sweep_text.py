@@ -10,7 +10,7 @@ from dissmodel_lab.plain import cut, printable
 from dissmodel_lab.progress import duration_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING
-from dissmodel_lab.texts import table_text
+from dissmodel_lab.texts import path_text, table_text
 from dissmodel_lab.views.sweep_numbers import number_text, plain_text, value_text
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def sweep_text(sweep: SweepShown, *, limit: int = PAGE, command: str = "dissmode
     lines += ["", table_text(columns, cells, "no runs")]
     if len(rows) > limit:
         lines.append(f"... and {len(rows) - limit:,} more runs; sweep.to_frame() has them all")
-    return "\n".join([*lines, f"  folder  {printable(str(sweep.folder))}"])
+    return "\n".join([*lines, f"  folder  {printable(path_text(sweep.folder))}"])
 
 
 def resume_text(sweep_id: str, command: str) -> str:

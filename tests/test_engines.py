@@ -748,9 +748,9 @@ def test_changed_code_of_the_modeller_is_not_run_as_it_was(engine):
     one = job(model="mine:Behaving")
     first = engine.start(one).result(60)
     assert first.artifact_path().read_text() == "old"
-    Path("mine.py").write_text(Path("mine.py").read_text().replace('"old"', '"new"'))
+    Path("mine.py").write_text(Path("mine.py").read_text().replace('"old"', '"newer"'))
     second = engine.start(replace(one, experiment_id=uuid4().hex, folder_name="second")).result(60)
-    assert second.artifact_path().read_text() == "new"
+    assert second.artifact_path().read_text() == "newer"
 
 
 def test_modules_of_one_folder_are_not_taken_for_those_of_another(engine, tmp_path):

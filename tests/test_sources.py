@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from dissmodel_lab import sources
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.executor import DataSource
 from dissmodel_lab.sources import (
@@ -19,6 +18,7 @@ from dissmodel_lab.sources import (
     file_sha256,
     fingerprint,
     folder_sha256,
+    hashing,
     local_path,
     own_file_sha256,
     sha256,
@@ -146,7 +146,7 @@ def test_file_sha256_at_block_boundaries(workspace, size):
 @pytest.mark.parametrize("windows", [1, 3])
 def test_own_file_sha256_at_window_boundaries(workspace, monkeypatch, blocks, extra, windows):
     window = blocks * mmap.ALLOCATIONGRANULARITY
-    monkeypatch.setattr(sources, "_WINDOW", window)
+    monkeypatch.setattr(hashing, "_WINDOW", window)
     content = os.urandom(windows * window + extra)
     path = workspace / "a.bin"
     path.write_bytes(content)
@@ -154,7 +154,7 @@ def test_own_file_sha256_at_window_boundaries(workspace, monkeypatch, blocks, ex
 
 
 def test_the_real_window_fits_the_systems_granularity():
-    assert sources._WINDOW % mmap.ALLOCATIONGRANULARITY == 0
+    assert hashing._WINDOW % mmap.ALLOCATIONGRANULARITY == 0
 
 
 def test_own_file_sha256_of_nothing(workspace):

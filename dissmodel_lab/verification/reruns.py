@@ -15,7 +15,8 @@ from dissmodel_lab.errors import ComparisonError
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.provenance import Caller, collect_provenance
-from dissmodel_lab.sources import MOST_FILES, fingerprint, hashed
+from dissmodel_lab.sources import fingerprint, hashed
+from dissmodel_lab.sources.hashing import MOST_FILES
 from dissmodel_lab.store import RunFolder, RunStore, read_record
 from dissmodel_lab.verification.judging import Judgement, differing_facts, judge, weigh
 from dissmodel_lab.verification.places import (

@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cmp_to_key
 from math import inf, isnan, nan
@@ -22,7 +24,7 @@ from dissmodel_lab import ExperimentRecord, RunStore, run
 from dissmodel_lab.annotations import annotate
 from dissmodel_lab.conditions import Both, Comparison, Either, Membership, Negation, parse_condition
 from dissmodel_lab.executor.testing import SteppingExecutor
-from dissmodel_lab.index import INDEX_NAME, RunIndex, RunQuery, mounts, run_index, scan, tables
+from dissmodel_lab.index import INDEX_NAME, RunIndex, RunQuery, arrivals, mounts, run_index, scan, tables
 from dissmodel_lab.index.queries import counting, selection, sorted_index
 from dissmodel_lab.index.rows import Found, write_rows
 from dissmodel_lab.index.summaries import METRIC, PARAMETER, microseconds, summary_of
@@ -703,7 +705,7 @@ def test_index_that_another_process_holds_is_not_waited_for_forever(monkeypatch)
     other.close()
     assert len(store.entries()) == 2
     monkeypatch.setattr(tables, "_AGAIN", 0.0)
-    tables._open[tables._key(ROOT)].until = 0.0  # a minute later
+    tables._open[tables.key_of(ROOT)].until = 0.0  # a minute later
     assert len(store.entries()) == 2
     assert store.notices == []
 
@@ -718,10 +720,10 @@ def test_few_connections_are_kept(workspace):
 def test_forked_child_opens_an_index_of_its_own():
     make("20260101T000000-m-aaaaaaaa", "a")
     assert ids() == "a"
-    parents = tables._open[tables._key(ROOT)].connection
+    parents = tables._open[tables.key_of(ROOT)].connection
     child = os.fork()
     if child == 0:
-        is_right = ids() == "a" and tables._open[tables._key(ROOT)].connection is not parents
+        is_right = ids() == "a" and tables._open[tables.key_of(ROOT)].connection is not parents
         os._exit(0 if is_right else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert ids() == "a"
@@ -784,3 +786,73 @@ def test_known_names():
 def test_index_alone_says_what_it_knows():
     assert RunIndex(ROOT, None).newest_completed("m", 5) == []
     assert not ROOT.exists()
+
+
+def rows_on_disk(root):
+    """Count the runs in the index's file, as another program finds it."""
+    with closing(sqlite3.connect(root / INDEX_NAME / DATABASE_NAME)) as file:
+        return file.execute("SELECT count(*) FROM runs").fetchone()[0]
+
+
+def ended(store, count):
+    for _ in range(count):
+        record = ExperimentRecord(model_name="m", status="completed")
+        store.end(store.begin(record), record)
+
+
+@pytest.fixture
+def slow_index(monkeypatch):
+    """Let runs wait for the index until somebody asks."""
+    monkeypatch.setattr(arrivals, "DELAY", 60.0)
+    monkeypatch.setattr(arrivals, "_waiting", [arrivals._Waiting()])  # its thread sleeps for as long
+
+
+@pytest.mark.usefixtures("slow_index")
+def test_runs_that_end_together_are_written_together(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        arrivals, "write_rows", lambda opened, found: (written.append(len(found)), write_rows(opened, found))
+    )
+    store = RunStore(tmp_path)
+    ended(store, 6)
+    assert written == [1]  # the first one made the index
+    assert len(store.entries()) == 6
+    assert written == [1, 5]
+    assert rows_on_disk(tmp_path) == 6
+
+
+def test_runs_are_written_a_moment_later_by_themselves(tmp_path):
+    ended(RunStore(tmp_path), 4)
+    deadline = time.monotonic() + 20
+    while rows_on_disk(tmp_path) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("slow_index")
+def test_very_many_runs_are_not_kept_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrivals, "_MOST", 3)
+    ended(RunStore(tmp_path), 4)
+    assert rows_on_disk(tmp_path) == 4
+
+
+def test_a_store_that_was_removed_is_not_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrivals, "DELAY", 0.05)
+    store = RunStore(tmp_path / "store")
+    ended(store, 3)
+    shutil.rmtree(tmp_path / "store")
+    time.sleep(0.5)
+    assert not (tmp_path / "store").exists()
+    assert store.entries() == []
+
+
+def test_the_last_runs_of_a_process_are_written_at_its_end(tmp_path):
+    code = (
+        "from dissmodel_lab import ExperimentRecord, RunStore\n"
+        "store = RunStore('store')\n"
+        "for _ in range(5):\n"
+        "    record = ExperimentRecord(model_name='m', status='completed')\n"
+        "    store.end(store.begin(record), record)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert rows_on_disk(tmp_path / "store") == 5

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import functools
 import os
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from dissmodel_lab.index import arrivals
 from dissmodel_lab.index.entries import LOST, QUEUED, UNREADABLE, Reindexed, RunEntry, RunQuery
 from dissmodel_lab.index.queries import COLUMNS, NEWEST, counting, selection, sorted_index
-from dissmodel_lab.index.rows import ROOT, Found, stamps_of, write_rows
+from dissmodel_lab.index.rows import stamps_of
 from dissmodel_lab.index.scan import File, Scan, joined
 from dissmodel_lab.index.summaries import MOST_FACTS, moment
-from dissmodel_lab.index.tables import Database, UnusableError, close, database, is_there, recover
+from dissmodel_lab.index.tables import NOT_USABLE, Database, close, database, is_there, recover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+
+    from dissmodel_lab.index.rows import Found
 
 _T = TypeVar("_T")
 _ATTEMPTS = 3
 _ROUNDS = 3
 """How often a selection is asked again when records that it found have changed meanwhile."""
-_NOT_USABLE = (sqlite3.Error, UnusableError, ValueError, TypeError, OverflowError)
-"""What a damaged index, or rows that nobody here wrote, end in."""
 _RUNNING, _PENDING = "running", "pending"
 _REINDEX = "reindex"
 _A_DAY = 86_400 * 10**9
@@ -68,23 +68,18 @@ class RunIndex:
         """What a person should know of this index since the last listing."""
         return list(self._notices)
 
-    def add(self, folder: str, found: Found) -> None:
+    def add(self, folder: str, look: Callable[[], Found]) -> None:
         """
-        Note a run of this store that has ended.
+        Note a run of this store that has ended; it is written together with others, a moment later.
 
         Parameters
         ----------
         folder : str
             Name of the run's folder.
-        found : Found
-            What its record says.
+        look : callable
+            Returns what its record says.
         """
-        place = os.fsencode(folder) + b"/record.json"
-        try:
-            with database(self._root) as opened, opened.writing():
-                write_rows(opened, [(ROOT, place, found)])
-        except (*_NOT_USABLE, OSError):
-            return  # the next listing finds the record by itself: the index is only a cache
+        arrivals.add(self._root, os.fsencode(folder) + b"/record.json", look)
 
     def newest_completed(self, model_name: str, limit: int) -> list[Path]:
         """
@@ -97,6 +92,7 @@ class RunIndex:
         limit : int
             How many at most.
         """
+        arrivals.bring_in(self._root)
         if not is_there(self._root):
             return []
         query = RunQuery(model=model_name, status="completed", limit=limit)
@@ -104,7 +100,7 @@ class RunIndex:
             with database(self._root) as opened:
                 rows = _rows(opened, query)
                 return [self._path_of(opened, row) for row in rows]
-        except (*_NOT_USABLE, OSError):
+        except (*NOT_USABLE, OSError):
             return []  # a cache that cannot be asked knows nothing
 
     def select(self, query: RunQuery) -> list[RunEntry]:
@@ -200,19 +196,21 @@ class RunIndex:
 
     def close(self) -> None:
         """Let go of the index file; the next use opens it again."""
+        arrivals.bring_in(self._root)
         close(self._root)
 
     # --- mending
 
     def _attempt(self, action: Callable[[], _T], nothing: _T) -> _T:
         """Do something with the index; when that fails, mend it and do it again."""
+        arrivals.bring_in(self._root)
         if not _has_anything(self._root):
             self._notices = []
             return nothing
         for attempt in range(_ATTEMPTS):
             try:
                 return action()
-            except _NOT_USABLE as error:
+            except NOT_USABLE as error:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 recover(self._root, error, attempt)

@@ -77,6 +77,10 @@ class UnusableError(Exception):
     """The index's file is of another version, or none of ours."""
 
 
+NOT_USABLE = (sqlite3.Error, UnusableError, ValueError, TypeError, OverflowError)
+"""What a damaged index, or rows that nobody here wrote, end in."""
+
+
 class Database:
     """
     One open index.
@@ -161,7 +165,13 @@ def database(root: Path) -> Iterator[Database]:
 
 def is_there(root: Path) -> bool:
     """Tell whether a store has an index already, on disk or in this process's memory."""
-    return _key(root) in _open or _path(root).exists()
+    return key_of(root) in _open or _path(root).exists()
+
+
+def is_open(root: Path) -> bool:
+    """Tell whether this process holds the index of a store open, and its file is still the same."""
+    kept = _open.get(key_of(root))
+    return kept is not None and (kept.inode is None or kept.inode == _inode(_path(root)))
 
 
 def recover(root: Path, error: Exception, attempt: int) -> None:
@@ -178,7 +188,7 @@ def recover(root: Path, error: Exception, attempt: int) -> None:
         How often before.
     """
     with _locks[0]:
-        kept = _open.get(_key(root))
+        kept = _open.get(key_of(root))
         is_patience_over = getattr(error, "sqlite_errorcode", 0) & 0xFF in (
             sqlite3.SQLITE_BUSY,
             sqlite3.SQLITE_LOCKED,
@@ -190,13 +200,13 @@ def recover(root: Path, error: Exception, attempt: int) -> None:
                 close(root)
             return
         close(root)
-        _keep(_key(root), _in_memory(str(error)))
+        _keep(key_of(root), _in_memory(str(error)))
 
 
 def close(root: Path) -> None:
     """Let go of a store's index; the next use opens it again."""
     with _locks[0]:
-        kept = _open.pop(_key(root), None)
+        kept = _open.pop(key_of(root), None)
         if kept is not None:
             kept.connection.close()
 
@@ -223,7 +233,7 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _database(root: Path) -> Database:
-    key = _key(root)
+    key = key_of(root)
     kept = _open.get(key)
     if kept is not None:
         if kept.inode is None and time.monotonic() < kept.until:
@@ -329,7 +339,8 @@ def _in_memory(reason: str) -> Database:
     return Database(connection, reason=reason, until=time.monotonic() + _AGAIN)
 
 
-def _key(root: Path) -> str:
+def key_of(root: Path) -> str:
+    """Return what a store is known by in this process."""
     return os.path.abspath(root)  # noqa: PTH100 -- several times a run; links are the caller's business
 
 

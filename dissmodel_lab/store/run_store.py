@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -169,7 +170,7 @@ class RunStore:
         if written is not None:
             from dissmodel_lab.store.reading import found_in  # noqa: PLC0415 -- as above
 
-            self._index.add(run.folder.name, found_in(run.record_path, facts, written))
+            self._index.add(run.folder.name, partial(found_in, run.record_path, facts, written))
 
     @staticmethod
     def _write_even_on_a_full_disk(

@@ -180,6 +180,12 @@ class Ours:
         record.status = "completed"
         self._store.end(folder, record)
 
+    def finish(self) -> None:
+        """Bring into the index what waits for it: runs that end together are indexed together."""
+        from dissmodel_lab.index.arrivals import bring_in
+
+        bring_in(self._root)
+
 
 class JsonFolder(Ours):
     """The same files without an index: each question reads all of them."""
@@ -320,6 +326,8 @@ WAYS = {"ours": Ours, "json": JsonFolder, "mlflow": Mlflow}
 
 def _timed(way: Any, question: str, times: int) -> list[float]:
     seconds = []
+    if question in ("insert", "close") and hasattr(way, "finish"):
+        way.finish()
     for _ in range(times):
         ready = way.prepare(question) if hasattr(way, "prepare") else None
         began = time.perf_counter()
@@ -330,6 +338,11 @@ def _timed(way: Any, question: str, times: int) -> list[float]:
         else:
             getattr(way, question)()
         seconds.append(time.perf_counter() - began)
+    if question in ("insert", "close") and hasattr(way, "finish"):
+        began = time.perf_counter()
+        way.finish()
+        share = (time.perf_counter() - began) / times
+        seconds = [one + share for one in seconds]
     return seconds
 
 

@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dask,export,notebook,platform]" --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[arrays,dask,export,notebook,platform]" --group dev
 	touch $@
 
 demo: install  ## run notebooks/01_quickstart.ipynb on real input; prints where everything is

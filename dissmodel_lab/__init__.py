@@ -4,6 +4,7 @@ Run, see, trust and share spatial simulations from a notebook cell.
 The flow: parameters -> record -> phases (validate, load, run, save) -> artifacts -> store -> views.
 
 =====================  ==========================================================================
+``lazily``             names of a package that are loaded when they are first used
 ``errors``             what can go wrong before a model's own code is to blame
 ``redaction``          keeps secrets out of everything that is written or shown
 ``quiet``              silences a library's warning, in any number of threads
@@ -13,7 +14,7 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``upstream``           the only package that knows PyPI ``dissmodel``: its registry, its clock, its rasters
 ``discovery``          which executors there are: imported, in the notebook, in installed packages
 ``resolve``            a model's name -> an executor
-``sources``            the input: is it there, what is its SHA-256
+``sources``            the input, from a disk, a bucket, a web server or a STAC catalogue; and its SHA-256
 ``rasters``            rasters in memory and their way from and to a file
 ``artifacts``          where an output goes, how it gets there whole, the hash of its content
 ``class_tables``       an executor's own constants -> labels and colours of classes
@@ -62,6 +63,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.lazily import loaded_when_used
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -83,9 +86,11 @@ if TYPE_CHECKING:
     from dissmodel_lab.rasters import Raster, read_raster, write_raster
     from dissmodel_lab.records import annotate, cancel, cite, compare, export, import_crate, rerun, verify
     from dissmodel_lab.runner import validate
+    from dissmodel_lab.sources import fetch
     from dissmodel_lab.store import RunStore, read_record
     from dissmodel_lab.submission import submit
     from dissmodel_lab.sweeps import Sweep, open_sweep, sweep
+    from dissmodel_lab.views.explore import explore
     from dissmodel_lab.views.history import runs
 
 __version__ = "0.1.0"
@@ -106,7 +111,9 @@ __all__ = [
     "cite",
     "compare",
     "execute_lifecycle",
+    "explore",
     "export",
+    "fetch",
     "import_crate",
     "open_sweep",
     "preview",
@@ -143,6 +150,8 @@ _HOMES = {
     "read_record": "store",
     **dict.fromkeys(("Sweep", "open_sweep", "sweep"), "sweeps"),
     "submit": "submission",
+    "fetch": "sources",
+    "explore": "views.explore",
     **dict.fromkeys(
         ("annotate", "cancel", "cite", "compare", "export", "import_crate", "rerun", "verify"), "records"
     ),
@@ -153,16 +162,7 @@ _HOMES = {
     "run_cli": "cli",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 -- only when a name is used
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_when_used(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

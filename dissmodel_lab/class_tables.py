@@ -253,7 +253,7 @@ def _read(words: tuple[str, ...], value: Any, *, is_constant: bool) -> _Read | N
     says_labels = not _LABEL_WORDS.isdisjoint(words)
     if isinstance(value, enum.EnumMeta):
         members: Iterable[tuple[str, Any]] = value.__members__.items()
-        return {int(member): _label(name.replace("_", " ").lower()) for name, member in members}, {}, False
+        return {int(member): one_line(name.replace("_", " ").lower()) for name, member in members}, {}, False
     if type(value).__name__ == "ListedColormap":
         colours = _colours(list(getattr(value, "colors", ())))
         return ({}, dict(enumerate(colours)), True) if colours else None
@@ -269,7 +269,7 @@ def _read_dict(value: dict[Any, Any], *, says_colours: bool, says_labels: bool, 
     items = list(value.values())
     if says_labels and all(isinstance(key, str) for key in value) and all(_is_whole(item) for item in items):
         # from label to code
-        return {int(item): _label(key) for key, item in value.items()}, {}, False
+        return {int(item): one_line(key) for key, item in value.items()}, {}, False
     known = [code for code in codes if code is not None]
     if len(known) != len(codes) or not (says_colours or says_labels or is_constant):
         return None
@@ -278,7 +278,7 @@ def _read_dict(value: dict[Any, Any], *, says_colours: bool, says_labels: bool, 
     if colours is not None:
         return {}, dict(zip(known, colours, strict=True)), False
     if is_text and says_labels:
-        return dict(zip(known, map(_label, items), strict=True)), {}, False
+        return dict(zip(known, map(one_line, items), strict=True)), {}, False
     if is_text:  # a colour that is none is left out; other texts, such as the names of months, are no classes
         some = {code: _hex(item) for code, item in zip(known, items, strict=True) if says_colours and _hex(item)}
         return ({}, some, False) if some else None
@@ -299,7 +299,7 @@ def _read_list(items: list[Any], *, says_colours: bool) -> _Read | None:
         colours = _colours(items)
         return ({}, dict(enumerate(colours)), True) if colours else None
     if all(isinstance(item, str) for item in items):
-        return dict(enumerate(map(_label, items))), {}, True
+        return dict(enumerate(map(one_line, items))), {}, True
     return None
 
 
@@ -316,15 +316,15 @@ def _pair(item: Any) -> tuple[str, str]:
     if isinstance(item, Mapping):
         label = next((item[key] for key in _LABEL_KEYS if isinstance(item.get(key), str)), "")
         colour = next((item[key] for key in _COLOUR_KEYS if key in item), None)
-        return _label(label), _hex(colour)
+        return one_line(label), _hex(colour)
     if isinstance(item, str):
-        return ("", _hex(item)) if _hex(item) else (_label(item), "")
+        return ("", _hex(item)) if _hex(item) else (one_line(item), "")
     if isinstance(item, list | tuple) and len(item) == 2:  # noqa: PLR2004 -- label and colour, in either order
         first, second = item
         if isinstance(first, str) and _hex(second):
-            return _label(first), _hex(second)
+            return one_line(first), _hex(second)
         if isinstance(second, str) and _hex(first):
-            return _label(second), _hex(first)
+            return one_line(second), _hex(first)
     return "", ""
 
 
@@ -341,13 +341,13 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
 
 
-def _label(text: Any) -> str:
+def one_line(text: Any) -> str:
     """
     Return an untrusted label as one short line.
 
     Examples
     --------
-    >>> _label("for" + chr(27) + "est " + chr(10) + "dense")
+    >>> one_line("for" + chr(27) + "est " + chr(10) + "dense")
     'forest dense'
     """
     line = "".join(char for char in " ".join(str(text).split()) if char.isprintable())

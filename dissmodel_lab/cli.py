@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from dissmodel_lab import __version__, commands, records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import LabError
-from dissmodel_lab.executor.events import Phase, PhaseFailed, PhaseFinished, PhaseStarted, RunStarted, StepFinished
+from dissmodel_lab.executor.events import (
+    Fetching,
+    Phase,
+    PhaseFailed,
+    PhaseFinished,
+    PhaseStarted,
+    RunStarted,
+    StepFinished,
+)
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.history import list_runs, query_words
@@ -257,6 +265,7 @@ class _Terminal:
             sweep = commands.started_sweep(command, options, model=self._executor_class)
             _watch_sweep(sweep, sys.stderr)
         self._print(command, sweep_text(sweep, command=_PROG), lambda: commands.sweep_values(sweep))
+        commands.refuse_unknown_metric(sweep, command.metric)
         progress = sweep.progress()
         return EXIT_OK if progress.done == progress.total else EXIT_FAILED
 
@@ -266,6 +275,7 @@ class _Terminal:
 
         if command.sweep_id:
             sweep = open_sweep(RunStore(), command.sweep_id)
+            commands.refuse_unknown_metric(sweep, command.metric)
             self._print(command, sweep_text(sweep, command=_PROG), lambda: commands.sweep_values(sweep))
         else:
             found = list_sweeps(RunStore())
@@ -281,8 +291,33 @@ class _Terminal:
         return EXIT_OK
 
     def _platform(self, command: commands.Command, _words: list[str]) -> int:
-        answer = commands.asked_platform(command)
-        self._print(command, printable(redact_text(answer.text)), lambda: answer.values)
+        return self._answered(command, commands.asked_platform(command))
+
+    def _map(self, command: commands.Command, _words: list[str]) -> int:
+        from dissmodel_lab.maps import preview  # noqa: PLC0415 -- loads numpy
+        from dissmodel_lab.views.map_page import write_map  # noqa: PLC0415 -- as above
+
+        options = commands.map_options(command)
+        pictures = {redact_text(source): preview(source, **options) for source in command.sources}
+        answers = [commands.map_answer(name, picture) for name, picture in pictures.items()]
+        text = "\n".join(printable(redact_text(line)) for a in answers for line in a.text.split("\n"))
+        if command.output:
+            write_map(pictures, command.output)
+            text += f"\nWritten: {printable(command.output)}"
+        self._print(command, text, lambda: [answer.values for answer in answers])
+        return EXIT_OK
+
+    def _fetch(self, command: commands.Command, _words: list[str]) -> int:
+        bar = TerminalBar(sys.stderr)
+        with _terminable():
+            answer = commands.fetched(command, bar.fetching)
+        return self._answered(command, answer)
+
+    def _cache(self, command: commands.Command, _words: list[str]) -> int:
+        return self._answered(command, commands.cache_answer(command))
+
+    def _answered(self, command: commands.Command, answer: commands.Answer) -> int:
+        self._print(command, "\n".join(map(printable, redact_text(answer.text).split("\n"))), lambda: answer.values)
         return EXIT_OK
 
     def _caller(self, words: list[str]) -> Caller:
@@ -308,6 +343,9 @@ class _Terminal:
         w.SWEEPS: _sweeps,
         w.QUEUE: _queue,
         w.PLATFORM: _platform,
+        w.MAP: _map,
+        w.FETCH: _fetch,
+        w.CACHE: _cache,
         w.CANCEL: _done,
         w.CHANGES: _changes,
         w.COMPARE: _compare,
@@ -356,10 +394,16 @@ class TerminalBar:
                 peak = f"  peak {bytes_text(memory)}" if memory else ""
                 state = "done" if event.usage.status == "completed" else event.usage.status
                 self._line(f"  {event.phase.value:<9} {state:<10}{duration_text(event.usage.seconds):>10}{peak}")
+            case Fetching() if self._rewrites:
+                self._rewrite(f"  load      {self.progress.fetch_text()}")
             case StepFinished() if self._rewrites:
                 self._rewrite(f"  run       {self.progress.step_text()}, {self.progress.left_text()}")
             case _:
                 pass
+
+    def fetching(self, name: str, done: int, total: int | None) -> None:
+        """Tell how far a file has come that is fetched without a run."""
+        self(Fetching(name, done, total))
 
     def _line(self, text: str) -> None:
         self._stream.write(f"\r\033[K{printable(text)}\n" if self._rewrites else f"{printable(text)}\n")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from dissmodel_lab.errors import ExecutorError, LabError
 from dissmodel_lab.executor.events import (
     Event,
+    Fetching,
     LogLine,
     Phase,
     PhaseFailed,
@@ -362,6 +363,9 @@ def event_of(line: dict[str, Any]) -> Event | None:
         return _step(line)
     if name == "log":
         return LogLine(str(line["text"]))
+    if name == "fetching":
+        total = line.get("total")
+        return Fetching(str(line.get("name", "")), int(line["done"]), None if total is None else int(total))
     return None
 
 

@@ -8,24 +8,25 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
+from uuid import uuid4
 
 from dissmodel_lab import runner
 from dissmodel_lab.cancelling import close_dead
 from dissmodel_lab.errors import EngineError, LabError
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
-from dissmodel_lab.executor.schemas import DataSource, RunStatus
+from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, RunStatus
 from dissmodel_lab.jobs import Job, Limits
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.resolve import resolve_model
+from dissmodel_lab.store import RunStore
+from dissmodel_lab.store.run_store import folder_name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dissmodel_lab.engines import Engine, RunHandle
     from dissmodel_lab.executor.events import Observer, Watcher
-    from dissmodel_lab.executor.schemas import ExperimentRecord
-    from dissmodel_lab.store import RunStore
 
 PRIORITIES = {"low": -1, "normal": 0, "high": 1}
 """A request's priority -> an engine's."""
@@ -173,8 +174,6 @@ def run(  # type: ignore[misc]  # the options are written once, here, for those 
     place = engine_for(chosen, workers=workers, address=address, url=url)
     common |= {"data": data, "output_name": output_name, "limits": limits, "ends_with_kernel": not keep}
     if place.name == "platform":  # its models need not be known here
-        from dissmodel_lab.engines.platform import platform_job  # noqa: PLC0415 -- only for those who have one
-
         handle = place.start(platform_job(model, **common, fields=fields or {}), level, observers)
     else:
         said = {"engine": place.name, **(fields or {})}
@@ -243,21 +242,100 @@ def queue_job(
     assert record.record_path is not None  # for the type checker: it has just been written
     folder = record.record_path.absolute().parent
     what, spec = _model_and_spec(model, toml, namespace)
-    return Job(
-        model=what,
+    return _job(
+        what,
         store=str(folder.parent),
-        working_folder=working_folder(),
         experiment_id=record.experiment_id,
         folder_name=folder.name,
+        source=source,
+        parameters=parameters,
+        output=output,
+        toml=spec,
+        data=data,
+        fields=dict(fields or {}),
+        caller=caller,
+        is_queued=True,
+        **options,
+    )
+
+
+def platform_job(
+    model: Any,
+    *,
+    toml: str | Path | ModelSpec | None = None,
+    store: str | Path | RunStore | None = None,
+    namespace: Mapping[str, Any] | None = None,
+    folder_name: str = "",
+    **options: Any,
+) -> Job:
+    """
+    Return a job for a DisSModel Platform server, whose model need not be known on this machine.
+
+    Parameters
+    ----------
+    model, toml, store, namespace
+        As :func:`run` takes them.
+    folder_name : str
+        Of the run's own folder in the store; by moment, model and id when empty.
+    **options
+        ``source``, ``parameters``, ``output``, ``data`` and ``caller`` as :func:`run` takes them, and more fields of
+        :class:`~dissmodel_lab.jobs.Job`: ``fields``, ``limits``, ``output_name``, ...
+
+    Returns
+    -------
+    Job
+        Nothing of it is on disk yet.
+
+    Raises
+    ------
+    LabError
+        When no server could be told what model is meant, or its TOML cannot be read.
+
+    Examples
+    --------
+    >>> job = platform_job("a_model_of_the_server", parameters={"years": 3})
+    >>> job.model, job.is_queued, job.folder_name.endswith(f"-a_model_of_the_server-{job.experiment_id[:8]}")
+    ('a_model_of_the_server', False, True)
+    """
+    known = namespace or {}
+    what = known[model] if isinstance(model, str) and isinstance(known.get(model), type) else model
+    keep = store if isinstance(store, RunStore) else RunStore(store)
+    job = _job(
+        str(what) if isinstance(what, Path) else what,
+        store=str(keep.root.absolute()),
+        experiment_id=str((options.get("fields") or {}).get("experiment_id") or uuid4().hex),
+        folder_name=folder_name,
+        toml=str(toml) if isinstance(toml, Path) else toml,
+        **options,
+    )
+    if job.folder_name:
+        return job
+    from dissmodel_lab.engines.platform_record import order_of  # noqa: PLC0415 -- only for those who have a platform
+
+    record = ExperimentRecord(model_name=order_of(job).name, experiment_id=job.experiment_id)
+    return replace(job, folder_name=folder_name_of(record))
+
+
+def _job(
+    model: Any,
+    *,
+    source: str | Path | DataSource | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    data: Any = NOT_GIVEN,
+    caller: Caller | None = None,
+    **facts: Any,
+) -> Job:
+    """Write the arguments of :func:`run` as a job has them."""
+    return Job(
+        model=model,
+        working_folder=working_folder(),
         source=str(source) if isinstance(source, Path) else source,
         parameters=dict(parameters or {}),
         output=str(output) if output is not None else None,
-        toml=spec,
         data=() if data is NOT_GIVEN else (data,),
-        fields=dict(fields or {}),
         caller=caller or Caller(),
-        is_queued=True,
-        **options,
+        **facts,
     )
 
 

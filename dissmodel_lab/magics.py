@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.sweeps import Sweep
     from dissmodel_lab.verification import Integrity, Verdict
     from dissmodel_lab.views.history import RunTable
+    from dissmodel_lab.views.map_view import MapView
     from dissmodel_lab.views.queue import RunQueue
     from dissmodel_lab.views.run_panel import Listeners
 
@@ -219,6 +220,7 @@ class DissmodelMagics(Magics):
             _show_table(*commands.sweep_table(list_sweeps(RunStore())))
             return None
         sweep = open_sweep(RunStore(), command.sweep_id)
+        commands.refuse_unknown_metric(sweep, command.metric)
         show_sweep(sweep, metric=command.metric)
         return self._unless_alone(w.SWEEPS, sweep)
 
@@ -230,9 +232,37 @@ class DissmodelMagics(Magics):
         return self._unless_alone(w.QUEUE, queue)
 
     def _platform(self, command: commands.Command, _spec: ModelSpec | str | None) -> Any:
-        answer = commands.asked_platform(command)
+        return self._answered(commands.asked_platform(command), w.PLATFORM)
+
+    def _map(self, command: commands.Command, _spec: ModelSpec | str | None) -> MapView | None:
+        from dissmodel_lab.views.explore import explore  # noqa: PLC0415 -- widgets, only when something is shown
+
+        view = explore(*map(self._source, command.sources), basemap=command.basemap, **commands.map_options(command))
+        display(view)
+        return self._unless_alone(w.MAP, view)
+
+    def _source(self, word: str) -> Any:
+        """Return a variable of the notebook, where one has that name and no file has; else the word."""
+        return self._namespace[word] if word in self._namespace and not Path(word).exists() else word
+
+    def _fetch(self, command: commands.Command, _spec: ModelSpec | str | None) -> Any:
+        from dissmodel_lab.views.fetch_bar import fetch_bar  # noqa: PLC0415 -- widgets, only when something is shown
+
+        try:
+            with fetch_bar() as progress:
+                answer = commands.fetched(command, progress)
+        except KeyboardInterrupt:
+            raise UsageError(
+                "The fetch was cancelled; what came is kept, and the next fetch goes on with it."
+            ) from None
+        return self._answered(answer, w.FETCH)
+
+    def _cache(self, command: commands.Command, _spec: ModelSpec | str | None) -> Any:
+        return self._answered(commands.cache_answer(command), w.CACHE)
+
+    def _answered(self, answer: commands.Answer, command: str) -> Any:
         print(printable(redact_text(answer.text)))  # noqa: T201 -- the cell's output
-        return self._unless_alone(w.PLATFORM, answer.values)
+        return self._unless_alone(command, answer.values)
 
     def _form(self, command: commands.Command, spec: ModelSpec | str | None) -> None:
         from dissmodel_lab.views.form_panel import show_form  # noqa: PLC0415
@@ -339,6 +369,9 @@ class DissmodelMagics(Magics):
         w.SWEEPS: _sweeps,
         w.QUEUE: _queue,
         w.PLATFORM: _platform,
+        w.MAP: _map,
+        w.FETCH: _fetch,
+        w.CACHE: _cache,
         w.CANCEL: _done,
         w.SHOW: _show,
         w.RUNS: _runs,

@@ -16,6 +16,7 @@ import psutil
 
 from dissmodel_lab.executor.events import (
     Event,
+    Fetching,
     LogLine,
     Phase,
     PhaseFailed,
@@ -82,12 +83,15 @@ class Progress:
     simulated_time: float | None = None
     part: int = 1
     last_log: str = ""
+    fetching: Fetching | None = None
+    """How far the input has come, while or after it was fetched; None for one that needed not."""
     status: str = RUNNING
     error: BaseException | None = None
     loaded: Any = None
     """What ``load`` returned, until the run is over."""
     _step_times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=50))
     """When which step of the present part was told: the latest ones, because a model may slow down."""
+    _fetch_times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=50))
     _expected: dict[Phase, float] | None = None
 
     def __call__(self, event: Event) -> None:
@@ -108,6 +112,9 @@ class Progress:
                 self._end_phase(event)
             case StepFinished():
                 self._note_step(event)
+            case Fetching():
+                self._fetch_times.append((time.perf_counter(), event.done))
+                self.fetching = event
             case LogLine():
                 self.last_log = event.text
             case RunFinished():
@@ -182,9 +189,46 @@ class Progress:
             (began, first), (now, last) = self._step_times[0], self._step_times[-1]
             pace = (now - began) / (last - first)
             return max(0.0, (self.n_steps - last) * pace - (time.perf_counter() - now))
+        if phase is Phase.LOAD and self.is_fetching:
+            return self._seconds_to_fetch()
         expected = self._expectations().get(phase)
         left = None if expected is None else expected - self.phases[phase].elapsed()
         return left if left is not None and left >= 0 else None  # it takes longer than it ever did: who knows
+
+    @property
+    def is_fetching(self) -> bool:
+        """True while the input is on its way."""
+        now = self.fetching
+        is_loading = self.phases[Phase.LOAD].state == RUNNING
+        return now is not None and is_loading and (now.total is None or now.done < now.total)
+
+    def _seconds_to_fetch(self) -> float | None:
+        now = self.fetching
+        if now is None or now.total is None or len(self._fetch_times) < 2:  # noqa: PLR2004 -- a pace needs two
+            return None
+        (began, first), (at, last) = self._fetch_times[0], self._fetch_times[-1]
+        if last <= first:
+            return None
+        return max(0.0, (now.total - last) * (at - began) / (last - first) - (time.perf_counter() - at))
+
+    def fetch_text(self) -> str:
+        """
+        Say how far the input has come; empty when none was fetched.
+
+        Examples
+        --------
+        >>> Progress(fetching=Fetching("dem.tif", 3 * 1024**2, 12 * 1024**2)).fetch_text()
+        'fetched 3 MiB of 12 MiB of dem.tif (25 %)'
+        >>> Progress(fetching=Fetching("dem.tif", 5000)).fetch_text()
+        'fetched 5 KiB of dem.tif'
+        """
+        now = self.fetching
+        if now is None:
+            return ""
+        if not now.total:
+            return f"fetched {bytes_text(now.done)} of {now.name}"
+        share = f"{min(100, 100 * now.done // now.total)} %"
+        return f"fetched {bytes_text(now.done)} of {bytes_text(now.total)} of {now.name} ({share})"
 
     def left_text(self) -> str:
         """

@@ -150,6 +150,8 @@ def _redact_login(match: re.Match[str]) -> str:
 
 
 def _redact_field(match: re.Match[str]) -> str:
+    if match[2].startswith(HIDDEN):  # hidden already: what follows is the sentence that the address stands in
+        return match[0]
     from urllib.parse import unquote  # noqa: PLC0415 -- loads seven modules, and few texts hold an address
 
     name, value = unquote(match[1]), unquote(match[2])

@@ -24,7 +24,7 @@ from dissmodel_lab.artifacts import (
 from dissmodel_lab.cancelling import WAKE_SIGNAL, Request, interrupt_text, is_requested, requested
 from dissmodel_lab.contents import content_sha256, crs_text
 from dissmodel_lab.errors import ExecutorError, LabError, OutputError, ParameterError, PreflightError
-from dissmodel_lab.executor.events import Event, Observer, Phase, StepFinished, Watcher
+from dissmodel_lab.executor.events import Event, Fetching, Observer, Phase, StepFinished, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, refuse_deep, resolve_parameters
@@ -42,6 +42,8 @@ from dissmodel_lab.sources import (
     own_file_sha256,
     sha256,
 )
+from dissmodel_lab.sources.addresses import is_remote, parse
+from dissmodel_lab.sources.hashing import remember, remembered_sha256, seen_sha256
 from dissmodel_lab.store import RunFolder, RunStore, safe_name
 from dissmodel_lab.titles import changed_defaults
 from dissmodel_lab.upstream import georeference_of, watched
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from dissmodel_lab.load_cache import LoadCache, LoadSession
+    from dissmodel_lab.sources.fetching import Fetched
     from dissmodel_lab.upstream.state import Georeference
 
 _SIGNALS: Any = import_module("_signal" if "_signal" in sys.builtin_module_names else "signal")
@@ -168,6 +171,7 @@ def run(
             is_checked=is_checked,
             looks_ahead=preflight,
             output_name=output_name,
+            observers=[folder, *observers],
         )
         try:
             with watched(waiting=record.add_log):
@@ -182,12 +186,14 @@ def run(
                 )
         except BaseException as error:
             care.give_up()
+            care.name_source()
             _settle(record, error)
             if _files_in(folder.partial):
                 record.add_log(f"What save() left is kept in {folder.partial}.")
             error.add_note(f"The record of this run is {folder.record_path}")
             _end(keep, folder, record, error)
             raise
+        care.name_source()
         _end(keep, folder, record, None)
     return record
 
@@ -415,7 +421,7 @@ def look_ahead(
         With everything that would make the run fail.
     """
     for table in resolved.spec.overlooked:
-        record.add_warning(f"The table [{table}] beside [model] is never read. Write [model.parameters].")
+        _warn_once(record, f"The table [{table}] beside [model] is never read. Write [model.parameters].")
     if not _names_files(record) and not _names_dissmodel(record) and output is None:
         _warn_of_parameters(resolved, record)
         return
@@ -425,7 +431,7 @@ def look_ahead(
     errors = [f"{finding.what} {finding.do}" for finding in findings if finding.level == "error"]
     for finding in findings:
         if finding.level != "error":
-            record.add_warning(f"{finding.what} {finding.do}")
+            _warn_once(record, f"{finding.what} {finding.do}")
     if errors:
         raise PreflightError(" ".join(errors))
 
@@ -449,7 +455,13 @@ def _warn_of_parameters(resolved: ResolvedModel, record: ExperimentRecord) -> No
     from dissmodel_lab.inference import doubtful_parameters  # noqa: PLC0415 -- reads the executor's source
 
     for _, what, advice in doubtful_parameters(resolved.executor_class, record.parameters):
-        record.add_warning(f"{what} {advice}")
+        _warn_once(record, f"{what} {advice}")
+
+
+def _warn_once(record: ExperimentRecord, warning: str) -> None:
+    """Warn of what was not said yet: a fetched input is looked at before and after it came."""
+    if warning not in record.warnings:
+        record.add_warning(warning)
 
 
 class _Care:
@@ -468,6 +480,7 @@ class _Care:
         is_checked: bool,
         looks_ahead: bool,
         output_name: str,
+        observers: Sequence[Observer],
     ) -> None:
         self._resolved = resolved
         self._record = record
@@ -483,6 +496,8 @@ class _Care:
         self._input: Path | None = None
         self._seen: Fingerprint | None = None
         self._hashing: Hashing | None = None
+        self._observers = observers
+        self._fetched: Fetched | None = None
         self._staged = folder.partial
         self._offered = ""
         self._georeference: Georeference | None = None
@@ -495,7 +510,7 @@ class _Care:
             if self._in_memory:
                 self._record.add_log("The input was given in memory; it has no path and no checksum.")
             else:
-                check_input(self._resolved, self._record, self._store)
+                self._check_input()
                 self._begin_hash()
             self._check_output()
             if self._looks_ahead:
@@ -503,6 +518,8 @@ class _Care:
             if _known_before(self._record) != written:
                 self._folder.write(self._record)
         elif phase is Phase.LOAD:
+            if not self._in_memory:
+                self._fetch()
             self._watch_input()
         elif phase is Phase.SAVE:
             self._notice_changed_input("after it was read; its checksum is that of what was read")
@@ -522,6 +539,54 @@ class _Care:
         """Stop what is still at work beside a run that has failed."""
         if self._hashing is not None:
             self._hashing.give_up()
+
+    def _check_input(self) -> None:
+        if not is_remote(self._record.source):
+            check_input(self._resolved, self._record, self._store)
+            return
+        with self._interrupts.let_through():  # a server may take long to answer
+            check_input(self._resolved, self._record, self._store)
+
+    def _fetch(self) -> None:
+        """Bring a remote input here, for whatever reads it; everything that is written names it as it was named."""
+        record = self._record
+        source = record.source
+        if not is_remote(source):
+            return
+        from dissmodel_lab.sources.fetching import fetch  # noqa: PLC0415 -- loads what talks to servers
+
+        with self._interrupts.let_through():
+            fetched = fetch(source, progress=self._tell_fetching, cancelled=self._interrupts.look)
+        self._fetched = fetched
+        said, named = source.checksum, parse(source).text
+        source.read_from(fetched.path)
+        source.checksum = fetched.sha256
+        record.fetched = [file.as_dict() for file in fetched.files]
+        how = "was in the cache" if fetched.is_from_cache else f"was fetched in {fetched.seconds:.1f} s"
+        record.add_log(f"The input {named} ({fetched.bytes:,} bytes) {how}.")
+        for note in fetched.notes:
+            record.add_warning(note)
+        if said and said != fetched.sha256:
+            record.add_log(f"The checksum given for the input was {said}; that of what was fetched stands here.")
+        check_source(source)
+        if self._looks_ahead:
+            look_ahead(self._resolved, record, self._store)
+
+    def _tell_fetching(self, name: str, done: int, total: int | None) -> None:
+        for observer in self._observers:
+            with suppress(Exception):  # a broken view must not end a run; the next event of a phase leaves it out
+                observer(Fetching(name, done, total))
+
+    def name_source(self) -> None:
+        """Give the source of a run that is over its own name back; the cache may do with the file what it likes."""
+        record, fetched = self._record, self._fetched
+        if fetched is None:
+            return
+        record.source.read_as_named()
+        at, named = str(fetched.path), parse(record.source).text
+        record.logs[:] = [line.replace(at, named) for line in record.logs]
+        record.error = record.error.replace(at, named) if record.error else record.error
+        fetched.lease.close()
 
     def _check_output(self) -> None:
         if self._wanted is None:
@@ -559,7 +624,7 @@ class _Care:
         seen = fingerprint(path) if path is not None else None
         if path is None or seen is None or seen.size < _WORTH_A_THREAD or not path.is_file():
             return
-        if self._loads is None or not self._loads.checksum(path):
+        if not seen_sha256(path) and (self._loads is None or not self._loads.checksum(path)):
             self._hashing = Hashing(path)
 
     def _watch_input(self) -> None:
@@ -578,6 +643,9 @@ class _Care:
             return
         if path == self._input:
             self._notice_changed_input("while it was loaded; its checksum may not be that of what was read")
+        if self._fetched is not None and path == self._fetched.path:  # its hash is known, and may be a folder's
+            record.source.checksum = self._fetched.sha256
+            return
         said = record.source.checksum
         with self._interrupts.let_through():
             record.source.checksum = self._checksum(path)
@@ -591,7 +659,7 @@ class _Care:
         for place, path in existing_files({**record.defaults_taken, **record.parameters}):
             try:
                 with self._interrupts.let_through():
-                    record.parameter_files[place] = file_sha256(path)
+                    record.parameter_files[place] = remembered_sha256(path)
             except OSError as error:
                 record.add_log(f"No checksum of {str(path)!r} (parameter {place}): {error.strerror or error}.")
 
@@ -600,16 +668,18 @@ class _Care:
         if hashing is not None and path == self._input:
             checksum = hashing.checksum()
             if fingerprint(path) == hashing.seen:  # else it holds bytes of two files
+                remember(path, hashing.mark, checksum, hashing.at_ns)
                 return checksum
         known = self._loads.checksum(path) if self._loads is not None else ""
-        return known or sha256(path)
+        return known or (sha256(path) if path.is_dir() else remembered_sha256(path))
 
     def _notice_changed_input(self, when: str) -> None:
         if self._input is None or self._seen is None:
             return
         now = fingerprint(self._input)
         if now != self._seen:
-            self._record.add_log(f"The input {self._record.source.uri} {'changed' if now else 'was removed'} {when}.")
+            named = self._record.source.named
+            self._record.add_log(f"The input {named} {'changed' if now else 'was removed'} {when}.")
             self._seen = now
 
     def _refuse_overwritten_input(self) -> None:
@@ -839,6 +909,11 @@ class Interrupts:
         """Look for a request at a step, an Observer of the run: it needs neither signals nor the main thread."""
         if isinstance(event, StepFinished) and self._is_open:
             self._wake()
+
+    def look(self) -> bool:
+        """Look for a request between two events, where interrupts are let through; it ends the run by itself."""
+        self._wake()
+        return False
 
     def __exit__(self, *_: object) -> None:
         for number, usual in self._usual.items():

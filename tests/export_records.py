@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -133,3 +134,21 @@ def foreign(folder, **fields):
     path = folder / "out.record.json"
     path.write_text(json.dumps({**known, **fields}), encoding="utf-8")
     return read_record(path)
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def with_files(folder, **fields):
+    """Return the record of files that lie about in a folder, without a run."""
+    (folder / "dem.csv").write_text("z\n1\n")
+    (folder / "out.txt").write_text("flooded")
+    plain = {
+        "model_name": "flood",
+        "status": "completed",
+        "source": DataSource(uri="dem.csv", checksum=sha(b"z\n1\n")),
+        "artifacts": {"output": sha(b"flooded")},
+        "output_path": "out.txt",
+    }
+    return ExperimentRecord(**{**plain, **fields})

@@ -6,12 +6,12 @@ import os
 import re
 import threading
 import time
-from contextlib import suppress
 from uuid import uuid4
 
 import ipywidgets as widgets
 import numpy as np
 import pytest
+from held_runs import held_run, text, until
 
 from dissmodel_lab import run, steps
 from dissmodel_lab.cancelling import is_requested, request
@@ -64,34 +64,11 @@ class Stepping(SteppingExecutor, register=False):
         return "late"
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.02)
-
-
-def text(html):
-    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
-
-
 @pytest.fixture
 def held(workspace):
     """A run that another thread carries out, in the middle of its second step; released at the end."""
-    Held.go.clear()
-    record_id = str(uuid4())
-
-    def carry_out():
-        with suppress(KeyboardInterrupt):  # a test may cancel it
-            run(Held, fields={"experiment_id": record_id})
-
-    thread = threading.Thread(target=carry_out, daemon=True)
-    thread.start()
-    store = RunStore()
-    until(lambda: any(entry.phase == "run" for entry in store.entries()))
-    yield store.read(record_id)
-    Held.go.set()
-    thread.join(30)
+    with held_run(Held, lambda entry: entry.phase == "run") as record:
+        yield record
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,11 @@ import stat
 import struct
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+from export_records import sha, with_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,10 +34,6 @@ from dissmodel_lab.sources import file_sha256, folder_sha256
 METADATA = "ro-crate-metadata.json"
 
 
-def sha(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def left_in(store: str) -> list[str]:
     """What is in a store, but for its index."""
     root = Path(store)
@@ -50,19 +48,7 @@ def without_import(record: ExperimentRecord) -> dict:
 def made(workspace):
     """A record of files that lie about, without a run."""
 
-    def make(**fields):
-        (workspace / "dem.csv").write_text("z\n1\n")
-        (workspace / "out.txt").write_text("flooded")
-        plain = {
-            "model_name": "flood",
-            "status": "completed",
-            "source": DataSource(uri="dem.csv", checksum=sha(b"z\n1\n")),
-            "artifacts": {"output": sha(b"flooded")},
-            "output_path": "out.txt",
-        }
-        return ExperimentRecord(**{**plain, **fields})
-
-    return make
+    return partial(with_files, workspace)
 
 
 @pytest.fixture

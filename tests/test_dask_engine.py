@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
+import behaving
 import numpy as np
 import psutil
 import pytest
+from behaving import BEHAVING, C_LOOP, command_of
 
 from dissmodel_lab.cancelling import cancel_run
 from dissmodel_lab.engines import InlineEngine, ProcessEngine, engine_for
@@ -24,29 +26,18 @@ from dissmodel_lab.engines.choice import close_all
 from dissmodel_lab.engines.dask import DaskEngine
 from dissmodel_lab.errors import EngineError
 from dissmodel_lab.executor.events import PhaseFinished, PhaseStarted, RunFinished, RunStarted, StepFinished
-from dissmodel_lab.jobs import Job, Limits
+from dissmodel_lab.jobs import Limits
 from dissmodel_lab.runner import queue_run
 from dissmodel_lab.store import RunStore, read_record
 from dissmodel_lab.sweeps import sweep
 
-MODEL = '''
+MODEL = (
+    '''
 """Executors that behave, and that do not."""
 import ctypes, os, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 from dissmodel_lab.executor import ModelExecutor, steps
-
-class Behaving(ModelExecutor):
-    """Does to its process what it is told to."""
-    name = "behaving"
-    def load(self, record):
-        return 1
-    def run(self, data, record):
-        exec(record.parameters["do"])
-        return "done"
-    def save(self, result, record):
-        Path(record.output_path).write_text(result)
-        return record
 
 class Drawing(ModelExecutor):
     """Draws numbers, in steps."""
@@ -63,10 +54,13 @@ class Drawing(ModelExecutor):
         np.savetxt(record.output_path, result)
         return record
 '''
-C_LOOP = "Path('started').touch(); sum(range(10**13))"
+    + BEHAVING
+)
 NAP = "Path('started').touch(); time.sleep(1.5)"
 SEGFAULT = "ctypes.string_at(0)"
 LOCALHOST = "127.0.0.1"
+job = partial(behaving.job, keeps_frames=False)
+started = partial(behaving.started, seconds=60)
 
 
 class Cluster:
@@ -136,13 +130,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def command_of(process):
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A healthy cluster; tests that harm theirs make their own."""
@@ -177,33 +164,11 @@ def engine(cluster, folder):
     engine.shutdown(cancel=True)
 
 
-def job(do="pass", **changes):
-    facts = {
-        "model": "models:Behaving",
-        "parameters": {"do": do},
-        "store": str(Path("runs").absolute()),
-        "working_folder": str(Path.cwd()),
-        "experiment_id": uuid4().hex,
-        "folder_name": uuid4().hex[:12],
-        "keeps_frames": False,
-        **changes,
-    }
-    return Job(**facts)
-
-
 def notebook(code=MODEL):
     """Return the variables of a notebook in which a cell was run."""
     cell = {"__name__": "__main__"}
     exec(code, cell)
     return cell
-
-
-def started(name="started", seconds=60):
-    deadline = time.monotonic() + seconds
-    while not Path(name).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    Path(name).unlink()
 
 
 def records():

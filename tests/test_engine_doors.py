@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -221,6 +222,16 @@ def test_what_would_change_a_sweep_is_refused_when_it_is_gone_on_with(desk):
     assert desk("sweep", "--resume", "last", "--param", "wrap=true", "--samples", "5").message == (
         "sweep --resume goes on with a sweep as it was designed. Leave --param, --samples out, or begin another."
     )
+
+
+def test_a_metric_that_no_run_has_reported_is_refused(desk):
+    if desk.name == "function":
+        pytest.skip("a sweep takes no metric")
+    desk("sweep", "game_of_life", "--param", "generations=2,3", "--engine", "inline")
+    for words in (("sweeps", "last"), ("sweep", "--resume", "last")):
+        message = desk(*words, "--metric", "nonsense").message
+        assert re.fullmatch(r"No metric of this sweep is called 'nonsense'\. Known: .*time_run_sec.*\.", message)
+        assert desk(*words, "--metric", "time_run_sec").message == ""
 
 
 def test_the_queue_as_json_has_whole_ids():

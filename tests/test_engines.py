@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import psutil
 import pytest
+from behaving import BEHAVING, C_LOOP, command_of, job, started
 
 import dissmodel_lab
 from dissmodel_lab import cancelling
@@ -35,12 +36,14 @@ from dissmodel_lab.executor.events import (
     StepFinished,
 )
 from dissmodel_lab.executor.schemas import DataSource
-from dissmodel_lab.jobs import Job, Limits, Outcome
+from dissmodel_lab.frames.checkpoint import LIVE_NAME, WATCHED_NAME
+from dissmodel_lab.jobs import Limits, Outcome
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.runner import queue_run
 from dissmodel_lab.store import RunStore, read_record
 
-MODEL = '''
+MODEL = (
+    '''
 """Executors that behave, and that do not."""
 import ctypes, os, signal, subprocess, sys, threading, time
 from pathlib import Path
@@ -62,20 +65,9 @@ class Talking(ModelExecutor):
         Path(record.output_path).write_text(result + str(record.band_map) + Path(record.output_path).name)
         return record
 
-class Behaving(ModelExecutor):
-    """Does to its process what it is told to."""
-    name = "behaving"
-    def load(self, record):
-        return 1
-    def run(self, data, record):
-        exec(record.parameters["do"])
-        return "done"
-    def save(self, result, record):
-        Path(record.output_path).write_text(result)
-        return record
 '''
-#: Loops of C that look neither for signals nor let another thread of Python work.
-C_LOOP = "Path('started').touch(); sum(range(10**13))"
+    + BEHAVING
+)
 SLEEP = "Path('started').touch(); time.sleep(60)"
 IS_LINUX = sys.platform == "linux"
 
@@ -103,42 +95,14 @@ def importable(folder, monkeypatch):
     sys.modules.pop("models", None)
 
 
-def job(do="pass", **changes):
-    facts = {
-        "model": "models:Behaving",
-        "parameters": {"do": do},
-        "store": str(Path("runs").absolute()),
-        "working_folder": str(Path.cwd()),
-        "experiment_id": uuid4().hex,
-        "folder_name": uuid4().hex[:12],
-        **changes,
-    }
-    return Job(**facts)
-
-
-def started(name="started", seconds=20):
-    deadline = time.monotonic() + seconds
-    while not Path(name).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    Path(name).unlink()
-
-
 def running(*, within=10):
     """Return the workers of this process that are there, once none is on its way out."""
     deadline = time.monotonic() + within
     while True:
-        found = [one for one in psutil.Process().children() if "popen_loky" in " ".join(command_of(one))]
+        found = [one for one in psutil.Process().children() if "popen_loky" in command_of(one)]
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.05)
-
-
-def command_of(process):
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 # ------------------------------------------------------------------------------------------ a run like any other
@@ -321,6 +285,15 @@ def test_the_stack_of_a_segfault_stands_in_the_log(engine):
     [told] = [line for line in read_record(record_path).logs if line.startswith("The process printed last")]
     assert told.splitlines()[1] == "Fatal Python error: Segmentation fault"
     assert "models.py" in told
+
+
+def test_a_live_picture_goes_with_a_run_that_died(engine):
+    dies = "[Path('runs', '000001', name).touch() for name in ('.live', '.watched')]; Path('started').touch(); "
+    handle = engine.start(job(f"{dies}time.sleep(0.2); os._exit(3)", folder_name="000001"))
+    started()
+    handle.wait(20)
+    assert handle.record.status == "failed"
+    assert not [path.name for path in handle.folder.iterdir() if path.name in (LIVE_NAME, WATCHED_NAME)]
 
 
 def test_the_others_go_on_when_one_dies(engine):

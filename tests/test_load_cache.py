@@ -512,7 +512,7 @@ def test_an_input_in_memory_or_from_elsewhere_is_never_kept(grid, tmp_path):
             return np.ones(3)
 
     cache = LoadCache(ROOM)
-    for source in (DataSource(type="s3", uri="s3://bucket/x.tif"), None):
+    for source in (DataSource(type="postgis", uri="postgis://host/table"), None):
         for _ in range(2):
             data = {"data": np.ones(3)} if source is None else {}
             run(Given, source=source, store=tmp_path / "s", load_cache=cache, **data)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
+import threading
+import time
 from base64 import b64decode
 from html.parser import HTMLParser
 
+import geopandas
+import ipyleaflet as leaflet
 import numpy as np
 import pytest
+import shapely
 from affine import Affine
 from PIL import Image
-from pyproj import CRS
+from pyproj import CRS, Transformer
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.maps import preview
+from dissmodel_lab.maps.area import Area
+from dissmodel_lab.maps.arrays import from_array
+from dissmodel_lab.maps.grid import Axis, LayerBase
 from dissmodel_lab.rasters import Raster, write_raster
 from dissmodel_lab.views.map_view import (
     MAP_HEIGHT,
     MAP_WIDTH,
     MapView,
+    beside,
     data_url,
     legend_html,
     map_figure,
@@ -28,6 +38,8 @@ from dissmodel_lab.views.map_view import (
     swipe,
     view_of,
 )
+from dissmodel_lab.views.map_view.linked import LinkedMaps
+from dissmodel_lab.views.map_view.worker import NewestWins
 
 EVIL = "<script>alert('x')</script>\"&"
 COVER = {"cover": {1: ("forest", "#117733"), 2: ("sea", "#0072b2"), 3: (EVIL, "#ddcc77")}}
@@ -119,9 +131,9 @@ def test_a_figure_of_a_plane_says_so():
 def test_a_scale_shows_its_ends_and_unit():
     depth = Raster(array=np.linspace(0, 50, 100).reshape(1, 10, 10), bands=("depth",), units={"depth": "m<i>"})
     page = Page(legend_html(preview(depth).legend))
-    assert page.text == "depth [m<i>] 1 m<i> 49 m<i> values 0 to 50 m<i>; colours from 1 to 49 m<i>"
+    assert page.text == "depth [m<i>] \u2264 1 m<i> \u2265 49 m<i> values 0 to 50 m<i>; colours from 1 to 49 m<i>"
     (bar,) = page.images()
-    assert bar["alt"] == "colour scale from 1 m<i> to 49 m<i>"
+    assert bar["alt"] == "colour scale from \u2264 1 m<i> to \u2265 49 m<i>"
     assert decoded(bar["src"]).shape == (1, 255)
 
 
@@ -180,7 +192,7 @@ def test_budget():
     assert len(b64decode(image["src"].partition(",")[2])) <= 10_000
     assert set(np.unique(decoded(image["src"]))) <= {1, 2, 3}
     assert image["width"] == "440"
-    assert re.search(r"Picture reduced from 1,000 to \d+ pixels across, nearest pixel\.", Page(html).text)
+    assert re.search(r"Picture reduced from [\d,]+ to \d+ pixels across, nearest pixel\.", Page(html).text)
     for source in (np.random.default_rng(0).random((2000, 3000)), np.random.default_rng(0).random((3000, 200))):
         assert len(map_figure(preview(source), "noise")) < 60_000
 
@@ -262,11 +274,15 @@ def view(before, after, tmp_path):
 
 
 def overlay(view):
-    return view.map.layers[-1]
+    return view._ground.above.whole
 
 
 def below(view):
-    return view.map.layers[-2]
+    return view._ground.below.whole
+
+
+def is_shown(widget):
+    return widget.layout.display != "none"
 
 
 def click(view, latitude, longitude):
@@ -282,10 +298,10 @@ def test_it_opens_on_the_first_layer(view):
     assert overlay(view).bounds == [list(corner) for corner in shown.bounds]
     assert "forest (1)" in view.legend.value
     assert not below(view).visible
-    assert view.map.layers == (below(view), overlay(view))
+    assert view.map.layers == (*view._ground.below.layers, *view._ground.above.layers)
     assert view.errors == []
-    for name in ("dl-layer", "dl-band", "dl-opacity", "dl-swipe", "dl-value", "dl-legend"):
-        assert any(name in widget._dom_classes for widget in view._classes.values())
+    for widget, name in ((view.layer, "dl-layer"), (view.band, "dl-band"), (view.value, "dl-value")):
+        assert name in widget._dom_classes
     assert "dl-map" in view.widget._dom_classes
     assert "image-rendering:pixelated" in view._style.value
 
@@ -303,12 +319,15 @@ def test_band_and_layer_choosers(view):
 
 
 def test_previews_are_drawn_once_and_only_when_seen(view, monkeypatch):
-    assert list(view._previews) == [("input", "cover")]
+    def drawn():
+        return [(choice.name, choice.band) for choice in view.stock._pictures]
+
+    assert drawn() == [("input", "cover")]
     view.band.value = "age"
     view.band.value = "cover"
-    monkeypatch.setattr("dissmodel_lab.views.map_view.draw", lambda *_a, **_k: pytest.fail("drawn again"))
+    monkeypatch.setattr("dissmodel_lab.views.map_view.stock.draw", lambda *_a, **_k: pytest.fail("drawn again"))
     view.band.value = "age"
-    assert list(view._previews) == [("input", "cover"), ("input", "age")]
+    assert sorted(drawn()) == [("input", "age"), ("input", "cover")]
     assert view.errors == []
 
 
@@ -323,8 +342,8 @@ def test_swipe_slider(view):
     view.swipe.value = 30
     assert below(view).visible
     assert below(view).url == data_url(view.preview("output", "cover").png)
-    assert "above-pane img{clip-path:inset(0 0 0 30%)}" in view._style.value
-    assert "below-pane img{clip-path:inset(0 70% 0 0)}" in view._style.value
+    assert "above-pane img{clip-path:inset(0 0% 0 30%)}" in view._style.value
+    assert "below-pane img{clip-path:inset(0 70% 0 0%)}" in view._style.value
     assert "Left of the edge: output. Right of it: input." in Page(view.notes.value).text
     assert click(view, -20.55, -51.05).startswith("-20.55, -51.05: input: ")
     assert "; output: " in view.value.value
@@ -332,7 +351,7 @@ def test_swipe_slider(view):
     assert below(view).url == data_url(view.preview("input", "cover").png)
     view.swipe.value = 0
     assert not below(view).visible
-    assert "inset(0 0 0 0%)" in view._style.value
+    assert "above-pane img{clip-path:inset(0 0% 0 0%)}" in view._style.value
     assert view.errors == []
 
 
@@ -341,7 +360,7 @@ def test_swipe_between_different_places_is_refused(before):
     view = MapView({"input": before, "output": elsewhere})
     view.swipe.value = 50
     assert not below(view).visible
-    assert "inset(0 0 0 0%)" in view._style.value
+    assert "above-pane img{clip-path:inset(0 0% 0 0%)}" in view._style.value
     assert Page(view.notes.value).text.startswith(
         "input doesn't cover the same ground as output: no swipe, it would compare different places."
     )
@@ -379,7 +398,7 @@ def test_labels_are_text_in_the_widget(before):
 def test_a_plane_has_no_scale_and_no_earth(before):
     view = MapView({"grid": np.eye(10, dtype="uint8"), "place": before}, basemap=True)
     assert view.map.crs["name"] == "Simple"
-    assert [type(layer).__name__ for layer in view.map.layers] == ["ImageOverlay", "ImageOverlay"]
+    assert {type(layer).__name__ for layer in view.map.layers} == {"ImageOverlay"}
     assert "ScaleControl" not in [type(control).__name__ for control in view.map.controls]
     view.layer.value = "place"
     assert view.map.crs["name"] == "EPSG3857"
@@ -428,7 +447,7 @@ def test_unforeseen_exceptions_are_not_swallowed(view, monkeypatch):
     def broken(*_arguments, **_keywords):
         raise ZeroDivisionError("by <zero>")
 
-    monkeypatch.setattr("dissmodel_lab.views.map_view.draw", broken)
+    monkeypatch.setattr("dissmodel_lab.views.map_view.stock.draw", broken)
     view.band.value = "age"
     assert view.errors == ["ZeroDivisionError: by <zero>"]
     assert "by &lt;zero&gt;" in view.value.value
@@ -463,3 +482,380 @@ def test_the_bundle_has_a_static_twin(view):
     assert "Drag the lower right corner" in bundle["text/html"]
     assert len(bundle["text/html"]) < 100_000
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.widget.model_id
+
+
+# --- what follows the person -------------------------------------------------------------------------------
+
+
+def look(view, south, west, north, east):
+    """Report a view as the browser does, and wait until the pictures have caught up."""
+    view.map.set_trait("south", float(south))
+    view.map.set_trait("west", float(west))
+    view.map.set_trait("north", float(north))
+    view.map.set_trait("east", float(east))
+    assert view.settled()
+    assert view.errors == []
+
+
+def words(view):
+    return Page(view._ground.words.value).text
+
+
+def urls_of_parts(view, side="above"):
+    return [one.url for one in getattr(view._ground, side).layers[1:] if one.url.startswith("data:image/png")]
+
+
+@pytest.fixture
+def chequered():
+    """Too many cells for its pictures; every neighbour differs, and one class is hidden from the whole picture."""
+    rows, columns = np.indices((400, 400))
+    codes = (1 + (rows + columns) % 2).astype("uint8")
+    codes[201, 203] = 9
+    return codes
+
+
+def test_the_part_in_view_is_drawn_sharper(chequered):
+    view = MapView({"land": chequered}, max_pixels=100)
+    assert view.settled()
+    assert words(view) == "1 of 16 pixels shown plane, no georeference"
+    assert urls_of_parts(view) == []
+    look(view, 180, 180, 220, 220)
+    side = view._ground.above
+    assert side.part.bounds == ((176, 176), (224, 224))
+    assert np.array_equal(side.part.grid.values, chequered[176:224, 176:224])
+    assert urls_of_parts(view) == [data_url(side.part.png)]
+    assert side.sharp.bounds == [[176, 176], [224, 224]]
+    assert words(view) == "every cell of this view shown plane, no georeference"
+    # the whole is cut out under the part, so that it can't shine through
+    assert (
+        "above-pane img{clip-path:polygon(evenodd,0% 0%,100% 0%,100% 100%,0% 100%,0% 0%,44% 44%" in view._style.value
+    )
+    look(view, 0, 0, 400, 400)
+    assert not side.is_sharp
+    assert urls_of_parts(view) == []
+    assert words(view).startswith("1 of 16 pixels shown")
+    assert "polygon" not in view._style.value
+
+
+def test_sharp_parts_keep_the_colours_and_name_what_only_they_show(chequered):
+    view = MapView({"land": chequered}, max_pixels=100)
+    before = {entry.value: entry.colour for entry in view.preview("land").legend.entries}
+    assert 9 not in before
+    look(view, 180, 180, 220, 220)
+    after = {entry.value: entry.colour for entry in view._ground.above.part.legend.entries}
+    assert before.items() <= after.items()
+    assert set(after) == {1, 2, 9}
+    assert Page(view.legend.value).text.startswith("band_1 1")
+    assert re.search(r"\b9 0 %", Page(view.legend.value).text)
+    look(view, 190, 190, 200, 200)
+    assert {e.value: e.colour for e in view._ground.above.part.legend.entries}.items() <= after.items()
+
+
+def test_a_click_is_answered_by_what_is_seen(chequered):
+    view = MapView({"land": chequered}, max_pixels=100)
+    look(view, 180, 180, 220, 220)
+    assert click(view, 400 - 201.5, 203.5).endswith(": 9")
+    assert click(view, 10.5, 10.5).endswith(f": {view.preview('land').value_at(10.5, 10.5)}")
+
+
+def test_a_short_drag_needs_no_new_picture(chequered):
+    view = MapView({"land": chequered}, max_pixels=100)
+    look(view, 180, 180, 220, 220)
+    part = view._ground.above.part
+    look(view, 182, 183, 222, 223)
+    assert view._ground.above.part is part
+    look(view, 240, 240, 280, 280)
+    assert view._ground.above.part is not part
+    assert urls_of_parts(view) == [data_url(view._ground.above.part.png)]
+
+
+def test_nothing_is_drawn_when_all_is_shown(view, monkeypatch):
+    monkeypatch.setattr("dissmodel_lab.views.map_view.stock.draw", lambda *_a, **_k: pytest.fail("drawn"))
+    look(view, -20.5, -51, -20.2, -50.8)
+    assert not view._ground.above.is_sharp
+
+
+def test_both_sides_of_a_swipe_are_sharpened(chequered):
+    view = MapView({"input": chequered, "output": chequered[::-1].copy()}, max_pixels=100)
+    view.swipe.value = 50
+    look(view, 150, 150, 250, 250)
+    ground = view._ground
+    assert ground.above.is_sharp
+    assert ground.below.is_sharp
+    rule = re.search(r"dlabove1-pane img\{clip-path:([^}]*)\}", view._style.value) or re.search(
+        r"dlabove0-pane img\{clip-path:([^}]*)\}", view._style.value
+    )
+    assert rule[1] == "inset(0 0% 0 50%)"
+    view.swipe.value = 90
+    assert "dlabove" in view._style.value
+    assert "inset(0 0% 0 100%)" in view._style.value
+
+
+def test_parts_of_georeferenced_layers_lie_where_they_belong():
+    codes = np.random.default_rng(0).integers(1, 4, (300, 300))
+    raster = cover(codes, Affine(100, 0, 300_000, 0, -100, 7_500_000), 31983)
+    view = MapView({"land": raster}, max_pixels=100)
+    (south, west), (north, east) = view.preview("land").bounds
+    middle = (south + north) / 2, (west + east) / 2
+    look(view, middle[0] - 0.02, middle[1] - 0.02, middle[0] + 0.02, middle[1] + 0.02)
+    part = view._ground.above.part
+    assert part.shown == ""
+    to_plane = Transformer.from_crs(4326, 31983, always_xy=True)
+    for latitude, longitude in ((middle[0] + 0.0131, middle[1] - 0.0117), (middle[0] - 0.0153, middle[1] + 0.0129)):
+        x, y = to_plane.transform(longitude, latitude)
+        code = codes[int((7_500_000 - y) // 100), int((x - 300_000) // 100)]
+        assert part.value_at(latitude, longitude) == part.legend.text_of(int(code))
+    assert words(view).endswith("EPSG:31983")
+
+
+def test_layers_that_somebody_else_has_given_a_place_are_sharpened_too(chequered):
+    place = ("EPSG:31983", Affine(30, 0, 300_000, 0, -30, 7_500_000))
+    view = MapView({"land": chequered}, max_pixels=100, georeferences={"land": place})
+    (south, west), (north, east) = view.preview("land").bounds
+    high, wide = (north - south) / 10, (east - west) / 10
+    look(
+        view,
+        (south + north) / 2 - high,
+        (west + east) / 2 - wide,
+        (south + north) / 2 + high,
+        (west + east) / 2 + wide,
+    )
+    part = view._ground.above.part
+    assert part.is_georeferenced
+    assert part.grid.values.max() == 9
+    assert (south, west) < part.bounds[0]
+
+
+def test_the_newest_wish_wins():
+    done, gate = [], threading.Event()
+    wish = [0]
+
+    def work():
+        done.append(wish[0])
+        gate.wait(5)
+
+    worker = NewestWins(work, interval=0.01)
+    for number in range(1, 51):
+        wish[0] = number
+        worker.ask(0.0)
+        if number == 1:
+            while not done:
+                time.sleep(0.001)
+    assert worker.is_asked_again
+    gate.set()
+    assert worker.wait(5)
+    assert done == [1, 50]
+
+
+def test_at_most_four_pictures_a_second():
+    begun = []
+    worker = NewestWins(lambda: begun.append(time.monotonic()))
+    ends = time.monotonic() + 1.1
+    while time.monotonic() < ends:
+        worker.ask(0.0)
+        time.sleep(0.005)
+    assert worker.wait(5)
+    assert 3 <= len(begun) <= 6
+    assert min(b - a for a, b in itertools.pairwise(begun)) >= 0.24
+
+
+def test_work_does_not_wait_for_ever_while_a_person_moves_on():
+    begun = []
+    worker = NewestWins(lambda: begun.append(time.monotonic()))
+    start = time.monotonic()
+    while time.monotonic() < start + 1.3:
+        worker.ask()
+        time.sleep(0.05)
+    assert worker.wait(5)
+    assert begun[0] - start < 1.25
+
+
+# --- side by side, features, axes, colours, basemaps ---------------------------------------------------------
+
+
+def test_side_by_side(view):
+    view.mode.value = "side by side"
+    (row,) = view._frame.children
+    assert row.children == (view.map, view._twin.map)
+    assert view._twin.above.whole.url == data_url(view.preview("output", "cover").png)
+    assert not below(view).visible
+    assert Page(view.notes.value).text.startswith("Left: input. Right: output.")
+    assert not is_shown(view.swipe)
+    view.map.center = [-20.3, -50.2]
+    assert view._twin.map.center == [-20.3, -50.2]
+    view._twin.map.zoom = 9
+    assert view.map.zoom == 9
+    click(view, -20.55, -51.05)
+    assert "input: " in view.value.value
+    assert "; output: " in view.value.value
+    page = Page(view._repr_mimebundle_()["text/html"])
+    assert len(page.pictures()) == 2
+    assert "Drag the lower right corner" not in page.text
+    view.mode.value = "one map"
+    assert view._frame.children == (view.map,)
+    assert view._twin is None
+    assert view.errors == []
+
+
+def test_linked_maps_do_not_answer_their_own_echo():
+    one, other = (leaflet.Map(center=[0, 0], zoom=2, layers=[]) for _ in range(2))
+    links = LinkedMaps(one, other)
+    one.center, one.zoom = [10, 20], 5
+    one.center = [11, 21]
+    assert (other.center, other.zoom) == ([11, 21], 5)
+    # the browser reports, rounded to pixels, what it was told before
+    other.center = [10.001, 20.001]
+    assert one.center == [11, 21]
+    other.center = [30, 40]
+    assert one.center == [30, 40]
+    links.close()
+
+
+def test_different_places_side_by_side_are_not_linked(before):
+    view = MapView({"place": before, "plane": np.eye(5, dtype="uint8")}, mode="side by side")
+    assert view._links is None
+    assert "The two lie in different places: each map is moved by itself." in Page(view.notes.value).text
+    assert view._twin.map.crs["name"] == "Simple"
+    assert view.errors == []
+
+
+@pytest.fixture
+def sites():
+    return geopandas.GeoDataFrame(
+        {"age": [1.5, 20.0, None], "name": [EVIL, "south", "west"]},
+        geometry=[shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1), shapely.Point(3, 0.5)],
+        crs=4326,
+    )
+
+
+def test_few_features_are_named_under_the_pointer(sites):
+    view = MapView({"sites": sites})
+    layer = view._ground.features
+    assert view.map.layers[-1] is layer
+    assert not overlay(view).visible
+    assert words(view) == "3 features EPSG:4326"
+    assert "cells" not in Page(view.legend.value).text + Page(view.notes.value).text
+    styles = [feature["properties"]["style"] for feature in layer.data["features"]]
+    assert all(set(feature["properties"]) == {"style"} for feature in layer.data["features"])
+    assert styles[0]["fillColor"] != styles[1]["fillColor"]
+    assert styles[2]["fillOpacity"] == 0
+    layer._handle_mouse_events(None, {"event": "mouseover", "id": "0", "properties": {"name": "<img>"}}, [])
+    told = view._ground.pointed.value
+    assert EVIL in Page(told).text
+    assert "<script" not in told
+    layer._handle_mouse_events(None, {"event": "mouseover", "id": "no such feature"}, [])
+    assert view._ground.pointed.value == ""
+    click(view, 0.5, 1.5)
+    assert "name : south" in Page(view._ground.pointed.value).text
+    assert view.errors == []
+
+
+def test_a_swipe_of_features_shows_their_pictures(sites):
+    view = MapView({"a": sites, "b": sites.assign(age=[5.0, 6.0, 7.0])})
+    view.mode.value = "swipe"
+    assert view._ground.features is None
+    assert overlay(view).visible
+    assert below(view).visible
+    view.mode.value = "side by side"
+    assert view._ground.features is not None
+    assert view._twin.features is not None
+    assert view.errors == []
+
+
+class Series(LayerBase):
+    """Ten steps of a grid."""
+
+    bands, default_band, crs = ("depth",), "depth", None
+    extent = Area(west=0, south=0, east=8, north=8)
+
+    def __init__(self, step=0):
+        self.step = step
+
+    @property
+    def axes(self):
+        return (Axis("time", tuple(f"step {i}" for i in range(10))),)
+
+    def at(self, **indices):
+        return Series(indices.get("time", 0))
+
+    def grid(self, band, max_pixels, area=None):
+        values = np.linspace(0, 1, 64).reshape(8, 8) + self.step
+        return from_array(values).grid("band_1", max_pixels, area)
+
+
+def test_steps_are_played_with_steady_colours():
+    view = MapView({"flood": Series()})
+    slider = view.controls.steps["time"]
+    assert slider.description == "time"
+    first = view._ground.above.picture
+    assert first.value_at(7.5, 0.5) == "0"
+    slider.value = 3
+    assert view.settled()
+    shown = view._ground.above.picture
+    assert shown.value_at(7.5, 0.5) == "3"
+    assert overlay(view).url == data_url(shown.png)
+    assert (shown.legend.low, shown.legend.high) == (first.legend.low, first.legend.high)
+    following = view.stock.choice("flood")._replace(positions=(("time", 4),))
+    assert view.stock.is_drawn(following)
+    assert view.errors == []
+
+
+def test_only_what_can_be_chosen_is_shown(before, view):
+    one = MapView({"input": before})
+    assert not any(
+        is_shown(widget)
+        for widget in (one.layer, one.part, one.band, one.mode, one.swipe, one.controls.colours, one.controls.moving)
+    )
+    assert is_shown(one.opacity)
+    assert is_shown(one.basemap)
+    assert is_shown(view.layer)
+    assert is_shown(view.band)
+    assert not is_shown(view.swipe)
+    view.mode.value = "swipe"
+    assert is_shown(view.swipe)
+    assert view.swipe.value == 50
+
+
+def test_colours_are_chosen():
+    view = MapView({"depth": np.linspace(0, 1, 100).reshape(10, 10)})
+    assert is_shown(view.controls.colours)
+    assert not is_shown(view.controls.n_classes)
+    before = overlay(view).url
+    view.controls.colour_map.value = "magma"
+    magma = overlay(view).url
+    assert magma != before
+    view.controls.reverse.value = True
+    assert overlay(view).url not in {before, magma}
+    view.controls.classes.value = "quantiles"
+    assert is_shown(view.controls.n_classes)
+    assert len(view._ground.above.picture.legend.entries) == 5
+    view.controls.n_classes.value = 3
+    assert len(view._ground.above.picture.legend.entries) == 3
+    view.controls.classes.value = "continuous"
+    view.controls.reverse.value = False
+    view.controls.colour_map.value = "own"
+    assert overlay(view).url == before
+    assert view.errors == []
+
+
+def test_basemaps_are_named_and_credited(before):
+    view = MapView({"input": before})
+    assert "TileLayer" not in [type(layer).__name__ for layer in view.map.layers]
+    view.basemap.value = "Satellite (Esri)"
+    assert "World_Imagery" in view.map.layers[0].url
+    assert "Esri" in view.map.layers[0].attribution
+    assert "AttributionControl" in [type(control).__name__ for control in view.map.controls]
+    assert "Without a network there are none." in Page(view.notes.value).text
+    view.basemap.value = "none"
+    assert "TileLayer" not in [type(layer).__name__ for layer in view.map.layers]
+    assert "AttributionControl" not in [type(control).__name__ for control in view.map.controls]
+    with pytest.raises(SourceError) as caught:
+        MapView({"input": before}, basemap="Mars")
+    assert str(caught.value).startswith("No basemap is called 'Mars'. ")
+
+
+def test_beside_puts_both_in_a_row(before, after):
+    page = Page(beside(preview(before), preview(after), ("input", EVIL)))
+    assert [image["alt"] for image in page.pictures()] == [preview(before).alt_text, preview(after).alt_text]
+    assert EVIL in page.text
+    assert sum("inline-block;vertical-align:top" in a.get("style", "") for tag, a in page.tags if tag == "div") == 2

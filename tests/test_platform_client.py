@@ -10,7 +10,7 @@ import traceback
 
 import pytest
 from dissmodel.executor.schemas import ExperimentRecord as TheirRecord
-from platform_server import KEY, Fault, running_platform
+from platform_server import GATED, KEY, Fault, running_platform
 from platform_server.models import GATE
 
 from dissmodel_lab.errors import PlatformError
@@ -27,7 +27,6 @@ from dissmodel_lab.platform_client import (
 from dissmodel_lab.platform_client.transport import Timing
 
 FAST = Timing(connect=2, read=1.0, deadline=1.2, attempts=3, first_pause=0.01)
-GATED = '[model]\nclass = "gated"\nexecutor_module = "platform_server.models"\nyears = 3\n'
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +37,7 @@ def server():
 
 @pytest.fixture
 def platform(server):
-    server.reset()
-    GATE.set()
-    return server
+    return server.reset()
 
 
 @pytest.fixture

@@ -14,24 +14,24 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from platform_server import KEY, Fault, running_platform
+from platform_server import GATED, KEY, Fault, running_platform
 from platform_server.models import ENTERED, GATE
 
 from dissmodel_lab import RunStore, read_record, run
 from dissmodel_lab.cancelling import cancel_run
 from dissmodel_lab.engines import platform_run
-from dissmodel_lab.engines.platform import PlatformEngine, platform_job
+from dissmodel_lab.engines.platform import PlatformEngine
 from dissmodel_lab.errors import EngineError, OutputError, PlatformError
 from dissmodel_lab.executor import ModelExecutor
 from dissmodel_lab.executor.events import LogLine, RunFinished, RunStarted
 from dissmodel_lab.index import RunQuery
 from dissmodel_lab.jobs import Job, Limits
+from dissmodel_lab.launch import platform_job
 from dissmodel_lab.maps import preview
 from dissmodel_lab.platform_client import ApiKey, PackageError, PlatformClient
 from dissmodel_lab.platform_client.transport import Timing
 
 FAST = Timing(connect=2, read=2.0, deadline=3.0, attempts=4, first_pause=0.01)
-GATED = '[model]\nclass = "gated"\nexecutor_module = "platform_server.models"\nyears = 3\n'
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,7 @@ def server():
 
 @pytest.fixture
 def platform(server):
-    GATE.set()
-    server.reset()
-    ENTERED.clear()
-    return server
+    return server.reset()
 
 
 @pytest.fixture
@@ -516,7 +513,7 @@ def test_at_the_end_of_the_process_only_what_is_to_end_is_cancelled(platform, st
     assert [handle.record.status for handle in (ending, staying, waiting)] == ["cancelled", "running", "cancelled"]
     assert platform.work.find(ending.record.platform["id"]).status == "cancelled"
     assert len(platform.work.records) == 2
-    for thread in engine._threads:
+    for thread in engine._line.threads:
         thread.join(5)
     assert not staying.done()
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-from contextlib import suppress
-from uuid import uuid4
 
 import ipywidgets as widgets
 import pytest
+from held_runs import held_run, text, until
 
 from dissmodel_lab import run, steps
 from dissmodel_lab.cancelling import is_requested
@@ -36,33 +34,12 @@ class Waiting(SteppingExecutor, register=False):
         return "held"
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.02)
-
-
-def text(html):
-    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
-
-
 @pytest.fixture
 def running(workspace):
     """A run in the middle of its second step."""
-    Waiting.go.clear()
-    fields = {"experiment_id": str(uuid4()), "engine": "process", "sweep": {"id": "5eeb" * 8, "point": 7}}
-
-    def carry_out():
-        with suppress(KeyboardInterrupt):  # a test may cancel it
-            run(Waiting, fields=fields)
-
-    thread = threading.Thread(target=carry_out, daemon=True)
-    thread.start()
-    until(lambda: any(last_step(entry.folder) for entry in RunStore().entries()))
-    yield RunStore().read(fields["experiment_id"])
-    Waiting.go.set()
-    thread.join(30)
+    said = {"engine": "process", "sweep": {"id": "5eeb" * 8, "point": 7}}
+    with held_run(Waiting, lambda entry: last_step(entry.folder), **said) as record:
+        yield record
     widgets.Widget.close_all()
 
 
@@ -126,13 +103,13 @@ def test_a_run_that_is_over_or_lost_is_not_listed(workspace, queued, monkeypatch
 
 
 def test_how_many_more_there_are_is_said(running, queued, monkeypatch):
-    runs, left_out = queue.going_runs(RunStore(), most=1)
-    assert (len(runs), left_out) == (1, 1)
+    shown = queue.RunQueue(RunStore(), most=1)
+    assert (len(shown.runs), shown.left_out) == (1, 1)
     monkeypatch.setattr(queue, "_LOOKED_AT", 2)
     other = ExperimentRecord(model_name="m", status="pending", provenance=queued.provenance)
     RunStore().queue(other)
-    runs, left_out = queue.going_runs(RunStore(), most=1)
-    assert (len(runs), left_out) == (1, 2)
+    shown = queue.RunQueue(RunStore(), most=1)
+    assert (len(shown.runs), shown.left_out) == (1, 2)
 
 
 def test_the_table_is_static_and_the_buttons_go_when_nothing_is_left(shell, running, monkeypatch):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 import io
 import json
 import os
 import zipfile
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from export_records import sha, with_files
 
 from dissmodel_lab import RunStore, run
 from dissmodel_lab.annotations import annotate
@@ -46,10 +47,6 @@ def action_of(crate: Path) -> dict:
     return next(entity for entity in entities(crate).values() if entity["@type"] == "CreateAction")
 
 
-def sha(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 @pytest.fixture
 def flood(workspace):
     """A real run, with a cell, tags and a note."""
@@ -67,19 +64,7 @@ def flood(workspace):
 def made(workspace):
     """A record of files that lie about, without a run."""
 
-    def make(**fields):
-        (workspace / "dem.csv").write_text("z\n1\n")
-        (workspace / "out.txt").write_text("flooded")
-        plain = {
-            "model_name": "flood",
-            "status": "completed",
-            "source": DataSource(uri="dem.csv", checksum=sha(b"z\n1\n")),
-            "artifacts": {"output": sha(b"flooded")},
-            "output_path": "out.txt",
-        }
-        return ExperimentRecord(**{**plain, **fields})
-
-    return make
+    return partial(with_files, workspace)
 
 
 # The validator of the profile, without a network

@@ -26,6 +26,7 @@ from dissmodel_lab.views.sweep import (
     Choice,
     SweepOutputs,
     SweepPanel,
+    SweepPictures,
     SweepView,
     first_choice,
     show_sweep,
@@ -440,8 +441,9 @@ def test_the_text_of_a_sweep():
 
 
 def test_a_long_sweep_says_how_many_rows_are_left_out():
-    text = sweep_text(FakeSweep(grid(rise=[float(n) for n in range(50)])), limit=5)
-    assert "... and 45 more runs; sweep.to_frame() has them all" in text
+    sweep = FakeSweep(grid(rise=[float(n) for n in range(50)]))
+    assert "... and 45 more runs; --json prints them all\n" in sweep_text(sweep, limit=5)
+    assert "... and 45 more runs; sweep.to_frame() has them all\n" in sweep_text(sweep, limit=5, command="%dissmodel")
 
 
 def test_a_steering_error_text_is_harmless():
@@ -653,6 +655,10 @@ def test_a_metric_that_varies_is_drawn_first():
     sweep = Measured(metrics_of)
     assert first_choice(sweep, sweep.rows()).metric == "burnt"
     assert first_choice(sweep, sweep.rows(), "cells").metric == "cells"
+    asked = first_choice(sweep, sweep.rows(), "<b>")
+    assert (asked.metric, asked.unknown) == ("burnt", "<b>")
+    said = SweepPictures(sweep).drawn(asked, sweep.rows())[0]
+    assert said == "<div>No metric of this sweep is called &#x27;&lt;b&gt;&#x27;; this is burnt.</div>"
     assert "burnt against rise [m]" in sweep_bundle(sweep)["text/html"]
 
 

@@ -254,7 +254,7 @@ def test_what_parameters_take():
         (
             "rise",
             "0:1",
-            f"rise=0:1 does not say how many values a grid has. {HOW} Or draw them from the range: sample='lhs'.",
+            f"rise=0:1 does not say how many values a grid has. {HOW} Or draw them from the range, by the sample lhs.",
         ),
         (
             "rise",
@@ -419,40 +419,34 @@ def test_enormous_sweeps_must_be_confirmed():
     ("sample", "samples", "message"),
     [
         ("gird", None, "There is no design 'gird'. Did you mean 'grid'? Known: grid, lhs, sobol, morris, saltelli."),
-        ("lhs", 1, "lhs needs at least 2 combinations, got samples=1. Usual are 20."),
-        ("lhs", 0, "lhs needs at least 2 combinations, got samples=0. Usual are 20."),
-        ("lhs", -5, "lhs needs at least 2 combinations, got samples=-5. Usual are 20."),
-        ("lhs", 2.5, "samples must be a whole number, got 2.5."),
-        ("sobol", 100, "sobol needs a power of two combinations, at least 2: got samples=100. Nearest: 64 or 128."),
-        ("sobol", 0, "sobol needs a power of two combinations, at least 2: got samples=0. Nearest: 2."),
+        ("lhs", 1, "lhs needs at least 2 combinations, got 1. Usual are 20."),
+        ("lhs", 0, "lhs needs at least 2 combinations, got 0. Usual are 20."),
+        ("lhs", -5, "lhs needs at least 2 combinations, got -5. Usual are 20."),
+        ("lhs", 2.5, "The number of samples must be a whole number, got 2.5."),
+        ("sobol", 100, "sobol needs a power of two combinations, at least 2: got 100. Nearest: 64 or 128."),
+        ("sobol", 0, "sobol needs a power of two combinations, at least 2: got 0. Nearest: 2."),
         (
             "morris",
             31,
-            (
-                "morris with 2 parameters needs a multiple of 3 combinations, at least 12: got samples=31. "
-                "Nearest: 30 or 33."
-            ),
+            ("morris with 2 parameters needs a multiple of 3 combinations, at least 12: got 31. Nearest: 30 or 33."),
         ),
         (
             "morris",
             9,
-            "morris with 2 parameters needs a multiple of 3 combinations, at least 12: got samples=9. Nearest: 12.",
+            "morris with 2 parameters needs a multiple of 3 combinations, at least 12: got 9. Nearest: 12.",
         ),
         (
             "saltelli",
             100,
             (
-                "saltelli with 2 parameters needs 4 x a power of two combinations, at least 32: got samples=100. "
+                "saltelli with 2 parameters needs 4 x a power of two combinations, at least 32: got 100. "
                 "Nearest: 64 or 128."
             ),
         ),
         (
             "saltelli",
             16,
-            (
-                "saltelli with 2 parameters needs 4 x a power of two combinations, at least 32: got samples=16. "
-                "Nearest: 32."
-            ),
+            ("saltelli with 2 parameters needs 4 x a power of two combinations, at least 32: got 16. Nearest: 32."),
         ),
     ],
 )
@@ -464,7 +458,8 @@ def test_numbers_that_a_design_cannot_have(sample, samples, message):
 
 def test_a_grid_takes_no_samples():
     with pytest.raises(
-        SweepError, match=r"^A grid has as many combinations as its values make; samples=7 is for the "
+        SweepError,
+        match=r"^A grid has as many combinations as its values make; a number of samples \(7\) is for the ",
     ):
         plan_sweep(Plain, {"rise": "0:2:3"}, samples=7)
 

@@ -243,7 +243,7 @@ def test_a_sweep_ends_when_no_run_can_begin():
         sweep(Plain, {"years": "1:100"}, engine=engine, store="runs")
     assert str(caught.value) == (
         "The sweep was stopped: 20 runs in a row could not begin. The last one: EngineError: The scheduler is gone. "
-        "Go on with resume() when the cause is gone."
+        "Resume the sweep when the cause is gone."
     )
     assert engine.n_asked == 20
     found = open_sweep("runs")
@@ -271,7 +271,7 @@ def test_a_full_disk(monkeypatch):
         inline(axes={"years": "1:6"})
     assert str(caught.value).startswith("The sweep's results cannot be written in '")
     assert str(caught.value).endswith(
-        "No space left on device. 3 of 6 runs are done and kept. Make room, then go on with resume()."
+        "No space left on device. 3 of 6 runs are done and kept. Make room, then resume the sweep."
     )
     monkeypatch.setattr(ledger, "write_all", real)
     found = open_sweep("runs")
@@ -343,7 +343,7 @@ def test_a_design_comes_back_as_it_was_written():
         ),
         (lambda text: text[: len(text) // 2], "cannot be read: "),
         (lambda _: "[1, 2]", "is no design of a sweep."),
-        (lambda _: "", "cannot be read: "),
+        (lambda _: "", "is empty. Its runs are still there"),
     ],
 )
 def test_designs_that_cannot_be_trusted(change, message):
@@ -407,7 +407,8 @@ def test_secrets_are_not_kept():
             assert b"hunter2" not in path.read_bytes()
     found = open_sweep("runs")
     with pytest.raises(
-        SweepError, match=r"^Secrets are not kept on disk\. Give them again: resume\(parameters=\{'api_key'"
+        SweepError,
+        match=r"^Secrets are not kept on disk\. Give them again, in Python: open_sweep\(...\).resume\(parameters=\{'api_key'",
     ):
         found.resume()
     with pytest.raises(

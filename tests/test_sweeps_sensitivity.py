@@ -133,7 +133,7 @@ def test_effects_of_trajectories():
     assert said.index("mu").lower == (None, None, None)
     assert said.index("ST") is None
     assert said.notes[-1].startswith(
-        "morris ranks parameters; it allows no shares of the variance: sample='saltelli'"
+        "morris ranks parameters; it allows no shares of the variance: the sample saltelli"
     )
 
 
@@ -256,7 +256,7 @@ def test_designs_that_fill_the_space(sample, samples):
     assert all(low <= value <= high for low, value, high in zip(rho.lower, rho.values, rho.upper, strict=True))
     assert said.index("ST") is None
     assert said.notes[-1].startswith(
-        f"This design ({sample}) allows no total effects: sample='saltelli' gives S1 and ST,"
+        f"This design ({sample}) allows no total effects: the sample saltelli gives S1 and ST,"
     )
 
 

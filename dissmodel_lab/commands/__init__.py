@@ -6,10 +6,13 @@ Words come in, a parsed command or completions go out. Showing is the doors' bus
 from __future__ import annotations
 
 from dissmodel_lab.commands.completion import Completions, complete
+from dissmodel_lab.commands.data import cache_answer, fetched, map_answer, map_options
 from dissmodel_lab.commands.deeds import done, engine_options, options_of
 from dissmodel_lab.commands.elsewhere import (
+    Answer,
     agree_to_package,
     asked_platform,
+    refuse_unknown_metric,
     started_sweep,
     sweep_line,
     sweep_table,
@@ -18,16 +21,22 @@ from dissmodel_lab.commands.elsewhere import (
 from dissmodel_lab.commands.grammar import Command, Grammar, cell_spec
 
 __all__ = [
+    "Answer",
     "Command",
     "Completions",
     "Grammar",
     "agree_to_package",
     "asked_platform",
+    "cache_answer",
     "cell_spec",
     "complete",
     "done",
     "engine_options",
+    "fetched",
+    "map_answer",
+    "map_options",
     "options_of",
+    "refuse_unknown_metric",
     "started_sweep",
     "sweep_line",
     "sweep_table",

@@ -107,6 +107,7 @@ def _models(namespace: Mapping[str, Any] | None) -> list[str]:
 _FIRST_WORDS: dict[str, Callable[[Mapping[str, Any] | None], Sequence[str]]] = {
     **dict.fromkeys((w.RUN, w.FORM, w.VALIDATE, w.SWEEP), _models),
     w.PLATFORM: lambda _: w.PLATFORM_ACTIONS,
+    w.CACHE: lambda _: w.CACHE_ACTIONS,
 }
 """What a command begins with."""
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.commands.grammar import Command
-from dissmodel_lab.errors import CommandError
+from dissmodel_lab.errors import CommandError, did_you_mean
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.store import RunStore
 
@@ -54,6 +54,7 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
     if command.resume:
         _refuse_design(command)
         found = open_sweep(RunStore(), command.resume)
+        refuse_unknown_metric(found, command.metric)
         taken = ("engine", "workers", "address", "url", "namespace")
         return found.resume(
             background=True,
@@ -71,6 +72,36 @@ def started_sweep(command: Command, options: dict[str, Any], *, model: Any = Non
         background=True,
         **{**options, "engine": options.get("engine") or "process"},
     )
+
+
+def refuse_unknown_metric(sweep: Sweep, metric: str) -> None:
+    """
+    Refuse a metric that somebody asked for and no run of a sweep has reported, once there is any.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        At work or over.
+    metric : str
+        Its name; empty when nobody asked for one.
+
+    Raises
+    ------
+    CommandError
+        When the sweep has others.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dissmodel_lab import sweep
+    >>> done = sweep("game_of_life", {"generations": "1,2"}, engine="inline", store=tempfile.mkdtemp())
+    >>> refuse_unknown_metric(done, "alive")
+    Traceback (most recent call last):
+    dissmodel_lab.errors.CommandError: No metric of this sweep is called 'alive'. Known: ...
+    """
+    known = sweep.metric_names() if metric else []
+    if known and metric not in known:
+        raise CommandError(f"No metric of this sweep is called {metric!r:.100}. {did_you_mean(metric, known)}")
 
 
 def _refuse_design(command: Command) -> None:

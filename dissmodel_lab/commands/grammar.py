@@ -86,6 +86,16 @@ class Command:
     action: str = ""
     """Of ``platform``."""
     label: str = ""
+    sources: tuple[str, ...] = ()
+    """What ``map`` shows."""
+    part: str | None = None
+    style: str | None = None
+    colours: str = ""
+    reverse: bool = False
+    limits: tuple[float, float] | None = None
+    classify: str = ""
+    n_classes: int = 5
+    basemap: str = "none"
     as_json: bool = False
     text: str = ""
     """For ``help``: the text to show."""

@@ -23,6 +23,7 @@ SHOW, RUNS, ANNOTATE, REINDEX = "show", "runs", "annotate", "reindex"
 VERIFY, RERUN, CHANGES, COMPARE = "verify", "rerun", "changes", "compare"
 EXPORT, IMPORT, CITE, HELP = "export", "import", "cite", "help"
 CANCEL, QUEUE, SWEEP, SWEEPS, PLATFORM = "cancel", "queue", "sweep", "sweeps", "platform"
+MAP, FETCH, CACHE = "map", "fetch", "cache"
 
 SUMMARIES = {
     MODELS: "list the models that can be run, those of installed packages included",
@@ -35,6 +36,9 @@ SUMMARIES = {
     SWEEP: "run a model with many values of its parameters, or go on with a sweep",
     SWEEPS: "list the sweeps that were kept, newest first",
     PLATFORM: "ask a DisSModel Platform server: its models and jobs, files up and down",
+    MAP: "show data on a map, from a file, a bucket or a web server, with nothing run",
+    FETCH: "bring a remote input here, into the cache, and say its SHA-256",
+    CACHE: "list, verify or clear the copies of remote inputs",
     SHOW: "show one run: phases, maps, parameters, provenance",
     RUNS: "list the runs that were kept, newest first",
     ANNOTATE: "add tags and notes to a run; its record stays as it is",
@@ -58,6 +62,9 @@ EXAMPLES = {
     SWEEP: "sweep coastal_flood --param sea_level_rise=1:8:8 --param end_year=2100,2300",
     SWEEPS: "sweeps",
     PLATFORM: "platform jobs --url https://platform.example.org",
+    MAP: "map elevation.tif --colours cividis",
+    FETCH: "fetch s3://bucket/elevation.tif",
+    CACHE: "cache verify",
     SHOW: "show last",
     RUNS: "runs --where \"sea_level_rise > 0.4 and status == 'completed'\" --limit 5",
     ANNOTATE: "annotate last --tag thesis --note 'the run of figure 3'",
@@ -80,6 +87,7 @@ PRIORITIES = ("low", "normal", "high")
 SAMPLES = ("grid", "lhs", "sobol", "morris", "saltelli")
 """How ``sweep`` chooses its points."""
 PLATFORM_ACTIONS = ("health", "models", "jobs", "cancel", "reproduce", "fetch", "upload", "download")
+CACHE_ACTIONS = ("list", "verify", "clear")
 _OF_A_MODEL = (RUN, FORM, VALIDATE)
 _LONGEST_NAME = 100
 """Of a recorded cell's model [characters]."""
@@ -116,6 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser, command: str, door: Door) -> 
         _add_sweep(parser)
     if command in (RUN, SWEEP):
         _add_engine(parser, command, door)
+    if command == MAP:
+        _add_map(parser, door)
     if command in _OWN:
         _OWN[command](parser)
     if command in (RUN, RECORD) and door.is_notebook:
@@ -138,7 +148,9 @@ def _add_model(parser: argparse.ArgumentParser, door: Door) -> None:
 
 def _add_engine(parser: argparse.ArgumentParser, command: str, door: Door) -> None:
     usual = "inline" if command == RUN else "process"
-    parser.add_argument("--engine", type=_engine, metavar="ENGINE", help=f"{', '.join(ENGINES)} ({usual})")
+    parser.add_argument(
+        "--engine", type=_one_of(ENGINES, "engine"), metavar="ENGINE", help=f"{', '.join(ENGINES)} ({usual})"
+    )
     parser.add_argument("--workers", type=_count, metavar="N", help="how many worker processes; one a processor")
     parser.add_argument(
         "--address", metavar="ADDRESS", help="of a Dask scheduler; a cluster of its own when left out"
@@ -151,7 +163,11 @@ def _add_engine(parser: argparse.ArgumentParser, command: str, door: Door) -> No
             "--yes", action="store_true", help="let the platform install the package that a TOML names"
         )
         parser.add_argument(
-            "--priority", type=_priority, default="normal", metavar="LEVEL", help=", ".join(PRIORITIES)
+            "--priority",
+            type=_one_of(PRIORITIES, "priority"),
+            default="normal",
+            metavar="LEVEL",
+            help=", ".join(PRIORITIES),
         )
     if door.is_notebook:
         parser.add_argument("--background", action="store_true", help="return at once; the panel goes on")
@@ -161,7 +177,9 @@ def _add_engine(parser: argparse.ArgumentParser, command: str, door: Door) -> No
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sample", type=_sample, default="grid", metavar="METHOD", help=", ".join(SAMPLES))
+    parser.add_argument(
+        "--sample", type=_one_of(SAMPLES, "method"), default="grid", metavar="METHOD", help=", ".join(SAMPLES)
+    )
     parser.add_argument("--samples", type=_count, metavar="N", help="how many points, of a method that draws them")
     parser.add_argument("--seeds", type=_count, default=1, metavar="N", help="runs a point, each with another seed")
     parser.add_argument("--metric", default="", metavar="NAME", help="what the chart shows first")
@@ -182,11 +200,44 @@ def _add_sweeps(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_platform(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", type=_action, metavar="ACTION", help=", ".join(PLATFORM_ACTIONS))
+    parser.add_argument(
+        "action", type=_one_of(PLATFORM_ACTIONS, "action"), metavar="ACTION", help=", ".join(PLATFORM_ACTIONS)
+    )
     parser.add_argument("path", nargs="?", default="", metavar="WHAT", help="a job's id, a file or a URI")
     parser.add_argument("--url", metavar="URL", help="of the server; DISSMODEL_PLATFORM_URL when left out")
     parser.add_argument("--label", default="", metavar="NAME", help="what an upload is called there")
     parser.add_argument("--output", metavar="PATH", help="where a download goes")
+
+
+def _add_map(parser: argparse.ArgumentParser, door: Door) -> None:
+    parser.add_argument("sources", nargs="+", metavar="URI", help="one or two: a path, s3:// or https:// of a COG")
+    parser.add_argument("--band", metavar="NAME", help="the band or column; the first one when left out")
+    parser.add_argument("--part", metavar="NAME", help="the layer, variable or file in it, where it holds several")
+    parser.add_argument("--style", metavar="FILE", help="colours and labels from QGIS (.qml), .sld, .clr or a table")
+    parser.add_argument("--colours", default="", metavar="NAME", help="one of matplotlib's colour maps")
+    parser.add_argument("--reverse", action="store_true", help="the colours the other way round")
+    parser.add_argument("--limits", type=_limits, metavar="LOW,HIGH", help="values of the first and the last colour")
+    parser.add_argument("--classify", default="", metavar="METHOD", help="ranges: quantiles, natural breaks, ...")
+    parser.add_argument("--n-classes", type=_count, default=5, metavar="N", help="how many ranges (5)")
+    if door.is_notebook:
+        parser.add_argument("--basemap", default="none", metavar="NAME", help="what lies below: OpenStreetMap, none")
+    else:
+        parser.add_argument("--output", metavar="PATH", help="write the map as .html or .png")
+
+
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="URI", help="s3://, https://, bdc_stac:// or stac+https://")
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        nargs="?",
+        default="list",
+        type=_one_of(CACHE_ACTIONS, "action"),
+        metavar="ACTION",
+        help=", ".join(CACHE_ACTIONS),
+    )
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
@@ -215,7 +266,9 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", metavar="MODEL", help="only runs of this model")
-    parser.add_argument("--status", type=_status, metavar="STATUS", help=f"only {', '.join(STATUSES)}")
+    parser.add_argument(
+        "--status", type=_one_of(STATUSES, "status"), metavar="STATUS", help=f"only {', '.join(STATUSES)}"
+    )
     parser.add_argument("--tag", default="", metavar="TAG", help="only runs with this tag")
     parser.add_argument(
         "--source", dest="source_sha256", default="", metavar="SHA256", help="only runs whose input has this checksum"
@@ -276,7 +329,9 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run_ids", nargs="*", metavar="ID", help="runs; for csv and parquet all that fit when left out"
     )
-    parser.add_argument("--format", required=True, type=_format, metavar="FORMAT", help=", ".join(FORMATS))
+    parser.add_argument(
+        "--format", required=True, type=_one_of(FORMATS, "format"), metavar="FORMAT", help=", ".join(FORMATS)
+    )
     parser.add_argument("--output", required=True, metavar="PATH", help="the file or folder to write")
     _add_filter(parser)
 
@@ -287,7 +342,9 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _add_cite(parser: argparse.ArgumentParser) -> None:
     _add_run_id(parser)
-    parser.add_argument("--language", default="en", type=_language, metavar="LANGUAGE", help="en or pt")
+    parser.add_argument(
+        "--language", default="en", type=_one_of(LANGUAGES, "language"), metavar="LANGUAGE", help="en or pt"
+    )
 
 
 _OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -305,8 +362,27 @@ _OWN: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     CANCEL: _add_run_id,
     SWEEPS: _add_sweeps,
     PLATFORM: _add_platform,
+    FETCH: _add_fetch,
+    CACHE: _add_cache,
 }
-_AS_JSON = (RUN, SHOW, RUNS, MODELS, VALIDATE, CHANGES, COMPARE, VERIFY, RERUN, QUEUE, SWEEP, SWEEPS, PLATFORM)
+_AS_JSON = (
+    RUN,
+    SHOW,
+    RUNS,
+    MODELS,
+    VALIDATE,
+    CHANGES,
+    COMPARE,
+    VERIFY,
+    RERUN,
+    QUEUE,
+    SWEEP,
+    SWEEPS,
+    PLATFORM,
+    MAP,
+    FETCH,
+    CACHE,
+)
 STATUSES = (*(status.value for status in RunStatus), LOST, UNREADABLE)
 
 
@@ -314,6 +390,16 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1 on is needed, got {text!r}")
     return int(text)
+
+
+def _limits(text: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise argparse.ArgumentTypeError(f"two numbers that rise are needed, such as 0,12.5, got {text!r:.100}")
+    return low, high
 
 
 def _title(text: str) -> str:
@@ -337,38 +423,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _one_of(text: str, known: tuple[str, ...], what: str) -> str:
-    if text not in known:
-        raise argparse.ArgumentTypeError(f"no {what} is called {text!r:.100}. {did_you_mean(text, known)[:-1]}")
-    return text
+def _one_of(known: tuple[str, ...], what: str) -> Callable[[str], str]:
+    """Return what checks that a word is one of those that are known."""
 
+    def checked(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"no {what} is called {text!r:.100}. {did_you_mean(text, known)[:-1]}")
+        return text
 
-def _status(text: str) -> str:
-    return _one_of(text, STATUSES, "status")
-
-
-def _format(text: str) -> str:
-    return _one_of(text, FORMATS, "format")
-
-
-def _language(text: str) -> str:
-    return _one_of(text, LANGUAGES, "language")
-
-
-def _engine(text: str) -> str:
-    return _one_of(text, ENGINES, "engine")
-
-
-def _priority(text: str) -> str:
-    return _one_of(text, PRIORITIES, "priority")
-
-
-def _sample(text: str) -> str:
-    return _one_of(text, SAMPLES, "method")
-
-
-def _action(text: str) -> str:
-    return _one_of(text, PLATFORM_ACTIONS, "action")
+    return checked
 
 
 def _memory(text: str) -> int:

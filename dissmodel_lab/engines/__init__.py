@@ -5,7 +5,8 @@ One job, one way, whatever the engine::
     engine       what every engine can do                       handle   a run at work: follow, cancel, wait
     choice       a name after --engine -> one warm engine, closed when this process ends
     inline       here, in the calling thread
-    process      a queue by priority in front of slots
+    tickets      the line in which jobs wait, and the threads that serve it
+    process      that line in front of slots
     slot         one worker process of loky: a crash or a kill in it touches no other run
     watching     what a slot sees of its worker: requests to cancel, memory, time, death
     travel       a job -> bytes, or which part of it cannot travel
@@ -17,7 +18,9 @@ One job, one way, whatever the engine::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dissmodel_lab.lazily import loaded_when_used
 
 if TYPE_CHECKING:
     from dissmodel_lab.engines.choice import engine_for
@@ -39,13 +42,4 @@ _HOMES = {
     "engine_for": "choice",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 -- only when a name is used
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_when_used(__name__, _HOMES)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dissmodel_lab.cancelling import close_dead, request
 from dissmodel_lab.engines.engine import Engine
 from dissmodel_lab.engines.handle import RunHandle
+from dissmodel_lab.engines.tickets import Ticket
 from dissmodel_lab.engines.travel import pack, unpack_exception
 from dissmodel_lab.engines.worker_side import REFUSED
 from dissmodel_lab.errors import EngineError, LabError
@@ -378,22 +379,17 @@ class DaskEngine(Engine):
         self._reach.forget([load.future for load in idle])
 
 
-class _Ticket:
-    """A job on its way."""
+class _Ticket(Ticket):
+    """A job on its way to the cluster."""
 
     def __init__(self, job: Job, parcel: Parcel, priority: int, order: int) -> None:
-        self.job = replace(job, model=None, parameters={}, data=(), toml=None)
+        super().__init__(replace(job, model=None, parameters={}, data=(), toml=None))
         self.parcel = parcel
         self.priority = priority
         self.order = order
-        self.handle: RunHandle | None = None
         self.why = ""
         self.n_sent = 0
         self.travels_alone = len(parcel.packed) > _LARGE
-
-    def the_handle(self) -> RunHandle:
-        assert self.handle is not None  # for the type checker: start() sets it
-        return self.handle
 
 
 class _Load:

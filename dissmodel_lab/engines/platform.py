@@ -6,8 +6,6 @@ before its record arrives. The journal says so, and tells nothing that is not kn
 
 from __future__ import annotations
 
-import itertools
-import queue
 import threading
 from contextlib import suppress
 from dataclasses import replace
@@ -20,8 +18,9 @@ from dissmodel_lab.engines.engine import Engine
 from dissmodel_lab.engines.handle import RunHandle
 from dissmodel_lab.engines.platform_record import ENGINE, Order, new_record, order_of
 from dissmodel_lab.engines.platform_run import Errand, PlatformRun
+from dissmodel_lab.engines.tickets import Ticket, TicketLine
 from dissmodel_lab.errors import EngineError, LabError, RunNotFoundError, shown
-from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
+from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Job, Outcome
@@ -33,16 +32,12 @@ from dissmodel_lab.store.reading import is_alive, read_record, try_read
 from dissmodel_lab.store.run_store import folder_name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
     from dissmodel_lab.executor.events import Observer
-    from dissmodel_lab.executor.schemas import DataSource
-    from dissmodel_lab.parameters import ModelSpec
 
 _AT_ONCE = 16
 """Jobs that one engine has at the server at a time; following one costs a thread that sleeps."""
-_LAST = float("inf")
 _AT_EXIT = 5.0
 """How long the end of this process waits for the cancelling of jobs that are to end with it [s]."""
 
@@ -86,13 +81,7 @@ class PlatformEngine(Engine):
         self.client = client or PlatformClient(url)
         self.n_workers = max(1, workers)
         self._packages = set(packages)
-        self._waiting: queue.PriorityQueue[tuple[float, int, _Ticket | None]] = queue.PriorityQueue()
-        self._order = itertools.count()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._open: dict[RunHandle, _Ticket] = {}
-        self._n_idle = 0
-        self._is_closed = False
+        self._line: TicketLine[_Ticket] = TicketLine(self.name, self.n_workers)
         self._is_leaving = threading.Event()
 
     def allow_package(self, package: str) -> None:
@@ -182,17 +171,8 @@ class PlatformEngine(Engine):
 
     def shutdown(self, wait: bool = True, cancel: bool = False) -> None:  # noqa: FBT001, FBT002 -- as Executor.shutdown
         """Close the engine, see :meth:`Engine.shutdown`."""
-        with self._lock:
-            self._is_closed = True
-            handles = list(self._open)
-            for _ in self._threads:
-                self._waiting.put((_LAST, next(self._order), None))
-        if cancel:
-            for handle in handles:
-                handle.cancel("The engine was closed.")
+        self._line.shutdown(wait=wait, cancel=cancel)
         if wait:
-            for thread in list(self._threads):
-                thread.join()
             self.client.close()
 
     def close_at_exit(self) -> None:
@@ -202,9 +182,7 @@ class PlatformEngine(Engine):
         A run whose job says ``ends_with_kernel`` is cancelled at the server too.
         """
         self.shutdown(wait=False)
-        with self._lock:
-            tickets = list(self._open.values())
-        ending = [ticket for ticket in tickets if not ticket.is_taken or ticket.job.ends_with_kernel]
+        ending = [ticket for ticket in self._line.close() if not ticket.is_taken or ticket.job.ends_with_kernel]
         for ticket in ending:
             ticket.the_handle().cancel("The notebook's kernel has ended.")
         for ticket in ending:
@@ -257,23 +235,20 @@ class PlatformEngine(Engine):
             RunStore(job.store).queue(record, job.folder_name)
         ticket = _Ticket(job, errand, record)
         handle = ticket.handle = RunHandle(job, self.name, lambda why: self._cancel(ticket, why))
-        with self._lock:
-            if self._is_closed:
-                raise EngineError("The engine platform is closed. Start the run again.")
-            self._open[handle] = ticket
-            self._waiting.put((-priority, next(self._order), ticket))
-            if self._waiting.qsize() > self._n_idle and len(self._threads) < self.n_workers:
-                name = f"platform {len(self._threads) + 1}"
-                thread = threading.Thread(target=self._serve, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+        self._line.add(ticket, priority, self._begin_thread)
         for observer in observers:
             handle.subscribe(observer)
         return handle
 
+    def _begin_thread(self) -> threading.Thread:
+        name = f"platform {len(self._line.threads) + 1}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        thread.start()
+        return thread
+
     def _cancel(self, ticket: _Ticket, why: str) -> None:
         handle = ticket.the_handle()
-        with self._lock:
+        with self._line.lock:
             is_waiting = not ticket.is_taken
             ticket.is_taken = ticket.is_taken or is_waiting
         if not is_waiting:
@@ -285,19 +260,12 @@ class PlatformEngine(Engine):
         self._close(ticket, _outcome_of(ticket.job, handle.folder / RECORD_NAME, closed))
 
     def _serve(self) -> None:
-        while True:
-            with self._lock:
-                self._n_idle += 1
-            ticket = self._waiting.get()[2]
-            with self._lock:
-                self._n_idle -= 1
-                is_mine = ticket is not None and not ticket.is_taken
-                if ticket is not None:
-                    ticket.is_taken = True
-            if ticket is None:
-                return
-            if is_mine:
-                self._carry_out(ticket)
+        def takes(ticket: _Ticket) -> bool:
+            is_mine, ticket.is_taken = not ticket.is_taken, True
+            return is_mine
+
+        for ticket in self._line.served_by(takes):
+            self._carry_out(ticket)
 
     def _carry_out(self, ticket: _Ticket) -> None:
         handle = ticket.the_handle()
@@ -310,87 +278,18 @@ class PlatformEngine(Engine):
             self._close(ticket, outcome)
 
     def _close(self, ticket: _Ticket, outcome: Outcome) -> None:
-        handle = ticket.the_handle()
-        with self._lock:
-            self._open.pop(handle, None)
-        handle.finish(outcome)
+        self._line.forget(ticket)
+        ticket.the_handle().finish(outcome)
 
 
-def platform_job(
-    model: Any,
-    *,
-    source: str | Path | DataSource | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    output: str | Path | None = None,
-    data: Any = NOT_GIVEN,
-    toml: str | Path | ModelSpec | None = None,
-    store: str | Path | RunStore | None = None,
-    namespace: Mapping[str, Any] | None = None,
-    caller: Caller | None = None,
-    folder_name: str = "",
-    **options: Any,
-) -> Job:
-    """
-    Return a job for :meth:`PlatformEngine.start`, whose model need not be known on this machine.
-
-    Parameters
-    ----------
-    model, source, parameters, output, data, toml, store, namespace, caller
-        As :func:`dissmodel_lab.launch.run` takes them.
-    folder_name : str
-        Of the run's own folder in the store; by moment, model and id when empty.
-    **options
-        More fields of :class:`~dissmodel_lab.jobs.Job`: ``fields``, ``limits``, ``output_name``, ...
-
-    Returns
-    -------
-    Job
-        Nothing of it is on disk yet.
-
-    Examples
-    --------
-    >>> job = platform_job("a_model_of_the_server", parameters={"years": 3})
-    >>> job.model, job.is_queued, job.folder_name.endswith(f"-a_model_of_the_server-{job.experiment_id[:8]}")
-    ('a_model_of_the_server', False, True)
-    """
-    known = namespace or {}
-    what = known[model] if isinstance(model, str) and isinstance(known.get(model), type) else model
-    keep = store if isinstance(store, RunStore) else RunStore(store)
-    job = Job(
-        model=str(what) if isinstance(what, Path) else what,
-        store=str(keep.root.absolute()),
-        working_folder=str(Path.cwd()),
-        experiment_id=str((options.get("fields") or {}).get("experiment_id") or uuid4().hex),
-        folder_name=folder_name,
-        source=str(source) if isinstance(source, Path) else source,
-        parameters=dict(parameters or {}),
-        output=str(output) if output is not None else None,
-        toml=str(toml) if isinstance(toml, Path) else toml,
-        data=() if data is NOT_GIVEN else (data,),
-        caller=caller or Caller(),
-        **options,
-    )
-    if job.folder_name:
-        return job
-    name = order_of(job).name
-    return replace(
-        job, folder_name=folder_name_of(ExperimentRecord(model_name=name, experiment_id=job.experiment_id))
-    )
-
-
-class _Ticket:
-    """A job on its way through the engine."""
+class _Ticket(Ticket):
+    """A job on its way to the server."""
 
     def __init__(self, job: Job, errand: Errand, record: ExperimentRecord | None) -> None:
-        self.job = job
+        super().__init__(job)
         self.errand = errand
         self.record = record
         self.is_taken = False
-        self.handle: RunHandle | None = None
-
-    def the_handle(self) -> RunHandle:
-        assert self.handle is not None  # for the type checker: _take() sets it before anybody has the ticket
-        return self.handle
 
 
 def _refuse_what_stays_here(job: Job) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import queue
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ from dissmodel_lab.cancelling import Request, close_dead, interrupt_text
 from dissmodel_lab.engines.engine import Engine
 from dissmodel_lab.engines.handle import RunHandle
 from dissmodel_lab.engines.slot import Slot
+from dissmodel_lab.engines.tickets import Ticket, TicketLine
 from dissmodel_lab.engines.travel import pack
 from dissmodel_lab.engines.worker_side import REFUSED
 from dissmodel_lab.errors import EngineError, LabError
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.events import Observer
     from dissmodel_lab.jobs import Job
 
-_LAST = float("inf")
 _MOST_WORKERS = 512
 
 
@@ -62,14 +60,8 @@ class ProcessEngine(Engine):
 
     def __init__(self, workers: int | None = None) -> None:
         self.n_workers = _checked(workers) if workers is not None else _processors()
-        self._waiting: queue.PriorityQueue[tuple[float, int, _Ticket | None]] = queue.PriorityQueue()
-        self._order = itertools.count()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._line: TicketLine[_Ticket] = TicketLine(self.name, self.n_workers)
         self._slots: list[Slot] = []
-        self._open: dict[RunHandle, _Ticket] = {}
-        self._n_idle = 0
-        self._is_closed = False
 
     def start(self, job: Job, priority: int = 0, observers: Sequence[Observer] = ()) -> RunHandle:
         """Take a job, see :meth:`Engine.start`."""
@@ -77,30 +69,14 @@ class ProcessEngine(Engine):
         packed = pack(job)
         ticket = _Ticket(job, packed)
         handle = ticket.handle = RunHandle(job, self.name, lambda why: self._cancel(ticket, why))
-        with self._lock:
-            if self._is_closed:
-                raise EngineError("The engine process is closed. Start the run again.")
-            self._open[handle] = ticket
-            self._waiting.put((-priority, next(self._order), ticket))
-            if self._waiting.qsize() > self._n_idle and len(self._threads) < self.n_workers:
-                self._add_slot(ticket)
+        self._line.add(ticket, priority, lambda: self._add_slot(ticket))
         for observer in observers:
             handle.subscribe(observer)
         return handle
 
     def shutdown(self, wait: bool = True, cancel: bool = False) -> None:  # noqa: FBT001, FBT002 -- as Executor.shutdown
         """Close the engine, see :meth:`Engine.shutdown`."""
-        with self._lock:
-            self._is_closed = True
-            handles = list(self._open)
-            for _ in self._threads:
-                self._waiting.put((_LAST, next(self._order), None))
-        if cancel:
-            for handle in handles:
-                handle.cancel("The engine was closed.")
-        if wait:
-            for thread in list(self._threads):
-                thread.join()
+        self._line.shutdown(wait=wait, cancel=cancel)
 
     def close_at_exit(self) -> None:
         """
@@ -108,9 +84,7 @@ class ProcessEngine(Engine):
 
         A run whose job says ``ends_with_kernel`` is cancelled; the workers of the others end after them.
         """
-        with self._lock:
-            self._is_closed = True
-            tickets = list(self._open.values())
+        tickets = self._line.close()
         running = [ticket for ticket in tickets if ticket.slot is not None]
         for ticket in tickets:
             if ticket.slot is None or ticket.job.ends_with_kernel:
@@ -126,7 +100,7 @@ class ProcessEngine(Engine):
         for slot in self._slots:
             slot.close()
 
-    def _add_slot(self, ticket: _Ticket) -> None:
+    def _add_slot(self, ticket: _Ticket) -> threading.Thread | None:
         is_alone = self.n_workers == 1
         slot = Slot(threads=None if is_alone else max(1, _processors() // self.n_workers))
         name = f"slot {len(self._slots) + 1}"
@@ -134,28 +108,22 @@ class ProcessEngine(Engine):
         try:
             thread.start()
         except RuntimeError as error:
-            if self._threads:  # those that are there do the work
-                return
+            if self._line.threads:  # those that are there do the work
+                return None
             ticket.is_cancelled = True
-            self._open.pop(ticket.the_handle(), None)
             raise EngineError(f"The engine process cannot begin: {error}. Make room for more threads.") from error
         self._slots.append(slot)
-        self._threads.append(thread)
+        return thread
 
     def _serve(self, slot: Slot) -> None:
-        while True:
-            with self._lock:
-                self._n_idle += 1
-            ticket = self._waiting.get()[2]
-            with self._lock:
-                self._n_idle -= 1
-                if ticket is not None and not ticket.is_cancelled:
-                    ticket.slot = slot
-                    slot.reserve(ticket.job)
-            if ticket is None:
-                break
-            if ticket.slot is not None:
-                self._carry_out(ticket, slot)
+        def takes(ticket: _Ticket) -> bool:
+            if not ticket.is_cancelled:
+                ticket.slot = slot
+                slot.reserve(ticket.job)
+            return ticket.slot is not None
+
+        for ticket in self._line.served_by(takes):
+            self._carry_out(ticket, slot)
         slot.close()
 
     def _carry_out(self, ticket: _Ticket, slot: Slot) -> None:
@@ -169,13 +137,11 @@ class ProcessEngine(Engine):
         self._finish(ticket, outcome)
 
     def _finish(self, ticket: _Ticket, outcome: Outcome) -> None:
-        handle = ticket.the_handle()
-        with self._lock:
-            self._open.pop(handle, None)
-        handle.finish(outcome)
+        self._line.forget(ticket)
+        ticket.the_handle().finish(outcome)
 
     def _cancel(self, ticket: _Ticket, why: str) -> None:
-        with self._lock:
+        with self._line.lock:
             slot = ticket.slot
             if slot is None:
                 ticket.is_cancelled = True
@@ -189,19 +155,14 @@ _AT_EXIT = 3.0
 """How long the end of this process waits for a run that ends with it [s]."""
 
 
-class _Ticket:
-    """A job on its way through the queue."""
+class _Ticket(Ticket):
+    """A job on its way to a slot."""
 
     def __init__(self, job: Job, packed: bytes) -> None:
-        self.job = job
+        super().__init__(job)
         self.packed = packed
-        self.handle: RunHandle | None = None
         self.slot: Slot | None = None
         self.is_cancelled = False
-
-    def the_handle(self) -> RunHandle:
-        assert self.handle is not None  # for the type checker: start() sets it
-        return self.handle
 
 
 def _cancelled_before(job: Job, why: str) -> Outcome:

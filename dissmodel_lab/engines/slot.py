@@ -432,6 +432,7 @@ def _ended(job: Job, end: End, worker: _Worker | None = None, peak: int | None =
         return outcome._replace(status=end.status if is_cancelled else REFUSED, record_path=None)
     if _is_anothers(record, worker):  # of a worker whose notebook is gone, that was there first
         return outcome._replace(status=REFUSED, record_path=None, error=f"{text} Another process is at this run.")
+    _forget_live(path.parent)
     if record.status not in CLOSED:
         try:
             record = close_dead(path, end.status, text, peak_memory_bytes=peak, log=_last_lines(printed))
@@ -441,6 +442,13 @@ def _ended(job: Job, end: End, worker: _Worker | None = None, peak: int | None =
     if record.status == RunStatus.COMPLETED:  # it had just ended
         return outcome._replace(status=str(record.status), error="", exception=None)
     return outcome._replace(status=str(record.status), error=str(record.error or text))
+
+
+def _forget_live(folder: Path) -> None:
+    """Remove the live picture of a run that can draw none any more: who looked at it may be gone, too."""
+    from dissmodel_lab.frames.checkpoint import forget_live  # noqa: PLC0415 -- few runs end so
+
+    forget_live(folder)
 
 
 def _is_anothers(record: ExperimentRecord, worker: _Worker | None) -> bool:

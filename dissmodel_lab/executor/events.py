@@ -115,6 +115,17 @@ class Step(NamedTuple):
         return StepFinished(self.step, self.n_steps, named, values, self.time, self.part)
 
 
+class Fetching(NamedTuple):
+    """The input is on its way here; at most five are told a second, and always the last."""
+
+    name: str
+    """Of the file or folder."""
+    done: int
+    """How much has come [bytes]."""
+    total: int | None = None
+    """How much there is [bytes]; None when its server does not say."""
+
+
 class LogLine(NamedTuple):
     """A line was added to the record's log."""
 
@@ -128,7 +139,7 @@ class RunFinished(NamedTuple):
     error: BaseException | None = None
 
 
-Event = RunStarted | PhaseStarted | PhaseFinished | PhaseFailed | StepFinished | LogLine | RunFinished
+Event = RunStarted | PhaseStarted | PhaseFinished | PhaseFailed | StepFinished | Fetching | LogLine | RunFinished
 Observer = Callable[[Event], None]
 Watcher = Callable[[Step], None]
 """Is called at the end of every step, on the model's thread: it must bound its own cost."""

@@ -199,17 +199,31 @@ class _Schema(BaseModel):
     __pydantic_extra__: dict[str, AnyValue] = Field(init=False)
 
 
+#: Types of sources by the scheme of their URI; every other one is local.
+_TYPES = {
+    "s3": "s3",
+    "http": "http",
+    "https": "http",
+    "bdc_stac": "bdc_stac",
+    "stac+https": "bdc_stac",
+    "stac+http": "bdc_stac",
+}
+
+
 class _OpenSchema(_Schema):
     """A schema into which executors put fields of their own: one with a secret's name is hidden when written."""
 
     @model_serializer(mode="wrap")
     def _hide_secret_extras(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
-        written = write(self)
-        if self.model_extra and info.mode == "json":
-            for name in self.model_extra:
-                if name in written:
-                    written[name] = _hidden(name, written[name])
-        return written
+        return _without_secret_extras(self, write(self), info)
+
+
+def _without_secret_extras(model: BaseModel, written: Any, info: SerializationInfo) -> Any:
+    if model.model_extra and info.mode == "json":
+        for name in model.model_extra:
+            if name in written:
+                written[name] = _hidden(name, written[name])
+    return written
 
 
 class DataSource(_OpenSchema):
@@ -233,8 +247,57 @@ class DataSource(_OpenSchema):
     checksum: Text = ""
     """SHA-256 of what was read; filled by ``load``, empty before."""
 
+    _named: tuple[str, str] | None = PrivateAttr(default=None)
+
+    @property
+    def named(self) -> str:
+        """
+        The URI by which the source was named, also while :attr:`uri` is that of the fetched file.
+
+        It may hold secrets; what is written of it holds none.
+        """
+        return self._named[1] if self._named is not None else self.uri
+
+    def read_from(self, path: Path) -> None:
+        """
+        Let executors read a remote source from the file that was fetched; what is written names the source still.
+
+        Parameters
+        ----------
+        path : Path
+            The fetched file or folder.
+
+        Examples
+        --------
+        >>> source = DataSource.from_uri("s3://bucket/dem.tif")
+        >>> source.read_from(Path("/cache/dem.tif"))
+        >>> source.uri, source.type, source.model_dump()["uri"]
+        ('/cache/dem.tif', 'local', 's3://bucket/dem.tif')
+        >>> source.read_as_named()
+        >>> source.uri, source.type
+        ('s3://bucket/dem.tif', 's3')
+        """
+        if self._named is None:
+            self._named = (self.type, self.uri)
+        self.type, self.uri = "local", str(path)
+
+    def read_as_named(self) -> None:
+        """Take back what :meth:`read_from` did."""
+        if self._named is not None:
+            (self.type, self.uri), self._named = self._named, None
+
+    @model_serializer(mode="wrap")
+    def _hide_secret_extras(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        written = _without_secret_extras(self, write(self), info)
+        if self._named is not None:
+            kind, uri = self._named
+            named = {"type": kind, "uri": _write_text(uri) if info.mode == "json" else uri}
+            written.update({name: value for name, value in named.items() if name in written})
+        return written
+
     def __repr_args__(self) -> list[tuple[str, object]]:
-        return [("type", self.type), ("uri", redact_uri(str(self.uri))), ("checksum", self.checksum)]
+        kind = self._named[0] if self._named is not None else self.type
+        return [("type", kind), ("uri", redact_uri(str(self.named))), ("checksum", self.checksum)]
 
     @classmethod
     def from_uri(cls, uri: str) -> DataSource:
@@ -247,7 +310,7 @@ class DataSource(_OpenSchema):
         'http'
         """
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
-        return cls(type={"s3": "s3", "http": "http", "https": "http"}.get(scheme, "local"), uri=uri)
+        return cls(type=_TYPES.get(scheme, "local"), uri=uri)
 
 
 class PhaseUsage(_Schema):
@@ -354,6 +417,9 @@ class ExperimentRecord(_OpenSchema):
     """The default of each parameter whose value is another one; None where no default is known."""
     period: tuple[str, str] | None = None
     """First and last period of time-dependent inputs, as PyPI dissmodel 0.6 writes it."""
+
+    fetched: list[Values] = Field(default_factory=list)
+    """The files of a remote source, as they were fetched: ``uri``, ``name``, ``sha256``, ``bytes``, ``etag``, ..."""
 
     output_path: Text | None = None
     artifacts: Texts = Field(default_factory=dict)

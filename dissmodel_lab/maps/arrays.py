@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.maps.area import extent_of, window_of
 from dissmodel_lab.maps.grid import (
     Grid,
+    LayerBase,
     centres,
     check_band,
     check_drawable,
     decimated,
     decimation,
     decimation_note,
+    shown_text,
     to_crs,
     usable,
     within_mask,
@@ -32,13 +35,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyproj import CRS
 
+    from dissmodel_lab.maps.area import Area
     from dissmodel_lab.rasters import Classes, Raster
 
 PLANE, STACK = 2, 3  # numbers of axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ArrayLayer:
+class ArrayLayer(LayerBase):
     """
     Named 2-D arrays on one grid.
 
@@ -67,34 +71,47 @@ class ArrayLayer:
         """The first band."""
         return self.bands[0]
 
-    def grid(self, band: str, max_pixels: int) -> Grid:
-        """Return one band, every n-th cell of it when it is larger than ``max_pixels``."""
+    @property
+    def extent(self) -> Area:
+        """Everything."""
+        return extent_of(self._size, self.transform, self.crs)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        height, width = next(iter(self.arrays.values())).shape
+        return width, height
+
+    def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:
+        """Return one band, or a part of it, every n-th cell when it is larger than ``max_pixels``."""
         array = self.arrays[check_band(band, self.bands)]
         check_drawable(array.dtype, f"Band {band!r}")
-        height, width = array.shape
-        factor = decimation(height, width, max_pixels)
-        rows, columns = decimated(height, factor), decimated(width, factor)
-        shown = array[np.ix_(centres(height, rows), centres(width, columns))]
+        window = window_of(area, self._size, self.transform, self.crs)
+        factor = decimation(window.rows, window.columns, max_pixels)
+        rows, columns = decimated(window.rows, factor), decimated(window.columns, factor)
+        cells = np.ix_(centres(window.rows, rows), centres(window.columns, columns))
+        shown = window.of(array)[cells]
         mask = ~np.ma.getmaskarray(shown) if isinstance(shown, np.ma.MaskedArray) else None
         values = np.asarray(np.ma.getdata(shown))
         valid, notes = usable(values, self.nodata, mask)
         if band != MASK_BAND and MASK_BAND in self.arrays:
-            exists = np.asarray(self.arrays[MASK_BAND][np.ix_(centres(height, rows), centres(width, columns))])
-            valid, more = within_mask(valid, exists)
+            valid, more = within_mask(valid, np.asarray(window.of(self.arrays[MASK_BAND])[cells]))
             notes += more
         return Grid(
             values=values,
             valid=valid,
             band=band,
             bands=self.bands,
-            source_size=(width, height),
-            transform=scaled(self.transform, width / columns, height / rows),
+            source_size=window.size,
+            transform=scaled(window.moved(self.transform), window.columns / columns, window.rows / rows),
             crs=self.crs,
             classes=self.classes.get(band) or None,
             names=("False", "True") if values.dtype == bool and band not in self.classes else None,
             unit=self.units.get(band, ""),
             is_discrete=values.dtype.kind in "biu",
             notes=(*self.notes, *decimation_note(factor), *notes),
+            shown=shown_text(factor),
+            window=None if area is None else window,
+            whole_size=None if area is None else self._size,
         )
 
 

@@ -12,14 +12,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dissmodel_lab.maps.area import Area, Window, extent_of, has_place, window_of
 from dissmodel_lab.maps.arrays import scaled
-from dissmodel_lab.maps.grid import Grid, centres, check_band, decimated, decimation, decimation_note, to_crs
+from dissmodel_lab.maps.grid import (
+    Grid,
+    LayerBase,
+    centres,
+    check_band,
+    decimated,
+    decimation,
+    decimation_note,
+    shown_text,
+    to_crs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from affine import Affine
     from numpy.typing import NDArray
+    from pyproj import CRS
 
 #: States of cells: no value, the same, a value on one side only; mark ``i`` has the state ``i + FIRST_MARK``.
 NOTHING, SAME, ONE_SIDED, FIRST_MARK = range(4)
@@ -42,7 +54,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _OneBand:
+class _OneBand(LayerBase):
     """What the layers of this module have in common."""
 
     band: str
@@ -56,6 +68,36 @@ class _OneBand:
     def bands(self) -> tuple[str, ...]:
         """The one band."""
         return (self.band,)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """(height, width) of what is here [cells]."""
+        raise NotImplementedError
+
+    @property
+    def extent(self) -> Area:
+        """Everything; what is here stands for all, so its cells are counted."""
+        height, width = self._shape
+        return extent_of((width, height), self.transform, to_crs(self.crs)[0])
+
+    def _window(self, area: Area | None, crs: CRS | None) -> tuple[Window, dict[str, Any]]:
+        """Return the cells that an area touches, and what a grid must know of them."""
+        height, width = self._shape
+        source: tuple[int, int] = getattr(self, "source_size", None) or (width, height)
+        if area is not None and (area.is_cells or not has_place(self.transform, crs)):
+            # counted in the cells that these were taken from
+            across, up = width / source[0], height / source[1]
+            left, right, low, high = area.west * across, area.east * across, area.south * up, area.north * up
+            area = Area(west=left, south=low, east=right, north=high, is_cells=True)
+        window = window_of(area, (width, height), self.transform, crs)
+        if area is None:
+            return window, {"source_size": source}
+        across, down = source[0] / width, source[1] / height
+        of_source = Window(
+            round(window.row * down), round(window.column * across),
+            max(1, round(window.rows * down)), max(1, round(window.columns * across)),
+        )  # fmt: skip
+        return window, {"source_size": of_source.size, "window": of_source, "whole_size": source}
 
     @property
     def default_band(self) -> str:
@@ -86,26 +128,32 @@ class MarkedLayer(_OneBand):
     source_size: tuple[int, int] | None = None
     """(width, height) of the grid that the states were taken from [cells]; None when all are here."""
 
-    def grid(self, band: str, max_pixels: int) -> Grid:
-        """Return the states, fewer of them when there are more than ``max_pixels`` a side."""
-        check_band(band, self.bands)
+    @property
+    def _shape(self) -> tuple[int, int]:
         height, width = self.states.shape
-        drawn, notes = shown_states(self.states, max_pixels)
+        return height, width
+
+    def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:
+        """Return the states, or a part of them, fewer when there are more than ``max_pixels`` a side."""
+        check_band(band, self.bands)
+        crs, crs_notes = to_crs(self.crs)
+        window, facts = self._window(area, crs)
+        drawn, notes = shown_states(window.of(self.states), max_pixels)
         rows, columns = drawn.shape
         names, classes = self._legend()
-        crs, crs_notes = to_crs(self.crs)
         return Grid(
             values=np.maximum(drawn.astype(np.intp) - SAME, 0),
             valid=drawn != NOTHING,
             band=self.band,
             bands=self.bands,
-            source_size=self.source_size or (width, height),
-            transform=scaled(self.transform, width / columns, height / rows),
+            transform=scaled(window.moved(self.transform), window.columns / columns, window.rows / rows),
             crs=crs,
             classes=classes,
             names=names,
             is_discrete=True,
             notes=(*self.notes, *crs_notes, *notes),
+            shown=notes[0].rstrip(".") if notes else "",
+            **facts,
         )
 
     def _legend(self) -> tuple[tuple[str, ...], Any]:
@@ -145,27 +193,34 @@ class DifferenceLayer(_OneBand):
     source_size: tuple[int, int] | None = None
     """(width, height) of the grid that the differences were taken from [cells]; None when all are here."""
 
-    def grid(self, band: str, max_pixels: int) -> Grid:
+    @property
+    def _shape(self) -> tuple[int, int]:
+        height, width = self.differences.shape
+        return height, width
+
+    def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:
         """Return the differences; of more than ``max_pixels`` a side the largest of each block stays."""
         check_band(band, self.bands)
-        height, width = self.differences.shape
-        factor = decimation(height, width, max_pixels)
-        shown = largest_of_blocks(self.differences, factor)
         crs, notes = to_crs(self.crs)
-        if factor > 1:
-            notes += (f"Drawn 1 of {factor * factor:,} pixels: the one with the largest difference.",)
+        window, facts = self._window(area, crs)
+        factor = decimation(window.rows, window.columns, max_pixels)
+        shown = largest_of_blocks(window.of(self.differences), factor)
+        said = f"Drawn 1 of {factor * factor:,} pixels: the one with the largest difference" if factor > 1 else ""
+        if said:
+            notes += (f"{said}.",)
         rows, columns = shown.shape
         return Grid(
             values=shown,
             valid=np.isfinite(shown),
             band=self.band,
             bands=self.bands,
-            source_size=self.source_size or (width, height),
-            transform=scaled(self.transform, width / columns, height / rows),
+            transform=scaled(window.moved(self.transform), window.columns / columns, window.rows / rows),
             crs=crs,
             unit=self.unit,
             reach=self.limit,
             notes=(*self.notes, *notes),
+            shown=said,
+            **facts,
         )
 
 
@@ -192,28 +247,34 @@ class SmallLayer(_OneBand):
     names: tuple[str, ...] | None = None
     unit: str = ""
 
-    def grid(self, band: str, max_pixels: int) -> Grid:
-        """Return the copy, every n-th cell of it when it is larger than ``max_pixels``."""
-        check_band(band, self.bands)
+    @property
+    def _shape(self) -> tuple[int, int]:
         height, width = self.values.shape
-        factor = decimation(height, width, max_pixels)
-        rows, columns = decimated(height, factor), decimated(width, factor)
-        kept = np.ix_(centres(height, rows), centres(width, columns))
+        return height, width
+
+    def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:
+        """Return the copy, or a part of it, every n-th cell when it is larger than ``max_pixels``."""
+        check_band(band, self.bands)
         crs, notes = to_crs(self.crs)
+        window, facts = self._window(area, crs)
+        factor = decimation(window.rows, window.columns, max_pixels)
+        rows, columns = decimated(window.rows, factor), decimated(window.columns, factor)
+        kept = np.ix_(centres(window.rows, rows), centres(window.columns, columns))
         classes: Any = None if self.classes is None else dict(self.classes)
         return Grid(
-            values=self.values[kept],
-            valid=self.valid[kept],
+            values=window.of(self.values)[kept],
+            valid=window.of(self.valid)[kept],
             band=self.band,
             bands=self.bands,
-            source_size=self.source_size,
-            transform=scaled(self.transform, width / columns, height / rows),
+            transform=scaled(window.moved(self.transform), window.columns / columns, window.rows / rows),
             crs=crs,
             classes=classes,
             names=self.names,
             unit=self.unit,
             is_discrete=self.classes is not None or self.names is not None,
             notes=(*self.notes, *notes, *decimation_note(factor)),
+            shown=shown_text(factor),
+            **facts,
         )
 
 

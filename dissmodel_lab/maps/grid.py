@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from dissmodel_lab.errors import SourceError, did_you_mean
 from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from affine import Affine
     from numpy.typing import NDArray
     from pyproj import CRS
 
+    from dissmodel_lab.maps.area import Area, Window
     from dissmodel_lab.rasters import Classes
 
 #: numpy's kinds of numbers that can be drawn: bool, signed, unsigned, float.
@@ -57,6 +58,29 @@ class Grid:
     """Set where zero means "the same": the colours then part at zero, and end at so much to both sides."""
     notes: tuple[str, ...] = ()
     """Sentences that must be shown with the picture."""
+    shown: str = ""
+    """How much of the data is shown, for a corner of the map: ``1 of 16 pixels shown``; empty when all is."""
+    window: Window | None = None
+    """The source cells that this was taken from, of ``whole_size``; None when from all of them."""
+    whole_size: tuple[int, int] | None = None
+    """(width, height) of the whole layer [cells]; None when ``source_size`` is the whole."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """
+    A dimension beyond the two of the map, such as time.
+
+    Examples
+    --------
+    >>> Axis("time", ("2020-01-01", "2021-01-01")).name
+    'time'
+    """
+
+    name: str
+    """Its name in the file."""
+    labels: tuple[str, ...]
+    """What a person reads at each of its positions."""
 
 
 class Layer(Protocol):
@@ -70,8 +94,104 @@ class Layer(Protocol):
     def default_band(self) -> str:
         """The band to show when nobody chose one."""
 
-    def grid(self, band: str, max_pixels: int) -> Grid:
-        """Return one band, decimated to at most ``max_pixels`` a side."""
+    @property
+    def crs(self) -> CRS | None:
+        """None when unknown; cheap."""
+
+    @property
+    def extent(self) -> Area:
+        """Everything, in units of the CRS, or in a plane in source cells counted from the lower left; cheap."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the source holds besides: layers, members, variables; empty when it holds one thing."""
+
+    @property
+    def part(self) -> str:
+        """The one of ``parts`` that this is; empty when there is only one."""
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Dimensions beyond the two of the map; empty when there are none."""
+
+    def at(self, **indices: int) -> Layer:
+        """Return the layer at other positions on its ``axes``: axis name -> position; cheap."""
+
+    def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:
+        """
+        Return one band, decimated to at most ``max_pixels`` a side.
+
+        With an area only the part under it: whole source cells, at least one. ``transform`` and
+        ``source_size`` are then that part's.
+        """
+
+    def refined(self, band: str, max_pixels: int, area: Area | None = None) -> Grid | None:
+        """Return averages instead of single cells where they are cheap and tell more; else None."""
+
+
+class LayerBase:
+    """
+    What most layers have in common: one part, no further axes, nothing to refine.
+
+    Examples
+    --------
+    >>> LayerBase().parts, LayerBase().axes
+    ((), ())
+    """
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """There is one thing in the source."""
+        return ()
+
+    @property
+    def part(self) -> str:
+        """There is one thing in the source."""
+        return ""
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """There are only rows and columns."""
+        return ()
+
+    def at(self, **indices: int) -> Self:
+        """
+        Return the layer itself.
+
+        Raises
+        ------
+        SourceError
+            When a position on an axis is asked for: there is none.
+        """
+        check_positions(self.axes, indices)
+        return self
+
+    def refined(self, band: str, max_pixels: int, area: Area | None = None) -> Grid | None:  # noqa: ARG002 -- the protocol's
+        """Return None: there is nothing to refine."""
+        return None
+
+
+def check_positions(axes: Sequence[Axis], indices: Mapping[str, int]) -> None:
+    """
+    Refuse positions that aren't on the axes.
+
+    Raises
+    ------
+    SourceError
+        When an axis is unknown or a position outside of it.
+
+    Examples
+    --------
+    >>> check_positions([Axis("time", ("2020", "2021"))], {"time": 1})
+    """
+    known = {axis.name: len(axis.labels) for axis in axes}
+    for name, position in indices.items():
+        if name not in known:
+            raise SourceError(
+                f"No axis is called {name!r}. {did_you_mean(name, known) if known else 'There is none.'}"
+            )
+        if not 0 <= position < known[name]:
+            raise SourceError(f"Axis {name!r} has no position {position}: it has 0 to {known[name] - 1}.")
 
 
 def check_band(band: str, bands: Sequence[str]) -> str:
@@ -162,7 +282,20 @@ def decimation_note(factor: int) -> tuple[str, ...]:
     >>> decimation_note(1)
     ()
     """
-    return (f"1 of {factor * factor:,} pixels shown.",) if factor > 1 else ()
+    shown = shown_text(factor)
+    return (f"{shown}.",) if shown else ()
+
+
+def shown_text(factor: int) -> str:
+    """
+    Say how much of the data is shown, for a corner of the map.
+
+    Examples
+    --------
+    >>> shown_text(4), shown_text(1)
+    ('1 of 16 pixels shown', '')
+    """
+    return f"1 of {factor * factor:,} pixels shown" if factor > 1 else ""
 
 
 def usable(

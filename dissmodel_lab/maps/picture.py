@@ -8,27 +8,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.executor.schemas import DataSource
 from dissmodel_lab.maps import png
+from dissmodel_lab.maps.area import Area, area_of, extent_of, window_of
+from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.classes import with_classes
 from dissmodel_lab.maps.grid import centres, check_band
 from dissmodel_lab.maps.legend import Legend, paint
+from dissmodel_lab.maps.memory import pictures, signature
 from dissmodel_lab.maps.sources import open_layer
+from dissmodel_lab.maps.styles import style_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from dissmodel_lab.maps.grid import Grid
+    from dissmodel_lab.maps.grid import Grid, Layer
     from dissmodel_lab.maps.place import Bounds
+    from dissmodel_lab.maps.styles import Style
 
 #: Cells are numbered in float32 while they are warped: exact up to 2**24.
 MAX_SIDE = 4096
+#: What a picture may weigh as PNG [bytes], when it has at most so many pixels a side.
+SCALE_BYTES, CLASSES_BYTES, PAGE_PIXELS = 500_000, 180_000, 1024
+#: How often a picture is made smaller to meet that; each time by what it weighs too much.
+MAX_TRIES = 6
 #: Equatorial radius [m] and first eccentricity squared of WGS 84 (EPSG:7030).
 WGS84_A, WGS84_E2 = 6_378_137.0, 0.00669437999014
 
@@ -63,6 +74,8 @@ class Preview:
     """(height, width): the number of the shown cell in ``grid``, row by row; -1 outside."""
     grid: Grid = field(repr=False)
     """The cells that are shown."""
+    shown: str = ""
+    """How much of the data is shown, for a corner of the map: ``1 of 16 pixels shown``; empty when all is."""
 
     def value_at(self, latitude: float, longitude: float) -> str:
         """
@@ -165,15 +178,19 @@ def preview(
     band: str | None = None,
     *,
     max_pixels: int = 1024,
+    area_bounds: Bounds | None = None,
     like: Preview | None = None,
     classes: type[Any] | Mapping[Any, Any] | None = None,
     georeference: tuple[Any, Any] | None = None,
+    style: Style | None = None,
+    part: str | None = None,
 ) -> Preview:
     """
-    Draw one band of a source.
+    Draw one band of a source, or a part of it.
 
     Only what is drawn is read: a large raster is decimated while it is read, by taking single pixels, and
     the small grid is then warped to Web Mercator, by nearest cell. No value appears that isn't in the data.
+    The picture of a file is kept as long as the file doesn't change and there is room.
 
     Parameters
     ----------
@@ -183,6 +200,9 @@ def preview(
         Band or column. When not given: the first band; of a table the first column that is not an id.
     max_pixels : int, optional
         The longest side of the picture [pixels], 1 to 4096.
+    area_bounds : ((south, west), (north, east)), optional
+        Only what lies in this view of the map is drawn, as sharply as it fits: degrees, or cells in a plane.
+        Give the picture of the whole as ``like`` then, so that colours don't jump.
     like : Preview, optional
         Another map of the same band: its colours and its scale are kept, so that the two can be compared.
     classes : type or mapping, optional
@@ -191,6 +211,10 @@ def preview(
         value -> label, colour or (label, colour).
     georeference : (crs, transform), optional
         Where the data lie when they don't say it themselves; the map then says whose georeference it is.
+    style : Style, optional
+        The colours, when somebody chose them; else a style file beside the data says them, such as ``name.qml``.
+    part : str, optional
+        What is shown of a source that holds several maps.
 
     Returns
     -------
@@ -200,7 +224,8 @@ def preview(
     Raises
     ------
     SourceError
-        When the source is missing, empty, unreadable or not a map, or the band doesn't exist.
+        When the source is missing, empty, unreadable or not a map, the band doesn't exist, or nothing of it
+        lies in ``area_bounds``.
 
     Examples
     --------
@@ -209,18 +234,115 @@ def preview(
     (((0.0, 0.0), (2.0, 2.0)), ('No CRS: shown in a plane, not on Earth.',))
     >>> [entry.label for entry in picture.legend.entries]
     ['0', '1']
+    >>> preview(np.array([[0, 1], [1, 1]], "uint8"), area_bounds=((1, 1), (2, 2))).bounds
+    ((1.0, 1.0), (2.0, 2.0))
     """
     if not 1 <= max_pixels <= MAX_SIDE:
         raise SourceError(f"max_pixels is {max_pixels}; it must be 1 to {MAX_SIDE}.")
-    layer = open_layer(source)
+    style = style_for(source, style)
+    key = None
+    if classes is None and georeference is None:  # those may change without saying so
+        key = _key(source, (band, max_pixels, area_bounds, like.legend if like else None, style, part))
+        kept = _kept(key)
+        if kept is not None:
+            return kept
+    layer = open_layer(source) if part is None else open_layer(source, part)
     chosen = layer.default_band if band is None else check_band(band, layer.bands)
-    return draw(
-        layer.grid(chosen, max_pixels),
+    files: Sequence[Path] = getattr(layer, "files", ())
+    before = signature(files)
+    area = None
+    if area_bounds is not None:
+        area = area_under(layer, area_bounds, like)
+        if area is None:
+            raise SourceError(f"Nothing of the data lies in {area_bounds}. Choose bounds within {layer.extent}.")
+    picture = draw(
+        layer.grid(chosen, max_pixels) if area is None else layer.grid(chosen, max_pixels, area),
         max_pixels,
         like=like.legend if like else None,
         classes=classes,
         georeference=georeference,
+        style=style,
     )
+    if key is not None and before is not None and signature(files) == before:
+        pictures.keep(key, (files, before, picture), len(picture.png) + picture.pixels.nbytes + picture.cells.nbytes)
+    return picture
+
+
+def _key(source: Any, options: tuple[Any, ...]) -> Hashable | None:
+    """Name a picture of a local file; None for what can't be named."""
+    uri = source.uri if isinstance(source, DataSource) else source
+    if not isinstance(uri, str | Path) or "://" in str(uri):
+        return None
+    kind = source.type if isinstance(source, DataSource) else ""
+    key = ("picture", str(Path(uri).absolute()), str(uri), kind, options)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _kept(key: Hashable | None) -> Preview | None:
+    found = pictures.get(key) if key is not None else None
+    if found is None:
+        return None
+    files, before, picture = found
+    return cast("Preview", picture) if signature(files) == before else None
+
+
+def area_under(layer: Layer, bounds: Bounds, whole: Preview | None = None) -> Area | None:
+    """
+    Return the part of a layer that a view of the map shows.
+
+    Parameters
+    ----------
+    layer : Layer
+        Opened.
+    bounds : ((south, west), (north, east))
+        The view, as the map tells it: degrees, or cells when the picture lies in a plane.
+    whole : Preview, optional
+        The picture of the whole layer, which knows whether, and where, it lies on Earth.
+
+    Returns
+    -------
+    Area or None
+        For :meth:`~dissmodel_lab.maps.grid.Layer.grid`; None when the view shows nothing of the layer.
+
+    Examples
+    --------
+    >>> layer = open_layer(np.zeros((4, 4)))
+    >>> area_under(layer, ((1, 1), (2, 9)), preview(layer)).north
+    2
+    >>> area_under(layer, ((1, 8), (2, 9)), preview(layer)) is None
+    True
+    """
+    if whole is None:
+        return area_of(bounds, layer.crs, layer.extent, is_georeferenced=layer.crs is not None)
+    if not whole.is_georeferenced:
+        (south, west), (north, east) = bounds
+        (bottom, left), (top, right) = whole.bounds
+        is_seen = west < right and east > left and south < top and north > bottom
+        return area_of(bounds, None, layer.extent, is_georeferenced=False) if is_seen else None
+    grid = whole.grid
+    height, width = grid.values.shape
+    cells = scaled(grid.transform, width / grid.source_size[0], height / grid.source_size[1])
+    extent = extent_of(grid.source_size, cells, grid.crs)
+    if layer.crs is not None and _is_near(layer.extent, extent):
+        return area_of(bounds, layer.crs, layer.extent)
+    # it lies where a run's record says: the layer itself knows its cells only
+    area = area_of(bounds, grid.crs, extent)
+    if area is None:
+        return None
+    row, column, rows, columns = window_of(area, grid.source_size, cells, grid.crs)
+    south = grid.source_size[1] - row - rows
+    return Area(west=column, south=south, east=column + columns, north=south + rows, is_cells=True)
+
+
+def _is_near(one: Area, other: Area) -> bool:
+    """Whether two areas are about the same."""
+    across, up = max(one.width, other.width), max(one.height, other.height)
+    far = max(abs(one.west - other.west), abs(one.east - other.east)) > across / 4
+    return not far and max(abs(one.south - other.south), abs(one.north - other.north)) <= up / 4
 
 
 def draw(
@@ -230,6 +352,7 @@ def draw(
     like: Legend | None = None,
     classes: type[Any] | Mapping[Any, Any] | None = None,
     georeference: tuple[Any, Any] | None = None,
+    style: Style | None = None,
 ) -> Preview:
     """
     Draw a grid: give it colours and a place.
@@ -242,7 +365,7 @@ def draw(
         The longest side of the picture [pixels].
     like : Legend, optional
         Of another map of the same band.
-    classes, georeference : optional
+    classes, georeference, style : optional
         As :func:`preview` takes them.
 
     Examples
@@ -254,11 +377,15 @@ def draw(
     from dissmodel_lab.maps.place import place, with_georeference  # noqa: PLC0415 -- brings rasterio and pyproj, 0.3 s
 
     grid = with_georeference(with_classes(grid, classes), georeference)
-    legend, index, notes = paint(grid, like)
+    legend, index, notes = paint(grid, like) if style is None else paint(grid, like, style)
     placement = place(grid, max_pixels)
-    pixels = np.append(index.ravel(), np.uint8(0))[placement.cells]  # -1 takes the appended 0
+    fitted = _fitted(index, placement.cells, legend, max_pixels)
+    shown = grid.shown
+    if fitted.cells.size < placement.cells.size:
+        shown = _shown_of(fitted.cells, grid)
+        notes = (f"{shown}: more details would be too many bytes.", *notes)
     return Preview(
-        png=png.encode(pixels, legend.colours),
+        png=fitted.png,
         bounds=placement.bounds,
         legend=legend,
         band=grid.band,
@@ -266,12 +393,50 @@ def draw(
         is_georeferenced=placement.is_georeferenced,
         crs=placement.crs,
         notes=(*placement.notes, *grid.notes, *notes),
-        size=(pixels.shape[1], pixels.shape[0]),
+        size=(fitted.pixels.shape[1], fitted.pixels.shape[0]),
         source_size=grid.source_size,
-        pixels=pixels,
-        cells=placement.cells,
+        pixels=fitted.pixels,
+        cells=fitted.cells,
         grid=grid,
+        shown=shown,
     )
+
+
+class _Fitted(NamedTuple):
+    png: bytes
+    pixels: NDArray[np.uint8]
+    cells: NDArray[np.int32]
+
+
+def _fitted(index: NDArray[np.uint8], cells: NDArray[np.int32], legend: Legend, max_pixels: int) -> _Fitted:
+    """
+    Encode the picture; one that is too many bytes is drawn with fewer pixels, never with other colours.
+
+    The web map shows both at the same size: what is noise to the encoder is noise to the eye.
+    """
+    page = CLASSES_BYTES if legend.kind == "classes" else SCALE_BYTES
+    budget = page * max(1.0, (max_pixels / PAGE_PIXELS) ** 2)
+    colours = np.append(index.ravel(), np.uint8(0))  # -1 takes the appended 0
+    pixels = colours[cells]
+    encoded = png.encode(pixels, legend.colours)
+    if len(encoded) > budget and legend.kind == "classes":
+        encoded = png.encode(pixels, legend.colours, level=6)
+    for _ in range(MAX_TRIES):
+        if len(encoded) <= budget:
+            break
+        part = min(0.95, 0.99 * math.sqrt(budget / len(encoded)))
+        rows, columns = (max(1, int(size * part)) for size in cells.shape)
+        cells = cells[np.ix_(centres(cells.shape[0], rows), centres(cells.shape[1], columns))]
+        pixels = colours[cells]
+        encoded = png.encode(pixels, legend.colours)
+    return _Fitted(encoded, pixels, cells)
+
+
+def _shown_of(cells: NDArray[np.int32], grid: Grid) -> str:
+    """Say of how many source cells one is in the picture."""
+    drawn = int(np.count_nonzero(np.bincount(cells[cells >= 0], minlength=1)))
+    of = grid.source_size[0] * grid.source_size[1] / max(1, drawn)
+    return f"1 of {of:,.0f} pixels shown" if of >= 1.5 else "most pixels shown"  # noqa: PLR2004 -- rounds to 2
 
 
 def _stretched(latitude: float) -> float:

@@ -21,8 +21,10 @@ from rasterio.errors import RasterioError
 from rasterio.warp import Resampling, reproject
 
 from dissmodel_lab.errors import LabError
+from dissmodel_lab.maps.area import Window
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import to_crs
+from dissmodel_lab.maps.memory import pictures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +43,9 @@ SAMPLES = 65
 #: Beyond a full turn, and rounding, longitudes mean nothing [degrees].
 FULL_TURN = 360.5
 
+#: Semi-major axes of Earth's ellipsoids and spheres lie in between [m]; those of other bodies don't.
+EARTH_RADII = (6_300_000.0, 6_420_000.0)
+
 _MERCATOR = CRS.from_epsg(3857)
 
 
@@ -53,7 +58,7 @@ class Placement:
     """The cell that each pixel of the picture shows, and where the picture lies."""
 
     cells: NDArray[np.int32]
-    """(height, width) of the picture: row * width + column in the grid, -1 outside it."""
+    """(height, width) of the picture: row * width + column in the grid, -1 outside it; not to be changed."""
     bounds: Bounds
     """Degrees when georeferenced, else cells of the source, counted from the lower left corner."""
     is_georeferenced: bool
@@ -82,19 +87,35 @@ def place(grid: Grid, max_pixels: int) -> Placement:
     >>> place(from_array(np.zeros((2, 3))).grid("band_1", 1024), 1024).bounds
     ((0.0, 0.0), (2.0, 3.0))
     """
+    transform = None if grid.transform is None else tuple(map(float, grid.transform[:6]))
+    where = (transform, grid.crs, grid.source_size, grid.window, grid.whole_size)
+    key = ("placement", grid.values.shape, where, max_pixels)
+    placement: Placement | None = pictures.get(key)
+    if placement is None:
+        placement = _placed(grid, max_pixels)
+        pictures.keep(key, placement, placement.cells.nbytes)
+    return placement
+
+
+def _placed(grid: Grid, max_pixels: int) -> Placement:
     try:
         transform, crs = _georeference(grid)
         if crs == _MERCATOR and transform.b == transform.d == 0:
             return _unwarped(grid, transform)
         return _warped(grid, transform, crs, max_pixels)
     except _NoPlaceError as reason:
-        width, height = grid.source_size
         return Placement(
-            cells=_numbers(grid),
-            bounds=((0.0, 0.0), (float(height), float(width))),
-            is_georeferenced=False,
-            notes=(str(reason),),
+            cells=_numbers(grid), bounds=_plane_bounds(grid), is_georeferenced=False, notes=(str(reason),)
         )
+
+
+def _plane_bounds(grid: Grid) -> Bounds:
+    """Cells of the whole source, counted from its lower left corner."""
+    width, height = grid.source_size
+    window = grid.window or Window(0, 0, height, width)
+    _, whole = grid.whole_size or grid.source_size
+    south = float(whole - window.row - window.rows)
+    return (south, float(window.column)), (south + window.rows, float(window.column + window.columns))
 
 
 def with_georeference(grid: Grid, georeference: tuple[Any, Any] | None) -> Grid:
@@ -122,7 +143,8 @@ def with_georeference(grid: Grid, georeference: tuple[Any, Any] | None) -> Grid:
     if crs is None or transform is None:
         return replace(grid, notes=(*grid.notes, *notes))
     height, width = grid.values.shape
-    full = scaled(Affine(*transform[:6]), grid.source_size[0] / width, grid.source_size[1] / height)
+    cells = Affine(*transform[:6]) if grid.window is None else grid.window.moved(Affine(*transform[:6]))
+    full = scaled(cells, grid.source_size[0] / width, grid.source_size[1] / height)
     has_place = grid.transform is not None and not _is_pixels(grid.transform, grid)
     if has_place and (grid.crs is not None or not _is_same(cast("Affine", grid.transform), cast("Affine", full))):
         return grid
@@ -148,6 +170,9 @@ def _georeference(grid: Grid) -> tuple[Affine, CRS]:
     transform = Affine(*grid.transform[:6])
     if not all(map(math.isfinite, transform[:6])) or transform.determinant == 0:
         raise _NoPlaceError(f"The georeference ({name}) is degenerate: {plane}")
+    radius = grid.crs.ellipsoid.semi_major_metre if grid.crs.ellipsoid is not None else RADIUS
+    if not EARTH_RADII[0] <= radius <= EARTH_RADII[1]:
+        raise _NoPlaceError(f"The CRS ({name}) is of a body with a radius of {radius / 1000:,.0f} km: {plane}")
     return transform, grid.crs
 
 
@@ -156,11 +181,14 @@ def _is_pixels(transform: Affine, grid: Grid) -> bool:
     height, width = grid.values.shape
     across, down = grid.source_size[0] / width, grid.source_size[1] / height
     a, b, c, d, e, f = (float(x) for x in transform[:6])
-    if (a, b, d) != (across, 0.0, 0.0) or abs(e) != down or c != 0.0:
+    if (a, b, d) != (across, 0.0, 0.0) or abs(e) != down:
         return False
-    identity = e > 0 and f == 0.0
-    flipped = e < 0 and f in {0.0, float(grid.source_size[1])}
-    on_globe = grid.crs is not None and grid.crs.is_geographic and max(grid.source_size) <= 180  # noqa: PLR2004
+    whole = grid.whole_size or grid.source_size
+    if grid.window is not None:  # where the whole grid starts
+        c, f = c - grid.window.column, f - math.copysign(grid.window.row, e)
+    identity = c == 0.0 and e > 0 and f == 0.0
+    flipped = c == 0.0 and e < 0 and f in {0.0, float(whole[1])}
+    on_globe = grid.crs is not None and grid.crs.is_geographic and max(whole) <= 180  # noqa: PLR2004
     return identity or (flipped and not on_globe)
 
 

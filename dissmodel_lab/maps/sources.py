@@ -1,40 +1,56 @@
 """A source of any kind -> an opened layer.
 
-A file is known by its content: the first bytes say what is tried first, and what GDAL makes of it decides.
-Only local files are opened; nothing is unpacked to disk.
+A file is known by its content, and opened by the one library that belongs to it. What a file may be stands in
+:mod:`dissmodel_lab.sources.guards`; here stands which module opens it. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
 
-import zipfile
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dissmodel_lab.errors import SourceError
+from dissmodel_lab.errors import SourceError, did_you_mean, shown
 from dissmodel_lab.executor.schemas import DataSource
 from dissmodel_lab.maps import arrays
 from dissmodel_lab.rasters import Raster
+from dissmodel_lab.sources import local_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dissmodel_lab.maps.grid import Layer
+    from dissmodel_lab.sources.guards import Checked
+    from dissmodel_lab.sources.guards.held import Member
 
-ZIP_MAGIC = b"PK\x03\x04"
-#: TIFF and BigTIFF in both byte orders.
-RASTER_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: What a zip may contain, in the order of preference; the other files of a shapefile come along.
-ZIP_MEMBERS = (".tif", ".tiff", ".shp", ".gpkg", ".geojson", ".json")
+#: What is opened where it lies, a picture's bytes at a time.
+REMOTE = ("s3://", "http://", "https://")
+#: What a folder is searched for: files by the ending of their name, which is then looked into.
+FOLDER_ENDINGS = (
+    ".tif", ".tiff", ".shp", ".gpkg", ".geojson", ".geojsonl", ".fgb", ".parquet", ".geoparquet", ".nc", ".nc4",
+    ".h5", ".hdf5", ".asc", ".zip",
+)  # fmt: skip
+#: Files in a folder beyond this aren't looked at.
+MAX_FILES = 20_000
+#: Names in a message.
+LISTED = 8
 
 
-def open_layer(source: Any) -> Layer:
+def open_layer(source: Any, part: str | None = None) -> Layer:
     """
     Open anything that can be drawn.
 
     Parameters
     ----------
     source : path, DataSource, Raster, GeoDataFrame, ndarray, object with ``arrays``, or opened layer
-        What :func:`~dissmodel_lab.maps.preview` takes.
+        What :func:`~dissmodel_lab.maps.preview` takes: a local file or folder, an address of a GeoTIFF
+        (``s3://``, ``https://``), or data in memory.
+    part : str, optional
+        What is meant inside: a layer of a GeoPackage, a map in a zip or folder (``map.gpkg:layer`` for a layer of
+        a map in a zip), a variable of a netCDF or Zarr. When not given the first one is opened, and said.
 
     Returns
     -------
@@ -44,7 +60,7 @@ def open_layer(source: Any) -> Layer:
     Raises
     ------
     SourceError
-        When it is missing, empty, unreadable or not a map.
+        When it is missing, empty, unreadable, not a map, or would make a library open what nobody named.
 
     Examples
     --------
@@ -56,13 +72,20 @@ def open_layer(source: Any) -> Layer:
     dissmodel_lab.errors.SourceError: nowhere.tif doesn't exist. Check the path.
     """
     if isinstance(source, str | Path):
-        return _open_path(str(source))
+        return _open_path(str(source), part)
     if isinstance(source, DataSource):
-        return _open_path(source.uri, source.type)
-    return _open_object(source)
+        return _open_path(source.uri, part, source.type)
+    return _open_object(source, part)
 
 
-def _open_object(source: Any) -> Layer:
+def _open_object(source: Any, part: str | None) -> Layer:
+    opened = _opened_object(source)
+    if part is not None and part != opened.part:
+        raise SourceError(f"There is no part {shown(part)} to choose in a {type(source).__name__}. Leave `part` out.")
+    return opened
+
+
+def _opened_object(source: Any) -> Layer:
     if hasattr(source, "grid") and hasattr(source, "default_band"):
         layer: Layer = source
         return layer
@@ -82,64 +105,164 @@ def _open_object(source: Any) -> Layer:
     )
 
 
-def _open_path(uri: str, kind: str = "local") -> Layer:
-    uri = uri.removeprefix("file://")
-    if kind != "local" or "://" in uri:
-        raise SourceError(f"{uri} is not a local file ({kind}). Fetch it first, then show the fetched file.")
-    path = Path(uri)
-    if not uri or not path.exists():
-        raise SourceError(f"{uri or 'An empty path'} doesn't exist. Check the path.")
-    if not path.is_file():
-        raise SourceError(f"{uri} is a folder, not a map. Name one of the files in it.")
+def _open_path(uri: str, part: str | None, kind: str = "local") -> Layer:
+    if uri.lower().startswith(REMOTE):
+        from dissmodel_lab.maps.remote import open_remote  # noqa: PLC0415 -- brings what reads from afar
+
+        return open_remote(uri, part)
+    if uri.startswith("/vsi"):
+        raise SourceError(
+            f"{shown(uri)} is a name of GDAL's virtual files, not a local file. Name the file or address itself."
+        )
+    if kind != "local" or ("://" in uri and not uri.startswith("file://")):
+        raise SourceError(
+            f"{shown(uri)} is not a local file ({kind}). Fetch it first, then show the fetched file; only a "
+            f"GeoTIFF at "
+            f"{', '.join(REMOTE)} is shown where it lies."
+        )
+    path = local_path(DataSource(uri=uri)) if uri else None
+    if path is None:
+        raise SourceError(f"{shown(uri) if uri else 'An empty path'} doesn't exist. Check the path.")
+    _check_place(path, uri)
+    return _open_folder(path, uri, part) if path.is_dir() else _open_file(path, uri, part)
+
+
+def _check_place(path: Path, name: str) -> None:
     try:
-        with path.open("rb") as file:
-            magic = file.read(16)
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceError(f"{shown(name)} doesn't exist. Check the path.") from error
     except OSError as error:
-        raise SourceError(f"{uri} can't be read ({error.strerror}). Check its permissions.") from error
-    if not magic:
-        raise SourceError(f"{uri} is empty (0 bytes). Write or fetch it again.")
-    if magic.startswith(ZIP_MAGIC):
-        return _open_zip(path)
-    return _open_file(str(path.absolute()), uri, is_raster=magic.startswith(RASTER_MAGIC))
+        raise SourceError(
+            f"{shown(name)} can't be read ({error.strerror}). Check its name and permissions."
+        ) from error
+    except ValueError as error:  # a zero byte in it
+        raise SourceError(f"{shown(name)} is no path ({error}). Check it.") from error
+    if not path.is_file() and not path.is_dir():
+        raise SourceError(f"{shown(name)} is a device, a pipe or a socket, not a map. Name a file or a folder.")
 
 
-def _open_zip(path: Path) -> Layer:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{path} is a damaged zip file ({error}). Fetch it again.") from error
-    found = [m for ending in ZIP_MEMBERS for m in members if m.lower().endswith(ending)]
+# --- folders -----------------------------------------------------------------------------------------------
+
+
+def _open_folder(path: Path, name: str, part: str | None) -> Layer:
+    from dissmodel_lab.sources.guards import check_zarr, is_zarr  # noqa: PLC0415 -- only for files
+
+    if is_zarr(path):
+        check_zarr(path, shown(name))
+        return _open_dimensions(str(path.absolute()), shown(name), (), part)
+    found = _maps_in_folder(path, name)
+    if part is not None and part in found:
+        return _open_path(str(path / part), None)
     if not found:
-        raise SourceError(f"{path} is a zip file without a map in it. Known in a zip: {', '.join(ZIP_MEMBERS)}.")
-    first = found[0]
-    notes = (f"{first} is shown, one of {len(found)} maps in {path.name}.",) if len(found) > 1 else ()
-    # braces: GDAL's way to name an archive whatever its ending
-    return _open_file(
-        f"/vsizip/{{{path.absolute()}}}/{first}",
-        f"{path} ({first})",
-        is_raster=first.lower().endswith((".tif", ".tiff")),
-        notes=notes,
-    )
+        raise SourceError(
+            f"{shown(name)} is a folder without a map in it. Name a file, a Zarr folder, or a folder with one of "
+            f"{', '.join(FOLDER_ENDINGS)}."
+        )
+    if len(found) > 1:
+        raise SourceError(f"{shown(name)} is a folder with {len(found)} maps: {_listed(found)}. Name one of them.")
+    return _open_path(str(path / found[0]), part)
 
 
-def _open_file(path: str, name: str, *, is_raster: bool, notes: tuple[str, ...] = ()) -> Layer:
-    from pyogrio.errors import (  # type: ignore[import-untyped]  # noqa: PLC0415 -- no stubs; GDAL only for files
-        DataSourceError,
-    )
-    from rasterio.errors import RasterioError  # noqa: PLC0415
+def _maps_in_folder(path: Path, name: str) -> list[str]:
+    from dissmodel_lab.sources.guards import is_zarr  # noqa: PLC0415 -- only for folders
 
-    from dissmodel_lab.maps.raster import open_raster  # noqa: PLC0415
-    from dissmodel_lab.maps.vector import open_table  # noqa: PLC0415
+    try:
+        with os.scandir(path) as entries:
+            first = [entry for entry, _ in zip(entries, range(MAX_FILES), strict=False)]
+            files = [entry.name for entry in first if entry.is_file() and entry.name.lower().endswith(FOLDER_ENDINGS)]
+            stores = [entry.name for entry in first if entry.is_dir() and is_zarr(Path(entry.path))]
+    except OSError as error:
+        raise SourceError(f"{shown(name)} can't be listed ({error.strerror}). Check its permissions.") from error
+    return sorted(found for found in (*files, *stores) if not found.startswith("."))
 
-    reasons = []
-    for opened in (open_raster, open_table) if is_raster else (open_table, open_raster):
-        try:
-            return opened(path, name, notes)
-        except (RasterioError, DataSourceError) as error:
-            reasons.append(str(error).replace(path, name))
-    reason = reasons[0] if is_raster else reasons[-1]
-    raise SourceError(
-        f"{name} is not a map that can be read: {reason.rstrip('.')}. "
-        "GeoTIFF, GeoPackage, shapefile, GeoJSON, or a zip with one of them can be."
-    )
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names[:LISTED])) + (", ..." if len(names) > LISTED else "")
+
+
+# --- files -------------------------------------------------------------------------------------------------
+
+
+def _open_file(path: Path, uri: str, part: str | None) -> Layer:
+    from dissmodel_lab.sources.guards import check_file  # noqa: PLC0415 -- only for files
+
+    name = shown(uri.removeprefix("file://"))
+    checked = check_file(path, name)
+    if checked.kind.way == "zip":
+        return _open_zip(path, name, part)
+    return _open_checked(checked, (), part)
+
+
+def _open_zip(path: Path, name: str, part: str | None) -> Layer:
+    from dissmodel_lab.maps.stores import kind_of  # noqa: PLC0415 -- as above
+    from dissmodel_lab.sources.guards import check_held, maps_in  # noqa: PLC0415 -- as above
+
+    if kind_of(path) == "Zarr":
+        return _open_dimensions(str(path.absolute()), name, (), part)
+    found = maps_in(path, name)
+    names = tuple(map_.member for map_ in found)
+    chosen, inner = _chosen(found, part)
+    checked = check_held(chosen)
+    if len(found) == 1:
+        return _open_checked(checked, (), inner)
+    notes = () if part else (f"{shown(chosen.member)} is shown, one of {len(found)} maps in {path.name}.",)
+    layer: Any = _open_checked(checked, notes, inner)
+    return replace(layer, parts=names, part=chosen.member)  # type: ignore[no-any-return]  # any layer's own class
+
+
+def _chosen(found: Sequence[Member], part: str | None) -> tuple[Member, str | None]:
+    """Which map of an archive a part means, and what remains to be chosen inside of that map."""
+    if part is None:
+        return found[0], None
+    for member in found:
+        if part == member.member:
+            return member, None
+        if part.startswith(f"{member.member}:"):
+            return member, part.removeprefix(f"{member.member}:")
+    if len(found) == 1:
+        return found[0], part
+    names = [member.member for member in found]
+    raise SourceError(f"There is no map {shown(part)} in the zip. {did_you_mean(part, names[:LISTED])}")
+
+
+def _open_checked(checked: Checked, notes: tuple[str, ...], part: str | None) -> Layer:
+    from dissmodel_lab.sources.guards import clear_failures  # noqa: PLC0415 -- as above
+
+    with clear_failures(checked.name):
+        if checked.kind.way == "dimensions":
+            return _open_dimensions(checked.path, checked.name, notes, part)
+        if checked.kind.way == "raster":
+            return _open_raster(checked, notes, part)
+        return _open_vector(checked, notes, part)
+
+
+def _open_raster(checked: Checked, notes: tuple[str, ...], part: str | None) -> Layer:
+    from dissmodel_lab.maps.raster import open_raster  # noqa: PLC0415 -- brings rasterio, 0.2 s
+
+    if part is not None:
+        raise SourceError(f"{checked.name} has no part {shown(part)}: there is one map in it. Leave `part` out.")
+    return open_raster(checked.path, checked.name, notes)
+
+
+def _open_vector(checked: Checked, notes: tuple[str, ...], part: str | None) -> Layer:
+    from dissmodel_lab.maps.vector import open_parquet, open_table  # noqa: PLC0415 -- brings geopandas, 0.5 s
+
+    if checked.kind.way == "parquet":
+        if part is not None:
+            raise SourceError(f"{checked.name} has no part {shown(part)}: there is one map in it. Leave `part` out.")
+        return open_parquet(checked.path, checked.name, notes)
+    if checked.parts and part is not None and part not in checked.parts:
+        raise SourceError(
+            f"{checked.name} has no table {shown(part)}; views aren't read, because reading one runs its query. "
+            f"{did_you_mean(part, checked.parts)}"
+        )
+    return open_table(checked.path, checked.name, notes, part or (checked.parts[0] if checked.parts else None))
+
+
+def _open_dimensions(path: str, name: str, notes: tuple[str, ...], part: str | None) -> Layer:
+    from dissmodel_lab.maps.dimensions import open_dimensions  # noqa: PLC0415 -- brings xarray, 0.7 s
+    from dissmodel_lab.sources.guards import clear_failures  # noqa: PLC0415 -- as above
+
+    with clear_failures(name):
+        return open_dimensions(path, name, part=part, notes=notes)

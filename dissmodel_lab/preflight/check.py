@@ -20,7 +20,7 @@ from dissmodel_lab.preflight.findings import Finding, error, warning
 from dissmodel_lab.preflight.room import disk_findings, expanded, memory_findings, output_findings
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.preflight.wanted import NamedBands, NamedFile, named_bands, named_files
-from dissmodel_lab.redaction import HIDDEN, is_secret_name
+from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_uri
 from dissmodel_lab.sources import source_path
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class _Check:
         found = []
         source = source_path(self._record)
         if source is not None:
-            called = f"The input '{shown(self._record.source.uri)}'"
+            called = f"The input '{shown(redact_uri(self._record.source.named))}'"
             if _exists(source):
                 self._paths[called] = source
             else:

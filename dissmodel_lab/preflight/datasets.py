@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dissmodel_lab.errors import shown
+from dissmodel_lab.errors import SourceError, shown
 from dissmodel_lab.preflight.findings import Finding, error, listed, warning
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.rasters import band_classes, band_names, is_pixel_transform, quiet_georeference
+from dissmodel_lab.sources.guards import check_file, check_held, maps_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dissmodel_lab.rasters import Classes
+    from dissmodel_lab.sources.guards.held import Member
 
 #: left, bottom, right, top in the units of the CRS.
 Extent = tuple[float, float, float, float]
@@ -124,6 +126,8 @@ def look_at(path: Path, name: str) -> Look:
         if not head:
             return _broken(called, "it is empty (0 bytes)")
         return _look_at_file(path, called, head)
+    except SourceError as refused:  # the guards' whole sentences, which say what to do
+        return _refused(called, str(refused))
     except Exception as problem:  # noqa: BLE001 -- whatever a reader says of a damaged file, it is a finding
         return _broken(called, _reason(problem, path, called))
 
@@ -135,7 +139,7 @@ def _look_at_file(path: Path, name: str, head: bytes) -> Look:
     if suffix == ".zip":
         return _broken(name, "it is no zip file")
     if head.startswith(TIFF_MAGIC) or suffix in {".tif", ".tiff"}:
-        return _look_at_raster(str(path.absolute()), name, path.stat().st_size)
+        return _look_at_raster(check_file(path, name).path, name, path.stat().st_size)
     if suffix in TABLE_SUFFIXES:
         try:
             return Look((_table(path, name, head),))
@@ -145,7 +149,7 @@ def _look_at_file(path: Path, name: str, head: bytes) -> Look:
     if is_geojson and path.stat().st_size > MAX_GEOJSON:
         return Look((_long_geojson(path, name, head),))
     if suffix in VECTOR_SUFFIXES or is_geojson:
-        return _look_at_vector(str(path.absolute()), name, path.stat().st_size)
+        return _look_at_vector(check_file(path, name).path, name, path.stat().st_size)
     return Look()
 
 
@@ -162,6 +166,15 @@ def _reason(problem: Exception, path: Path, name: str) -> str:
 def _broken(name: str, reason: str) -> Look:
     what = f"{name} cannot be read: {reason[:300]}."
     return Look(findings=(error("unreadable", what, "Get the file again, or open it with the program it is from."),))
+
+
+def _refused(name: str, message: str) -> Look:
+    """Cut a guard's message in two: what was wrong, and what to do."""
+    what, _, do = message.removesuffix(".").rpartition(". ")
+    reason = what.removeprefix(f"{name} ")
+    told = re.match(r"can't be read(?:: | \()(.*?)\)?$", reason)
+    reason = told.group(1) if told else reason if reason.startswith(name) else f"it {reason}"
+    return Look(findings=(error("unreadable", f"{name} cannot be read: {reason[:300]}.", f"{do}."),))
 
 
 def _not_looked_at(
@@ -185,10 +198,14 @@ def _look_into_zip(path: Path, name: str) -> Look:
     if member.compress_type != zipfile.ZIP_STORED and member.file_size > MAX_ZIPPED:
         packed = _not_looked_at(inside, "it would have to be unpacked first", "Unpack it and name the file itself.")
         return Look(findings=(*findings, *packed.findings))
-    whole = f"/vsizip/{{{path.absolute()}}}/{maps[0]}"
+    checked = check_held(_member_of(path, name, maps[0]))
     is_raster = maps[0].lower().endswith((".tif", ".tiff"))
-    look = (_look_at_raster if is_raster else _look_at_vector)(whole, inside, member.file_size)
+    look = (_look_at_raster if is_raster else _look_at_vector)(checked.path, inside, member.file_size)
     return Look(look.datasets, (*findings, *look.findings))
+
+
+def _member_of(path: Path, name: str, map_name: str) -> Member:
+    return next(member for member in maps_in(path, name) if member.member == map_name)
 
 
 def _look_into_folder(path: Path, name: str) -> Look:

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,11 @@ _BLOCK = 64 * 1024
 #: Beside a busy thread each block waits for the interpreter: fewer of them.
 _BLOCK_BESIDE = 1024 * 1024
 _WINDOW = 16 * 1024 * 1024
+_REST_NS = 2 * 1000**3
+"""The coarsest clock of a file system that is in use (FAT) ticks every two seconds [ns]."""
+_MOST_SEEN = 4_096
+_SEEN: dict[tuple[int, ...], str] = {}
+"""Hashes by what tells a file from others; of this process, so that a copied or restored file is hashed anew."""
 
 
 MOST_FILES = 20_000
@@ -98,6 +104,85 @@ def _digest(path: str | Path, block: int, is_given_up: Callable[[], bool] = lamb
     return digest.hexdigest()
 
 
+def seen_sha256(path: str | Path) -> str:
+    """
+    Return the SHA-256 of a file that this process has hashed and nobody has touched since; empty for others.
+
+    Device, inode, size and both times must be those of then, and the file must have been at rest for two seconds
+    when it was hashed: a change within one tick of the clock would leave no trace. Costs microseconds at any size.
+
+    Examples
+    --------
+    >>> seen_sha256("no/such/file")
+    ''
+    """
+    mark = _mark(path)
+    return _SEEN.get(mark, "") if mark is not None else ""
+
+
+def remembered_sha256(path: str | Path) -> str:
+    """
+    Return the SHA-256 of a file's bytes; of one that :func:`seen_sha256` knows, without reading it.
+
+    For inputs that are read run after run. What is verified is always hashed anew, by :func:`file_sha256`.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     remembered_sha256(file.name)[:16]
+    'e3b0c44298fc1c14'
+    """
+    mark, now = _mark(path), time.time_ns()
+    known = _SEEN.get(mark, "") if mark is not None else ""
+    if known:
+        return known
+    checksum = file_sha256(path)
+    remember(path, mark, checksum, now)
+    return checksum
+
+
+def remember(path: str | Path, mark: tuple[int, ...] | None, checksum: str, at_ns: int) -> None:
+    """
+    Note the SHA-256 of a file, when it was at rest and still is what it was before it was hashed.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    mark : tuple of int or None
+        What told it from others before it was hashed.
+    checksum : str
+        Its SHA-256.
+    at_ns : int
+        When its first byte was read [ns since 1970].
+
+    Examples
+    --------
+    >>> remember("no/such/file", None, "", 0)
+    """
+    if mark is None or at_ns - max(mark[3:]) < _REST_NS or _mark(path) != mark:
+        return
+    while len(_SEEN) >= _MOST_SEEN:
+        _SEEN.pop(next(iter(_SEEN)), None)
+    _SEEN[mark] = checksum
+
+
+def _mark(path: str | Path) -> tuple[int, ...] | None:
+    try:
+        facts = os.stat(path)  # noqa: PTH116 -- as in fingerprint
+    except OSError:
+        return None
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
 class Hashing:
     """
     The SHA-256 of a file, worked out on a thread of its own from construction on, while others load it.
@@ -116,6 +201,7 @@ class Hashing:
     """
 
     def __init__(self, path: Path) -> None:
+        self.mark, self.at_ns = _mark(path), time.time_ns()
         self.seen = fingerprint(path)
         """Size and times of the file before its first byte was read."""
         self._path = path

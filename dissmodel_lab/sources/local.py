@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dissmodel_lab.errors import SourceError
+from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.redaction import redact_uri
+from dissmodel_lab.sources.addresses import Kind, is_remote, parse
 
 if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord
@@ -58,6 +60,9 @@ def source_path(record: ExperimentRecord) -> Path | None:
     """
     Return where a run's input lies on this machine, as seen from the folder that the run worked in.
 
+    Of a remote one, the copy in the cache while it has the content that the run read; :func:`why_no_source` says
+    why there is none.
+
     Examples
     --------
     >>> from dissmodel_lab.executor import DataSource, ExperimentRecord
@@ -65,12 +70,46 @@ def source_path(record: ExperimentRecord) -> Path | None:
     True
     """
     path = local_path(record.source)
-    return None if path is None else record.resolve_path(path)
+    if path is not None:
+        return record.resolve_path(path)
+    return _kept_copy(record) if record.source.checksum else None
+
+
+def _kept_copy(record: ExperimentRecord) -> Path | None:
+    from dissmodel_lab.sources.cache import DataCache  # noqa: PLC0415 -- only for remote sources
+
+    if not is_remote(record.source) or (record.platform and not record.fetched):
+        return None
+    name = str(record.fetched[0].get("name", "")) if record.fetched else ""
+    try:
+        return DataCache().kept(record.source.checksum.lower(), name)
+    except (SourceError, OSError):  # no cache that could be read
+        return None
+
+
+def why_no_source(record: ExperimentRecord) -> str:
+    """
+    Say why there is no input of a run to show; empty when :func:`source_path` finds one.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.executor import DataSource, ExperimentRecord
+    >>> why_no_source(ExperimentRecord(source=DataSource(uri="s3://b/x.tif", type="s3", checksum="ab")))
+    "The input 's3://b/x.tif' is not in the cache (any more). Fetch it to see it."
+    """
+    if source_path(record) is not None:
+        return ""
+    uri = redact_uri(record.source.uri)
+    if not uri:
+        return "The record names no input: it was given in memory, or there was none."
+    if uri == "synthetic":
+        return "The model makes its input by itself."
+    return f"The input '{shown(uri)}' is not in the cache (any more). Fetch it to see it."
 
 
 def check_source(source: DataSource) -> None:
     """
-    Refuse a local source that is missing, empty or unreadable.
+    Refuse a source that is missing, empty or unreadable; of a remote one, its server is asked once.
 
     Raises
     ------
@@ -84,9 +123,20 @@ def check_source(source: DataSource) -> None:
     Traceback (most recent call last):
     dissmodel_lab.errors.SourceError: The input 'no/such.tif' does not exist ...
     """
-    path = local_path(source)
-    if path is None:
+    kind = parse(source).kind
+    if kind is Kind.NONE:
         return
+    if kind is not Kind.LOCAL:
+        from dissmodel_lab.sources.fetching import check_address  # noqa: PLC0415 -- loads what talks to servers
+
+        check_address(source)
+        return
+    path = local_path(source)
+    if path is not None:
+        _check_path(source, path)
+
+
+def _check_path(source: DataSource, path: Path) -> None:
     try:
         mode = _mode(path)
         if mode is None:

@@ -13,9 +13,10 @@ disk, whole, from before the first phase on, and is only ever replaced in one st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dissmodel_lab.index import LOST, RECORD_NAME, UNREADABLE
+from dissmodel_lab.lazily import loaded_when_used
 from dissmodel_lab.store.files import JOURNAL_NAME, record_line, safe_name, write_atomic
 from dissmodel_lab.store.run_store import STORE_VARIABLE, RunStore
 
@@ -40,13 +41,4 @@ __all__ = [  # noqa: RUF022 -- in the order of sorted(), as in the other package
 # They load pydantic, and a listing does without: it is the first thing that a person waits for in a terminal.
 _LATER = {"RunFolder": "run_folder", "read_record": "reading"}
 
-
-def __getattr__(name: str) -> Any:
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 -- only when a name is used
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_when_used(__name__, _LATER)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dissmodel_lab.errors import OutputError, RunTakenError, shown
 from dissmodel_lab.executor.events import (
     Event,
+    Fetching,
     LogLine,
     Phase,
     PhaseFailed,
@@ -289,6 +290,8 @@ def _journal_line(event: Event) -> dict[str, object] | None:
             return line
         case StepFinished():
             return _step_line(event)
+        case Fetching():
+            return {"event": "fetching", "name": redact_text(event.name), "done": event.done, "total": event.total}
         case LogLine():
             return {"event": "log", "text": redact_text(event.text)}
         case _:

@@ -24,7 +24,9 @@ Ranges of parameters -> many runs, a table of them, and what their metrics depen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dissmodel_lab.lazily import loaded_when_used
 
 if TYPE_CHECKING:
     from dissmodel_lab.sweeps.design import Axis, DesignPoint, SweepDesign
@@ -59,13 +61,4 @@ _HOMES = {
     "Sweep": "one",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 -- only when a name is used
-
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_when_used(__name__, _HOMES)

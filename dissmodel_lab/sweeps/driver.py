@@ -160,7 +160,7 @@ class Driver:
         done = self._ledger.progress(is_driven=False).done
         return (
             f"The sweep's results cannot be written in {str(self._folder.path)!r}: {error.strerror or error}. "
-            f"{done:,} of {self._design.n_runs:,} runs are done and kept. Make room, then go on with resume()."
+            f"{done:,} of {self._design.n_runs:,} runs are done and kept. Make room, then resume the sweep."
         )
 
     # --------------------------------------------------------------------------------------------- the loop
@@ -279,7 +279,7 @@ class Driver:
         if self._n_refused >= _GIVE_UP:
             raise SweepError(
                 f"The sweep was stopped: {self._n_refused} runs in a row could not begin. The last one: {error} "
-                "Go on with resume() when the cause is gone."
+                "Resume the sweep when the cause is gone."
             )
 
     def _end_early(self, why: str) -> None:

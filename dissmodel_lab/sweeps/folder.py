@@ -153,13 +153,17 @@ class SweepFolder:
         """
         place = self.path / DESIGN_NAME
         try:
-            if place.stat().st_size > _LARGEST:
-                raise SweepError(f"{str(place)!r} is too large for a sweep's design.")
-            document = json.loads(place.read_bytes())
+            content = place.read_bytes() if place.stat().st_size <= _LARGEST else None
         except OSError as error:
             raise SweepError(
                 f"{str(self.path)!r} holds no sweep: {DESIGN_NAME}: {error.strerror or error}."
             ) from error
+        if content is None:
+            raise SweepError(f"{str(place)!r} is too large for a sweep's design.")
+        if not content.strip(b"\0 \t\r\n"):  # what a power failure may leave of a file
+            raise SweepError(f"{str(place)!r} is empty. {_DAMAGED}")
+        try:
+            document = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise SweepError(f"{str(place)!r} cannot be read: {error!s:.200}. {_DAMAGED}") from error
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
@@ -170,11 +174,11 @@ class SweepFolder:
                 f"{document.get('version')!r:.20}; this one reads {VERSION}. Open it with that version, or begin a "
                 "new sweep."
             )
-        content: Any = document.get("sweep")
-        if document.get("sha256") != _sha256(content):
+        written: Any = document.get("sweep")
+        if document.get("sha256") != _sha256(written):
             raise SweepError(f"{str(place)!r} was changed after the sweep began. {_DAMAGED}")
         try:
-            return _read_facts(content)
+            return _read_facts(written)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SweepError(f"{str(place)!r} cannot be understood: {error!s:.200}. {_DAMAGED}") from error
 

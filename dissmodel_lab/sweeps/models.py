@@ -82,8 +82,8 @@ def model_of(path: str, name: str, given: Any = None, namespace: Mapping[str, An
             found = resolve_model(path, namespace=namespace).executor
     except LabError as error:
         raise SweepError(
-            f"The model {name} of this sweep is not at hand ({path}). Import it or run its cell, and give it: "
-            f"resume(model=...). {error}"
+            f"The model {name} of this sweep is not at hand ({path}). Import it or run its cell, and give it, "
+            f"in Python: open_sweep(...).resume(model=...). {error}"
         ) from error
     cls = type(found)
     if import_path(cls) != path and getattr(cls, "name", cls.__name__) != name:

@@ -333,13 +333,16 @@ class Sweep:
         if facts.code_sha256 and now and now != facts.code_sha256 and not changed_code:
             raise SweepError(
                 f"The source of {self.model_name} has changed since this sweep began: its runs would be of two "
-                "models. Begin a new sweep, or go on all the same with resume(changed_code=True)."
+                "models. Begin a new sweep, or resume it all the same: --changed-code, in Python changed_code=True."
             )
         self._give_again(dict(parameters or {}))
         if source is not None:
             self._source = source if isinstance(source, DataSource) else DataSource.from_uri(str(source))
         if self._source is not None and HIDDEN in self._source.uri:
-            raise SweepError("The address of the input holds a secret, which is not kept: give resume(source=...).")
+            raise SweepError(
+                "The address of the input holds a secret, which is not kept. Give it again, in Python: "
+                "open_sweep(...).resume(source=...)."
+            )
 
     def _give_again(self, given: dict[str, Any]) -> None:
         """Take secrets that were not written to disk."""
@@ -352,7 +355,8 @@ class Sweep:
         missing = [name for name in hidden if name not in self._given]
         if missing:
             raise SweepError(
-                f"Secrets are not kept on disk. Give them again: resume(parameters={{{missing[0]!r}: ...}})."
+                f"Secrets are not kept on disk. Give them again, in Python: "
+                f"open_sweep(...).resume(parameters={{{missing[0]!r}: ...}})."
             )
 
     def keep_model(self, model: Any) -> None:

@@ -193,7 +193,7 @@ def _spaced(name: str, text: str, found: _Range, wants: Wanted) -> list[Any]:
         if wants.kind != "whole" or found.is_log:
             raise SweepError(
                 f"{_place(name)}={text} does not say how many values a grid has. {_HOW} "
-                "Or draw them from the range: sample='lhs'."
+                "Or draw them from the range, by the sample lhs."
             )
         span = int(found.high) - int(found.low) + 1
         if span > MOST_VALUES:

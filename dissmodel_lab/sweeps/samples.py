@@ -93,12 +93,12 @@ def count_settings(axes: Sequence[Axis], sample: Sampling, samples: int | None) 
     if sample == "grid":
         if samples is not None:
             raise SweepError(
-                f"A grid has as many combinations as its values make; samples={samples!r} is for the designs that "
-                "draw them: sample='lhs', 'sobol', 'morris' or 'saltelli'."
+                f"A grid has as many combinations as its values make; a number of samples ({samples!r:.80}) is for "
+                "the designs that draw them: lhs, sobol, morris or saltelli."
             )
         return math.prod(len(axis.values) for axis in axes)
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int)):
-        raise SweepError(f"samples must be a whole number, got {samples!r:.80}.")
+        raise SweepError(f"The number of samples must be a whole number, got {samples!r:.80}.")
     if sample in ("morris", "saltelli"):
         _check_effects(axes, sample)
     if samples is None:
@@ -117,7 +117,7 @@ def _check_effects(axes: Sequence[Axis], sample: Sampling) -> None:
         if axis.values:
             raise SweepError(
                 f"morris moves in equal steps along a range, and {axis.name}={axis.text} is a list. "
-                "Write a range such as 0.1:2.0, or take sample='saltelli', which takes lists too."
+                "Write a range such as 0.1:2.0, or take saltelli, which takes lists too."
             )
         if axis.kind != "number" and len(_levels(axis)) < MORRIS_LEVELS:
             raise SweepError(
@@ -142,9 +142,7 @@ def _usual(n_axes: int, sample: Sampling) -> int:
 def _check_count(n_axes: int, sample: Sampling, samples: int) -> int:
     if sample == "lhs":
         if samples < 2:  # noqa: PLR2004 -- one point is no design
-            raise SweepError(
-                f"lhs needs at least 2 combinations, got samples={samples}. Usual are {_usual(n_axes, sample)}."
-            )
+            raise SweepError(f"lhs needs at least 2 combinations, got {samples}. Usual are {_usual(n_axes, sample)}.")
         return samples
     step = {"sobol": 1, "morris": n_axes + 1, "saltelli": n_axes + 2}[sample]
     fewest = {"sobol": 2, "morris": _FEWEST_TRAJECTORIES, "saltelli": _FEWEST_BASE}[sample]
@@ -156,7 +154,7 @@ def _check_count(n_axes: int, sample: Sampling, samples: int) -> int:
     needs = f"a multiple of {step}" if sample == "morris" else many
     with_axes = f" with {n_axes} parameters" if step > 1 else ""
     raise SweepError(
-        f"{sample}{with_axes} needs {needs} combinations, at least {fewest * step}: got samples={samples}. "
+        f"{sample}{with_axes} needs {needs} combinations, at least {fewest * step}: got {samples}. "
         f"Nearest: {_nearest(sample, samples, step, fewest)}."
     )
 

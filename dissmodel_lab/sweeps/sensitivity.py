@@ -281,8 +281,8 @@ def _of_sample(
         indices.insert(0, shares)
         method += " S1 by RBD-FAST (Tarantola et al. 2006, bias corrected by Tissot and Prieur 2012)."
     notes.append(
-        f"This design ({design.sample}) allows no total effects: sample='saltelli' gives S1 and ST, "
-        "sample='morris' screens many parameters with few runs."
+        f"This design ({design.sample}) allows no total effects: the sample saltelli gives S1 and ST, "
+        "morris screens many parameters with few runs."
     )
     return _said(design, metric, method, tuple(indices), there, notes=notes)
 
@@ -371,7 +371,7 @@ def _of_morris(
     rounded = [axis.name for axis in design.axes if axis.kind != "number"]
     if rounded:
         notes.append(f"{', '.join(rounded)} moved in whole steps, so that its effects are rounded too.")
-    notes.append("morris ranks parameters; it allows no shares of the variance: sample='saltelli' gives S1 and ST.")
+    notes.append("morris ranks parameters; it allows no shares of the variance: the sample saltelli gives S1 and ST.")
     return _said(design, metric, method, indices, kept, notes=notes)
 
 

@@ -1,4 +1,4 @@
-"""Whether everything that a record names is still as it was recorded. Files are read, and nothing else."""
+"""Whether everything that a record names is still as it was recorded: files are read, remote inputs asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.contents import has_content
+from dissmodel_lab.errors import SourceError
 from dissmodel_lab.sources import hashed
+from dissmodel_lab.sources.addresses import is_remote
 from dissmodel_lab.store import RECORD_NAME, RunStore
 from dissmodel_lab.store.reading import journal_sha256
 from dissmodel_lab.verification.places import (
@@ -215,6 +217,9 @@ class _Looker:
         path = locate_input(record, self._base_folder)
         if path is not None:
             return self._file("input", path, record.source.checksum)
+        # What a stranger's record names is not fetched: nobody here has asked for that.
+        if _SHA256.fullmatch(record.source.checksum) and is_remote(record.source) and not record.is_imported:
+            return self._remote_input()
         if record.source.uri == "synthetic":
             why = "The model makes its input by itself."
         elif record.source.uri:
@@ -222,6 +227,22 @@ class _Looker:
         else:
             why = "The record names none: it was given in memory, or there was none."
         return Check(item="input", state=State.UNKNOWN, recorded=record.source.checksum, why=why)
+
+    def _remote_input(self) -> Check:
+        """Fetch a remote input again, as far as its server has another one than the cache."""
+        from dissmodel_lab.sources.fetching import fetch  # noqa: PLC0415 -- loads what talks to servers
+
+        recorded, uri = self._record.source.checksum.lower(), self._record.source.uri
+        try:
+            fetched = fetch(self._record.source)
+        except SourceError as error:
+            return Check(item="input", state=State.UNKNOWN, recorded=recorded, why=str(error))
+        fetched.lease.close()
+        why = " ".join(fetched.notes)
+        if fetched.sha256 == recorded:
+            return self._check("input", State.OK, fetched.path, recorded, fetched.sha256, why=why)
+        why = f"{uri} holds something else now. {why}".strip()
+        return self._check("input", State.CHANGED, fetched.path, recorded, fetched.sha256, why=why)
 
     def _parameter_files(self) -> Iterator[Check]:
         record, recorded = self._record, self._record.parameter_files

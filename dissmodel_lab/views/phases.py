@@ -118,6 +118,10 @@ def _memory_text(progress: Progress) -> str:
 
 
 def _bar(progress: Progress, *, with_values: bool) -> str:
+    if progress.is_fetching and progress.fetching is not None:
+        now = progress.fetching
+        said = f"<div>{escape(progress.fetch_text())}</div>"
+        return _share_bar(100 * now.done / now.total, said) if now.total else said
     text = _shown(progress.step_text())
     if not text:
         return ""
@@ -126,10 +130,13 @@ def _bar(progress: Progress, *, with_values: bool) -> str:
     shown = f"{text}{': ' if values else ''}{values}"
     if not progress.n_steps:
         return f"<div>{shown}</div>"
-    share = min(100.0, 100 * progress.step / progress.n_steps)
+    return _share_bar(100 * progress.step / progress.n_steps, f"<div>{shown}</div>")
+
+
+def _share_bar(percent: float, said: str) -> str:
     return (
         '<div style="width:100%;max-width:420px;height:6px;background:#d0d0d0;border-radius:3px;overflow:hidden">'
-        f'<div style="width:{share:.1f}%;height:6px;background:#1f77b4"></div></div><div>{shown}</div>'
+        f'<div style="width:{min(100.0, percent):.1f}%;height:6px;background:#1f77b4"></div></div>{said}'
     )
 
 

@@ -83,41 +83,6 @@ class GoingRun:
         return [redact_text(str(text)) for text in texts]
 
 
-def going_runs(store: RunStore, most: int = _MOST) -> tuple[list[GoingRun], int]:
-    """
-    List the runs of a store that work, then those that wait, in the order in which they will begin.
-
-    Parameters
-    ----------
-    store : RunStore
-        Shared by any number of processes; a run whose process is gone is not listed.
-    most : int
-        How many are returned.
-
-    Returns
-    -------
-    list of GoingRun, int
-        The runs, and how many there are besides.
-
-    Raises
-    ------
-    LabError
-        When the store's folder cannot be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> going_runs(RunStore(tempfile.mkdtemp()))
-    ([], 0)
-    """
-    # In their order are the oldest ones only, so more than are shown are asked for.
-    found = store.queue_entries(limit=_LOOKED_AT)
-    left_out = len(found) - most
-    if len(found) == _LOOKED_AT:
-        left_out = sum(store.count(RunQuery(status=status)) for status in ("running", "pending")) - most
-    return [_going(one) for one in found[:most]], max(0, left_out)
-
-
 def _going(one: QueueEntry) -> GoingRun:
     entry = one.entry
     works = entry.status == RunStatus.RUNNING
@@ -188,7 +153,11 @@ class RunQueue:
     """
 
     store: RunStore
+    """Shared by any number of processes; a run whose process is gone is not listed."""
+    most: int = _MOST
+    """How many are shown."""
     runs: list[GoingRun] = field(init=False)
+    """Those that work, then those that wait, as :meth:`RunStore.queue_entries` lists them."""
     left_out: int = field(init=False)
     """How many more there are."""
     moment: datetime = field(init=False)
@@ -207,7 +176,12 @@ class RunQueue:
             When the store's folder cannot be read.
         """
         self.moment = datetime.now(UTC)
-        self.runs, self.left_out = going_runs(self.store)
+        # In their order are the oldest ones only, so more than are shown are asked for.
+        found = self.store.queue_entries(limit=_LOOKED_AT)
+        n_going = len(found)
+        if n_going == _LOOKED_AT:
+            n_going = sum(self.store.count(RunQuery(status=status)) for status in ("running", "pending"))
+        self.runs, self.left_out = [_going(one) for one in found[: self.most]], max(0, n_going - self.most)
 
     @property
     def rows(self) -> list[list[str]]:

@@ -100,6 +100,8 @@ class Choice:
     """Another one, or empty."""
     band: str | None = None
     """Of the maps; None for the first."""
+    unknown: str = ""
+    """The metric that somebody asked for, and that the sweep has not."""
 
 
 def first_choice(sweep: SweepShown, rows: Sequence[SweepRow], metric: str = "") -> Choice:
@@ -113,13 +115,14 @@ def first_choice(sweep: SweepShown, rows: Sequence[SweepRow], metric: str = "") 
     rows : sequence of SweepRow
         Its runs.
     metric : str, optional
-        The metric that somebody asked for; it is drawn where the sweep has it.
+        The metric that somebody asked for; it is drawn where the sweep has it, and said to be missing elsewhere.
     """
     metrics = sweep.metric_names()
     chosen = metric if metric in metrics else first_metric(rows, metrics)
     axes = [axis.name for axis in sweep.design.axes if len(axis.values) != 1] or list(sweep.design.names[:1])
     is_map = sweep.design.sample == "grid" and len(axes) > 1
-    return Choice(metric=chosen, x=axes[0] if axes else "", y=axes[1] if is_map else "")
+    unknown = metric if metrics and metric not in metrics else ""
+    return Choice(metric=chosen, x=axes[0] if axes else "", y=axes[1] if is_map else "", unknown=unknown)
 
 
 def show_sweep(
@@ -343,6 +346,9 @@ class SweepPictures:
             self._kept.clear()
             self._n_ended = n_ended
         parts = []
+        if choice.unknown:
+            said = f"No metric of this sweep is called {choice.unknown!r}; this is {choice.metric}."
+            parts.append(f"<div>{escape_short(redact_text(said), _WORDS)}</div>")
         n_completed = sum(row.status == COMPLETED for row in rows)
         if choice.metric and choice.x:
             key = ("chart", choice.metric, choice.x, choice.y)

@@ -84,45 +84,43 @@ class Scale:
         return day_of(value) if self.axis.kind == "date" else float(value)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A metric along one swept parameter."""
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a chart of a metric says, whatever its form."""
 
     metric: str
     x: Scale
-    at: tuple[tuple[Any, Gathered], ...]
-    """(value of the parameter, what the runs there say), in the order of the axis."""
     others: tuple[str, ...]
     """Names of the other swept parameters, whose runs are gathered too."""
     n_seeds: int
     """How many seeds there are at most for one set of parameters."""
 
 
-@dataclass(frozen=True)
-class Field:
+@dataclass(frozen=True, kw_only=True)
+class Line(Shown):
+    """A metric along one swept parameter."""
+
+    at: tuple[tuple[Any, Gathered], ...]
+    """(value of the parameter, what the runs there say), in the order of the axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field(Shown):
     """A metric over two swept parameters."""
 
-    metric: str
-    x: Scale
     y: Scale
     cells: tuple[tuple[Gathered | None, ...], ...]
     """A row for each value of ``y``, in it a cell for each of ``x``; None where the design has no run."""
-    others: tuple[str, ...]
-    n_seeds: int
 
 
-@dataclass(frozen=True)
-class Cloud:
+@dataclass(frozen=True, kw_only=True)
+class Cloud(Shown):
     """A metric at points that lie on no grid."""
 
-    metric: str
-    x: Scale
     y: Scale | None
     """None when the metric itself stands on that axis."""
     points: tuple[tuple[Any, Any, Gathered], ...]
     """(x, y, what the runs of this setting say); y is None without a second parameter."""
-    others: tuple[str, ...]
-    n_seeds: int
 
 
 def is_number(value: Any) -> bool:
@@ -196,7 +194,7 @@ def along(rows: Sequence[SweepRow], metric: str, axis: Axis, swept: Iterable[str
     found = _by_place(rows, (axis.name,))
     x = scale_of(rows, axis)
     at = tuple((value, gathered(found[(value_key(value),)], metric)) for value in x.values)
-    return Line(metric, x, at, _others(swept, axis), _n_seeds(rows))
+    return Line(metric=metric, x=x, at=at, others=_others(swept, axis), n_seeds=_n_seeds(rows))
 
 
 def over(rows: Sequence[SweepRow], metric: str, x: Axis, y: Axis, swept: Iterable[str] = ()) -> Field:
@@ -231,7 +229,7 @@ def over(rows: Sequence[SweepRow], metric: str, x: Axis, y: Axis, swept: Iterabl
         return None if here is None else gathered(here, metric)
 
     cells = tuple(tuple(cell(column, row) for column in across.values) for row in up.values)
-    return Field(metric, across, up, cells, _others(swept, x, y), _n_seeds(rows))
+    return Field(metric=metric, x=across, y=up, cells=cells, others=_others(swept, x, y), n_seeds=_n_seeds(rows))
 
 
 def cloud(rows: Sequence[SweepRow], metric: str, x: Axis, y: Axis | None = None, swept: Iterable[str] = ()) -> Cloud:
@@ -269,8 +267,14 @@ def cloud(rows: Sequence[SweepRow], metric: str, x: Axis, y: Axis | None = None,
     for here in settings.values():
         values = here[0].parameters
         points.append((values.get(x.name), values.get(y.name) if y else None, gathered(here, metric)))
-    scales = scale_of(rows, x), scale_of(rows, y) if y else None
-    return Cloud(metric, *scales, tuple(points), _others(swept, x, *([y] if y else [])), _n_seeds(rows))
+    return Cloud(
+        metric=metric,
+        x=scale_of(rows, x),
+        y=scale_of(rows, y) if y else None,
+        points=tuple(points),
+        others=_others(swept, x, *([y] if y else [])),
+        n_seeds=_n_seeds(rows),
+    )
 
 
 def gathered(rows: Iterable[SweepRow], metric: str) -> Gathered:

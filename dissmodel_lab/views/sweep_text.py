@@ -104,7 +104,8 @@ def sweep_text(sweep: SweepShown, *, limit: int = PAGE, command: str = "dissmode
     columns, cells = table_of(sweep.design, rows[:limit], sweep.metric_names())
     lines += ["", table_text(columns, cells, "no runs")]
     if len(rows) > limit:
-        lines.append(f"... and {len(rows) - limit:,} more runs; sweep.to_frame() has them all")
+        where = "sweep.to_frame() has" if command.startswith("%") else "--json prints"
+        lines.append(f"... and {len(rows) - limit:,} more runs; {where} them all")
     return "\n".join([*lines, f"  folder  {printable(path_text(sweep.folder))}"])
 
 

@@ -12,7 +12,18 @@ from pathlib import Path
 from machine import ROOT, last_line
 
 FOLDER = ROOT / ".venv-peers"
-PACKAGES = ("mlflow", "sacred", "papermill", "leafmap")
+PACKAGES = (
+    "mlflow",
+    "sacred",
+    "papermill",
+    "leafmap",
+    "localtileserver",
+    "folium",
+    "rio_tiler",
+    "rioxarray",
+    "lonboard",
+    "datashader",
+)
 _ANSWER = FOLDER / "peers.json"
 
 
@@ -23,15 +34,17 @@ def python() -> str:
 
 def prepare() -> dict[str, str]:
     """Install the peers at first use; return for each why it is not available, or its version behind ``==``."""
-    if not _ANSWER.exists():
-        print(f"Installing {', '.join(PACKAGES)} in {FOLDER.name} (once; some minutes) ...", file=sys.stderr)
-        venv.create(FOLDER, with_pip=True)
-        (FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
-        problem = _pip(*PACKAGES)
-        problems = {name: _pip(name) if problem else "" for name in PACKAGES}
-        answers = {name: problems[name] or _importable(name) for name in PACKAGES}
-        _ANSWER.write_text(json.dumps(answers), encoding="utf-8")
-    found: dict[str, str] = json.loads(_ANSWER.read_text(encoding="utf-8"))
+    found: dict[str, str] = json.loads(_ANSWER.read_text(encoding="utf-8")) if _ANSWER.exists() else {}
+    missing = [name for name in PACKAGES if name not in found]
+    if missing:
+        print(f"Installing {', '.join(missing)} in {FOLDER.name} (once; some minutes) ...", file=sys.stderr)
+        if not found:
+            venv.create(FOLDER, with_pip=True)
+            (FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+        problem = _pip(*missing)
+        problems = {name: _pip(name) if problem else "" for name in missing}
+        found |= {name: problems[name] or _importable(name) for name in missing}
+        _ANSWER.write_text(json.dumps(found), encoding="utf-8")
     return found
 
 

@@ -25,9 +25,11 @@ import imports
 import live
 import observe
 import peers
+import rasters
 import recorded
 import store
 import sweeps
+import vectors
 from table import HOLDS, MISSES, Part, table
 
 PARTS = {
@@ -39,6 +41,8 @@ PARTS = {
     "observe": observe,
     "store": store,
     "sweeps": sweeps,
+    "rasters": rasters,
+    "vectors": vectors,
 }
 
 
@@ -75,7 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, a smaller file: to see whether it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the raw figures go")
     parser.add_argument(
-        "--folder", type=Path, default=peers.FOLDER, help="where files go meanwhile (3 GB); on a disk"
+        "--folder", type=Path, default=peers.FOLDER, help="where files go meanwhile (6 GB); on a disk"
     )
     return parser.parse_args()
 

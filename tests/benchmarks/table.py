@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from machine import median_ratio
 
 if TYPE_CHECKING:
     from machine import Rounds
@@ -76,6 +79,30 @@ class Part:
     lines: list[Line]
     rounds: dict[str, Rounds]
     """The raw figures, by what was measured."""
+
+
+def line_of_rounds(
+    item: str,
+    figure: str,
+    sides: tuple[list[float], list[float]],
+    beside: str,
+    *,
+    goal: float | None = None,
+    unit: str = "ms",
+) -> Line:
+    """Return the line of two figures of the same rounds, ours and theirs."""
+    ours, theirs = sides
+    return Line(
+        item,
+        figure,
+        statistics.median(ours),
+        beside,
+        statistics.median(theirs),
+        unit,
+        ratio=median_ratio(ours, theirs),
+        best=min(ours) / min(theirs),
+        goal=goal,
+    )
 
 
 def table(lines: list[Line]) -> str:

@@ -5,6 +5,6 @@ proxies do to it (``faults``).
 """
 
 from platform_server.faults import Fault
-from platform_server.serving import KEY, Platform, running_platform
+from platform_server.serving import GATED, KEY, Platform, running_platform
 
-__all__ = ["KEY", "Fault", "Platform", "running_platform"]
+__all__ = ["GATED", "KEY", "Fault", "Platform", "running_platform"]

@@ -13,10 +13,14 @@ from moto.server import ThreadedMotoServer
 
 from platform_server.api import make_app
 from platform_server.faults import Faults, TellingProtocol
+from platform_server.models import ENTERED, GATE
 from platform_server.work import INPUTS, OUTPUTS, Work
 
 KEY = "k3y-0f-the-tests/4711+XYZ"
 """The only key that the server takes; no file that a test writes may hold it."""
+
+GATED = '[model]\nclass = "gated"\nexecutor_module = "platform_server.models"\nyears = 3\n'
+"""The same model as one registers it by TOML."""
 
 REGISTRY = {
     "game_of_life": '[model]\nclass = "game_of_life"\n[model.parameters]\ngenerations = 3\n',
@@ -46,7 +50,8 @@ class Platform:
         raise TimeoutError(experiment_id)
 
     def reset(self):
-        """Forget jobs and faults, for the next test."""
+        """Forget jobs and faults, for the next test; return itself."""
+        GATE.set()
         work = self.work
         work.wait_until_idle()
         self.faults.clear()
@@ -56,6 +61,8 @@ class Platform:
         work.writes_records = True
         work.registry.clear()
         work.registry.update(REGISTRY)
+        ENTERED.clear()
+        return self
 
 
 @contextmanager

@@ -1,0 +1,188 @@
+"""Data without a run: what ``map``, ``fetch`` and ``cache`` say, alike in a cell and in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.commands.elsewhere import Answer
+from dissmodel_lab.errors import CommandError
+from dissmodel_lab.progress import bytes_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dissmodel_lab.commands.grammar import Command
+    from dissmodel_lab.maps import Preview
+    from dissmodel_lab.maps.styles import Style
+
+_MOST_MAPS = 2
+_SHORT = 12
+"""Characters of a checksum that are shown in a table."""
+
+
+def map_options(command: Command) -> dict[str, Any]:
+    """
+    Return what a ``map`` command chose, as :func:`dissmodel_lab.explore` and the preview take it.
+
+    Parameters
+    ----------
+    command : Command
+        ``map``, as it was understood.
+
+    Raises
+    ------
+    LabError
+        When the style cannot be used, or there are too many maps.
+
+    Examples
+    --------
+    >>> from dissmodel_lab.commands import Grammar
+    >>> map_options(Grammar("dissmodel-lab").parse(["map", "a.tif", "--colours", "cividis"]))["style"].colour_map
+    'cividis'
+    """
+    if len(command.sources) > _MOST_MAPS:
+        raise CommandError(f"map shows one source, or two beside each other; {len(command.sources)} are named.")
+    return {"band": command.band, "part": command.part, "style": _style(command)}
+
+
+def _style(command: Command) -> Style | None:
+    chosen = bool(command.colours or command.reverse or command.limits or command.classify)
+    if command.style and chosen:
+        raise CommandError(
+            "Colours come from --style or from --colours, --limits and --classify, not from both. Leave one out."
+        )
+    if command.style:
+        from dissmodel_lab.maps.styles import read_style  # noqa: PLC0415 -- loads numpy
+
+        return read_style(command.style)
+    if not chosen:
+        return None
+    from dissmodel_lab.maps.styles import Style  # noqa: PLC0415 -- as above
+
+    return Style(
+        colour_map=command.colours,
+        reverse=command.reverse,
+        limits=command.limits,
+        classification=command.classify,
+        n_classes=command.n_classes,
+    )
+
+
+def map_answer(name: str, preview: Preview) -> Answer:
+    """
+    Say what a map shows, for those who cannot see it.
+
+    Parameters
+    ----------
+    name : str
+        What the source is called.
+    preview : Preview
+        Its picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dissmodel_lab.maps import preview
+    >>> print(map_answer("grid", preview(np.eye(2, dtype="uint8"))).text)
+    grid: band band_1 of band_1; 2 x 2 cells
+      0
+      1
+      No CRS: shown in a plane, not on Earth.
+    """
+    (south, west), (north, east) = preview.bounds
+    legend = preview.legend
+    values = {
+        "name": name,
+        "band": preview.band,
+        "bands": list(preview.bands),
+        "width": preview.source_size[0],
+        "height": preview.source_size[1],
+        "crs": preview.crs,
+        "bounds": {"south": south, "west": west, "north": north, "east": east},
+        "shown": preview.shown,
+        "legend": [{"label": entry.label, "colour": entry.colour} for entry in legend.entries],
+        "minimum": legend.minimum,
+        "maximum": legend.maximum,
+        "unit": legend.unit,
+        "notes": list(preview.notes),
+    }
+    width, height = preview.source_size
+    place = f"{preview.crs}, {south:.5g} to {north:.5g} north, {west:.5g} to {east:.5g} east [degrees]"
+    lines = [
+        f"{name}: band {preview.band} of {', '.join(preview.bands)}; {width:,} x {height:,} cells",
+        *([f"  {place}"] if preview.is_georeferenced else []),
+        *(f"  {entry.text}" for entry in legend.entries),
+        *([f"  {legend.range_text}"] if legend.range_text else []),
+        *(f"  {note}" for note in preview.notes),
+    ]
+    return Answer("\n".join(lines), values)
+
+
+def fetched(command: Command, progress: Callable[[str, int, int | None], None] | None = None) -> Answer:
+    """
+    Fetch what a ``fetch`` command names.
+
+    Parameters
+    ----------
+    command : Command
+        ``fetch``, as it was understood.
+    progress : callable, optional
+        Is called with name, bytes done and bytes in all.
+
+    Raises
+    ------
+    SourceError
+        With what is wrong and what to do.
+    """
+    from dissmodel_lab.sources.fetching import fetch  # noqa: PLC0415 -- only for those who fetch
+
+    found = fetch(command.path, progress=progress)
+    how = "was in the cache" if found.is_from_cache else f"fetched in {found.seconds:.1f} s"
+    lines = [f"{found.path}", f"  {bytes_text(found.bytes)}, {how}", f"  sha256 {found.sha256}", *found.notes]
+    values = {
+        "path": str(found.path),
+        "sha256": found.sha256,
+        "bytes": found.bytes,
+        "is_from_cache": found.is_from_cache,
+        "files": [file.as_dict() for file in found.files],
+        "notes": list(found.notes),
+    }
+    return Answer("\n".join(lines), values)
+
+
+def cache_answer(command: Command) -> Answer:
+    """
+    List, verify or clear the copies of remote inputs.
+
+    Parameters
+    ----------
+    command : Command
+        ``cache``, as it was understood.
+
+    Raises
+    ------
+    SourceError
+        When the cache cannot be read or written.
+    """
+    from dissmodel_lab.sources.cache import DataCache  # noqa: PLC0415 -- only for those who ask
+
+    cache = DataCache()
+    if command.action == "verify":
+        problems = cache.verify()
+        n_entries = len(cache.entries())
+        said = [*problems, "What was damaged is fetched again when it is needed."] if problems else []
+        return Answer("\n".join([*said, f"{n_entries} inputs are as they were fetched."]), {"problems": problems})
+    if command.action == "clear":
+        freed = cache.clear()
+        left = cache.size
+        kept = f" {bytes_text(left)} are in use by runs and stay." if left else ""
+        return Answer(f"{bytes_text(freed)} were removed from {cache.root}.{kept}", {"removed_bytes": freed})
+    entries = cache.entries()
+    lines = [f"{entry.sha256[:_SHORT]}  {bytes_text(entry.bytes):>9}  {entry.day}  {entry.text}" for entry in entries]
+    lines.append(f"{len(entries)} inputs, {bytes_text(cache.size)} of at most {bytes_text(cache.limit_bytes)}")
+    lines.append(f"in {cache.root}")
+    values = [
+        {"uri": entry.text, "sha256": entry.sha256, "bytes": entry.bytes, "checked_at": entry.day}
+        for entry in entries
+    ]
+    return Answer("\n".join(lines), values)

@@ -1,0 +1,81 @@
+"""A map to explore, of data that nobody has run: the shortest way from a path to its picture."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.executor.schemas import DataSource
+from dissmodel_lab.maps import open_layer
+from dissmodel_lab.maps.styles import style_for
+from dissmodel_lab.redaction import redact_uri
+from dissmodel_lab.views.map_view import MapView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dissmodel_lab.maps.styles import Style
+
+
+def explore(
+    *sources: Any,
+    band: str | None = None,
+    part: str | None = None,
+    style: Style | None = None,
+    classes: type[Any] | Mapping[Any, Any] | None = None,
+    basemap: bool | str = False,
+) -> MapView:
+    """
+    Show data on a map: big rasters and vectors, from a file, a bucket or a web server.
+
+    Parameters
+    ----------
+    *sources : path, URI, DataSource, Raster, GeoDataFrame, ndarray or opened layer
+        One, or two that are shown beside each other and moved together.
+    band : str, optional
+        Band or column at first.
+    part : str, optional
+        The layer of a GeoPackage, the variable of a netCDF, the file of a zip.
+    style : Style, optional
+        Colour map and classification, see :class:`~dissmodel_lab.maps.styles.Style`.
+    classes : type or mapping, optional
+        Where legends come from when the data carry none: value -> label, colour or (label, colour).
+    basemap : bool or str, optional
+        What lies below; nothing when not given, so that it works without a network.
+
+    Returns
+    -------
+    MapView
+        Shows itself as a cell's last value; its static twin stays in the saved notebook.
+
+    Raises
+    ------
+    SourceError
+        When a source is missing, unreadable or not a map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> explore(np.eye(3, dtype="uint8")).layer.value
+    'data'
+    """
+    layers: dict[str, Any] = {}
+    for source in sources:
+        opened = open_layer(source) if part is None else open_layer(source, part)
+        name = _name(source)
+        layers[name if name not in layers else f"{name} ({len(layers) + 1})"] = opened
+    if len(sources) == 1:
+        style = style_for(sources[0], style)
+    mode = "side by side" if len(layers) > 1 else "one map"
+    view = MapView(layers, basemap=basemap, classes=classes, style=style, mode=mode)
+    if band is not None:
+        view.preview(next(iter(layers)), band)  # says which bands there are when there is none of that name
+        view.band.value = band
+    return view
+
+
+def _name(source: Any) -> str:
+    text = source.uri if isinstance(source, DataSource) else source
+    if not isinstance(text, str | PurePath):
+        return "data"
+    return PurePath(redact_uri(str(text)).partition("?")[0]).name or "data"

@@ -11,7 +11,7 @@ from fuzz.mutations import mutate
 from fuzz.seeds import all_seeds
 
 #: Inputs of each kind.
-EACH = 8
+EACH = 6
 
 
 @pytest.fixture(scope="module")

@@ -242,7 +242,7 @@ def test_what_is_known_and_not_opened(head, said):
 def test_what_is_not_known(content):
     _path("a.dat").write_bytes(content)
     assert refusal("a.dat") == (
-        "a.dat is not a map that can be read. By their content these are known: GeoTIFF, PNG, JPEG, ESRI "
+        "a.dat is not a map that can be read. Known by their content are: GeoTIFF, PNG, JPEG, ESRI "
         "ASCII grid and "
         "ENVI rasters; GeoPackage, shapefile, GeoJSON, FlatGeobuf and GeoParquet; netCDF, HDF5 and Zarr; a "
         "zip with one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.views.map_view import MapView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dissmodel_lab.maps.styles import Style
 
 
 def explore(
     *sources: Any,
+    names: Sequence[str] = (),
     band: str | None = None,
     part: str | None = None,
     style: Style | None = None,
@@ -32,6 +34,8 @@ def explore(
     ----------
     *sources : path, URI, DataSource, Raster, GeoDataFrame, ndarray or opened layer
         One, or two that are shown beside each other and moved together.
+    names : sequence of str, optional
+        What they are called on the page; as their files when not given.
     band : str, optional
         Band or column at first.
     part : str, optional
@@ -60,9 +64,9 @@ def explore(
     'data'
     """
     layers: dict[str, Any] = {}
-    for source in sources:
+    for source, given in zip_longest(sources, names):
         opened = open_layer(source) if part is None else open_layer(source, part)
-        name = _name(source)
+        name = given or _name(source)
         layers[name if name not in layers else f"{name} ({len(layers) + 1})"] = opened
     if len(sources) == 1:
         style = style_for(sources[0], style)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -69,6 +70,7 @@ def _one_child(numbers: Sequence[int], do: Callable[[int], tuple[str, str]], lon
 
 def _work(numbers: Sequence[int], do: Callable[[int], tuple[str, str]], write: int) -> Any:
     try:
+        faulthandler.disable()
         # what a library prints when it dies is not wanted on the screen
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)

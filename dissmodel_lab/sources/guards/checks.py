@@ -107,7 +107,7 @@ def _without_signature(held: Held, head: bytes) -> kinds.Kind:
     if held.file.lower().endswith((".dbf", ".prj", ".cpg")):
         raise SourceError(f"{held.name} is a part of a shapefile. Name the file that ends in .shp.")
     raise SourceError(
-        f"{held.name} is not a map that can be read. By their content these are known: {kinds.ALLOWED}. "
+        f"{held.name} is not a map that can be read. Known by their content are: {kinds.ALLOWED}. "
         f"Convert it to "
         "one of them."
     )

@@ -1,7 +1,7 @@
 """HDF5 files (netCDF 4 among them) are opened in a process of their own first: the libraries crash and hang.
 
 Measured on small files with seeded damage: of 15,000 HDF5 files 3 kept h5py busy for ever, and of 3,000 classic
-netCDF files 4 ended netCDF's C library with a segmentation fault. Of 80,000 damaged GeoTIFF, PNG, JPEG, GeoPackage,
+netCDF files 4 ended netCDF's C library with a segmentation fault. Of 99,000 damaged GeoTIFF, PNG, JPEG, GeoPackage,
 shapefile, GeoJSON, FlatGeobuf and GeoParquet files none did either, so these are opened in this process; so is
 classic netCDF, by a reader in Python. HDF5 can also name other files to take its values from; where the system can
 forbid it (Linux), the child may open nothing but the file.

@@ -23,6 +23,7 @@ def main() -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     needs = [
         *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["arrays"],
         *project["project"]["optional-dependencies"]["dask"],
         *project["project"]["optional-dependencies"]["export"],
         *project["project"]["optional-dependencies"]["notebook"],

@@ -418,9 +418,8 @@ def _fitted(index: NDArray[np.uint8], cells: NDArray[np.int32], legend: Legend, 
     budget = page * max(1.0, (max_pixels / PAGE_PIXELS) ** 2)
     colours = np.append(index.ravel(), np.uint8(0))  # -1 takes the appended 0
     pixels = colours[cells]
-    encoded = png.encode(pixels, legend.colours)
-    if len(encoded) > budget and legend.kind == "classes":
-        encoded = png.encode(pixels, legend.colours, level=6)
+    level = 1 if pixels.size > png.MANY_PIXELS else 6  # once for all tries: they are made because it was slow enough
+    encoded = png.encode(pixels, legend.colours, level=level)
     for _ in range(MAX_TRIES):
         if len(encoded) <= budget:
             break
@@ -428,7 +427,7 @@ def _fitted(index: NDArray[np.uint8], cells: NDArray[np.int32], legend: Legend, 
         rows, columns = (max(1, int(size * part)) for size in cells.shape)
         cells = cells[np.ix_(centres(cells.shape[0], rows), centres(cells.shape[1], columns))]
         pixels = colours[cells]
-        encoded = png.encode(pixels, legend.colours)
+        encoded = png.encode(pixels, legend.colours, level=level)
     return _Fitted(encoded, pixels, cells)
 
 

@@ -386,6 +386,7 @@ def opened_raster(reader: RangeReader, **options: Any) -> Iterator[Any]:
     from rasterio.errors import NotGeoreferencedWarning, RasterioError  # noqa: PLC0415
 
     from dissmodel_lab.quiet import quiet_about  # noqa: PLC0415
+    from dissmodel_lab.sources.guards import check_dataset  # noqa: PLC0415
 
     MultiByteRangeResourceContainer.register(_Container)
     files = _Container(reader)
@@ -395,6 +396,7 @@ def opened_raster(reader: RangeReader, **options: Any) -> Iterator[Any]:
             quiet_about(NotGeoreferencedWarning),
             rasterio.open(_Container.path, driver="GTiff", opener=files, sharing=False, **options) as dataset,
         ):
+            check_dataset(dataset, reader.name)
             yield dataset
     except Exception as error:
         if files.problem is not None:  # what GDAL made of it is of no interest

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.executor.schemas import DataSource
 from dissmodel_lab.maps.styles.xml import parsed, plain_tag
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def style_beside(path: str | Path) -> Style | None:
     """
     data = Path(str(path).removeprefix("file://"))
     for suffix in BESIDE:
-        beside = data.with_suffix(suffix)
         try:
+            beside = data.with_suffix(suffix)
             if beside == data or not beside.is_file() or not _is_of_this_folder(beside, data):
                 continue
             facts = beside.stat()
@@ -131,8 +132,8 @@ def style_for(source: Any, style: Style | None) -> Style | None:
     if style is not None and not style.is_empty:
         return style
     path = source if isinstance(source, str | Path) else None
-    if path is None and getattr(source, "type", "") == "local":
-        path = getattr(source, "uri", None)
+    if isinstance(source, DataSource) and source.type == "local":
+        path = source.uri
     if not path or "://" in str(path).removeprefix("file://"):
         return style
     return style_beside(path) or style

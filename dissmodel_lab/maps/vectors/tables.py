@@ -6,7 +6,6 @@ Of a large file the geometries are read once, and a column when it is asked for.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -284,7 +283,7 @@ def _read_layer(
 
 def _budget(path: str, total: int) -> int:
     """Return how many features may be read, by their number and the size of the file."""
-    size = os.path.getsize(path) if Path(path).is_file() else 0  # noqa: PTH202 -- os.path is what GDAL's paths are
+    size = max((file.stat().st_size for file in files_of(path) if file.is_file()), default=0)
     if size > MAX_BYTES and total > 0:
         return max(1, min(MAX_FEATURES, int(total * MAX_BYTES / size)))
     return MAX_FEATURES
@@ -350,6 +349,7 @@ def files_of(path: str) -> tuple[Path, ...]:
     >>> [file.name for file in files_of("/vsizip/{maps.zip}/trees.shp")]
     ['maps.zip']
     """
+    path = path.removeprefix("GeoJSON:").removeprefix("GeoJSONSeq:")  # which driver is meant
     if path.startswith(ZIP):
         return (Path(path[len(ZIP) :].partition("}")[0]),)
     if path.startswith("/vsi"):

@@ -102,7 +102,7 @@ class TableLayer(LayerBase):
     @cached_property
     def places(self) -> Places:
         """Where the features lie."""
-        return Places(raw=self.rows.geometry, crs=self.rows.crs)
+        return Places(raw=self.rows.packed, crs=self.rows.crs)
 
     def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:
         """Return one column on the grid of the cells, or on a grid over the shapes; with an area of that part."""
@@ -126,7 +126,7 @@ class TableLayer(LayerBase):
         ['shapes']
         """
         if name == SHAPES and name not in self.columns:
-            return pd.Series([SHAPES] * len(self.rows.geometry), dtype="object")
+            return pd.Series([SHAPES] * len(self.rows.packed), dtype="object")
         return self.rows.column(name)
 
     def values_of(self, band: str, rows: NDArray[np.intp]) -> Grid:
@@ -170,7 +170,7 @@ class TableLayer(LayerBase):
         array([1])
         """
         near = self._near(area)
-        return self.places.rows_in(area) if near is None else np.arange(len(near.rows.geometry))
+        return self.places.rows_in(area) if near is None else np.arange(len(near.rows.packed))
 
     def row_at(self, x: float, y: float, tolerance: float = 0.0) -> dict[str, Any] | None:
         """
@@ -226,7 +226,7 @@ class _Near:
 
     @cached_property
     def places(self) -> Places:
-        return Places(raw=self.rows.geometry, crs=self.crs)
+        return Places(raw=self.rows.packed, crs=self.crs)
 
 
 def from_table(table: Any, notes: tuple[str, ...] = ()) -> TableLayer:

@@ -147,6 +147,8 @@ def parse(source: DataSource | str) -> Address:
     if len(uri) > _LONGEST_ADDRESS:
         raise SourceError(f"The input {shown(redact_uri(uri))} is {len(uri):,} characters long: no address is.")
     scheme = scheme_of(uri)
+    if scheme not in ("", "file") and any(unicodedata.category(char) in ("Cc", "Cs") for char in uri):
+        raise SourceError(f"The input {_said(uri)} holds a control character. Check the address.")
     if kind in ("bdc_stac", "stac") or scheme in _STAC_SCHEMES:
         return _stac(uri)
     if scheme == "s3" or (kind == "s3" and not scheme):
@@ -241,7 +243,8 @@ def _cut(name: str) -> str:
 
 
 def _said(uri: str) -> str:
-    return f"'{shown(redact_uri(uri))}'"
+    text = shown(redact_uri(uri))
+    return text if text.startswith("'") else f"'{text}'"
 
 
 def _refuse_hidden(uri: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,6 +156,10 @@ def unreachable(address: Address, error: BaseException) -> str:
             f"the certificate of {host} is not trusted here ({_short(text)})",
             "If it is your own server, set SSL_CERT_FILE (AWS_CA_BUNDLE for buckets) to its certificate (PEM).",
         )
+    elif "Proxy" in kind:
+        reason, do = "the proxy does not let it through", "Check HTTPS_PROXY, HTTP_PROXY, and the login in them."
+    elif hasattr(error, "request_info"):  # aiohttp's: its text is a page of bytes, and holds the whole address
+        reason, do = f"{host} does not answer as a web server does", "Check the address and its port."
     elif isinstance(error, TimeoutError) or "imeout" in kind:
         reason, do = f"{host} did not answer in time", "Try again, or set DISSMODEL_LAB_TIMEOUT to more seconds."
     elif _UNRESOLVED.search(text) or "DNS" in kind:
@@ -168,4 +173,4 @@ def unreachable(address: Address, error: BaseException) -> str:
 
 def _short(text: str) -> str:
     found = re.search(r"certificate verify failed: ([^(\]]+)", text)
-    return (found[1] if found else text).strip()[:120]
+    return redact_text((found[1] if found else text).strip()).partition("\n")[0][:120]

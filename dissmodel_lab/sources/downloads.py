@@ -200,6 +200,8 @@ class Download:
                         self._digest.update(chunk)
                         self._size += len(chunk)
                         self._tally.add(len(chunk))
+                        if answer.facts.total is not None and self._size > answer.facts.total:
+                            break  # it may never end
                         if answer.facts.total is None and self._size - looked > _ROOM_EVERY:
                             looked = self._size
                             self._room(_ROOM_EVERY)

@@ -7,6 +7,7 @@ is said in our words, which hold no address with a secret in it.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources.addresses import Kind
 from dissmodel_lab.sources.answers import PASSING, page_problem, refusal_of, unreachable
 from dissmodel_lab.sources.credentials import (
@@ -322,6 +324,7 @@ class RangeReader:
         if self._client is None:
             limits = time_limits()
             timeout = httpx.Timeout(limits.silence, connect=limits.connect, pool=limits.silence)
+            logging.getLogger("httpx").addFilter(_without_secrets)
             self._client = httpx.Client(timeout=timeout, verify=self._trusted, follow_redirects=False)
         return self._client
 
@@ -490,6 +493,13 @@ class _File:
                 self._files.problem = error
         # GDAL takes as many bytes as it asked for
         return [content.ljust(int(size), b"\0") for content, size in zip(contents, sizes, strict=True)]
+
+
+def _without_secrets(entry: logging.LogRecord) -> bool:
+    """Hide the signature of an address, which httpx logs whole for each request, at the usual level."""
+    if isinstance(entry.args, tuple):
+        entry.args = tuple(redact_uri(str(item)) if "://" in str(item) else item for item in entry.args)
+    return True
 
 
 def status_problem(address: Address, status: int, s3: S3Options | None = None) -> SourceError:

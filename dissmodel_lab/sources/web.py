@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _MOST_REDIRECTS = 10
 _BLOCK = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_LOGIN_STATUS, _PARTIAL, _UNCHANGED, _NO_SUCH_RANGE, _ERRORS = 401, 206, 304, 416, 400
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+_LOGIN_STATUS, _PARTIAL, _UNCHANGED, _NO_SUCH_RANGE, _CHOICES = 401, 206, 304, 416, 300
 _LONGEST_WAIT = 30.0
 AGENT = "dissmodel_lab"
 
@@ -87,7 +87,10 @@ class WebFile:
         import aiohttp  # noqa: PLC0415 -- loads 300 modules, only for what is fetched
 
         limits = time_limits()
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.silence)
+        # "connect" counts the search for the server's address too, which may hang where there is no network.
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=limits.connect, sock_connect=limits.connect, sock_read=limits.silence
+        )
         connector = aiohttp.TCPConnector(ssl=_trusted(), limit=4)
         # Not trust_env: it would send the logins of ~/.netrc, which nobody named.
         async with aiohttp.ClientSession(
@@ -95,8 +98,12 @@ class WebFile:
         ) as session:
             try:
                 response = await self._follow(session, self._headers(start, known, is_check=is_check))
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            except SourceError:
+                raise
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 raise self._problem(error) from error
+            if response.status == _UNCHANGED and not is_check:  # nobody asked for that
+                self._refuse(response)
             try:
                 yield self._answer(response, start, known)
             finally:
@@ -172,7 +179,7 @@ class WebFile:
         try:
             following = urljoin(url, target.strip())
             old, new = urlsplit(url), urlsplit(following)
-            host = new.hostname or ""
+            host = new.hostname or "" if new.port != 0 else ""
         except ValueError:
             following, host, new, old = target, "", urlsplit(""), urlsplit(url)
         shown = redact_uri(following)[:200]
@@ -197,7 +204,7 @@ class WebFile:
         return _origin(self.address.url)
 
     def _good(self, response: Any) -> Any:
-        if response.status >= _ERRORS and response.status != _NO_SUCH_RANGE:
+        if response.status >= _CHOICES and response.status not in (_NO_SUCH_RANGE, _UNCHANGED):
             self._refuse(response)
         return response
 
@@ -255,11 +262,16 @@ class WebFile:
         import aiohttp  # noqa: PLC0415 -- as above
 
         text = unreachable(self.address, error)
-        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | aiohttp.InvalidURL):
+        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
             return SourceError(text)
         with suppress(AttributeError):
             if isinstance(error.os_error, ssl.SSLError):  # type: ignore[attr-defined]  # of a ClientConnectorError
                 return SourceError(text)
+        if isinstance(error, ValueError):  # such as a host's name that DNS cannot have
+            return SourceError(
+                f"The input '{self.address.text}' cannot be fetched: it, or what its server redirects to, is no "
+                "address. Check it."
+            )
         return PassingError(text, is_unreachable=True)
 
 
@@ -312,7 +324,7 @@ def _proxy(url: str) -> str | None:
 
 
 def _retry_after(text: str) -> float:
-    return min(float(text), _LONGEST_WAIT) if text.strip().isdigit() else 0.0
+    return min(float(text), _LONGEST_WAIT) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else 0.0
 
 
 def _name_of(disposition: str) -> str:

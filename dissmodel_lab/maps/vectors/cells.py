@@ -13,6 +13,7 @@ import shapely
 from affine import Affine
 
 from dissmodel_lab.maps.grid import centres, decimated, decimation
+from dissmodel_lab.maps.vectors.packed import RING, Packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,13 +104,13 @@ def _at(transform: Affine, column: float, row: float) -> tuple[float, float]:
     return a * column + b * row + c, d * column + e * row + f
 
 
-def find_lattice(shapes: NDArray[Any]) -> Lattice | None:
+def find_lattice(shapes: NDArray[Any] | Packed) -> Lattice | None:
     """
     Recognise a regular grid of cells.
 
     Parameters
     ----------
-    shapes : ndarray of shapely geometries
+    shapes : ndarray of shapely geometries, or Packed
         All there, none empty.
 
     Returns
@@ -126,19 +127,19 @@ def find_lattice(shapes: NDArray[Any]) -> Lattice | None:
     """
     if not len(shapes):
         return None
-    if shapely.get_type_id(shapes[0]) == POINT:
+    if not isinstance(shapes, Packed) and shapely.get_type_id(shapes[0]) == POINT:
         return _of_points(shapes)
     return _of_rectangles(shapes, None) or _of_turned(shapes)
 
 
-def _of_rectangles(shapes: NDArray[Any], turned: NDArray[np.float64] | None) -> Lattice | None:
+def _of_rectangles(shapes: NDArray[Any] | Packed, turned: NDArray[np.float64] | None) -> Lattice | None:
     found = _rectangles(shapes, turned)
     return None if found is None else _lattice(*found, empty=MOST_EMPTY)
 
 
-def _of_turned(shapes: NDArray[Any]) -> Lattice | None:
+def _of_turned(shapes: NDArray[Any] | Packed) -> Lattice | None:
     """Look at the corners in units of the first cell's own edges: turned cells stand upright there."""
-    ring = _rings(shapes[:1])
+    ring = _rings(shapes, 0, 1)
     if ring is None:
         return None
     corner, along, up = ring[0, :, 0], ring[1, :, 0] - ring[0, :, 0], ring[3, :, 0] - ring[0, :, 0]
@@ -239,13 +240,13 @@ def _spacing(values: NDArray[np.float64]) -> float:
 
 
 def _rectangles(
-    shapes: NDArray[Any], turned: NDArray[np.float64] | None
+    shapes: NDArray[Any] | Packed, turned: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return lower left corners, (2, n), and the one size, (2,), of upright rectangles; else None."""
     low = np.empty((2, len(shapes)))
     cell = None
     for start in range(0, len(shapes), CHUNK):
-        ring = _rings(shapes[start : start + CHUNK])
+        ring = _rings(shapes, start, start + CHUNK)
         if ring is None:
             return None
         if turned is not None:
@@ -258,8 +259,11 @@ def _rectangles(
     return None if cell is None else (low, cell)
 
 
-def _rings(shapes: NDArray[Any]) -> NDArray[np.float64] | None:
+def _rings(everyone: NDArray[Any] | Packed, start: int, stop: int) -> NDArray[np.float64] | None:
     """Return the corners of areas with five each, (5, 2, n); None when any has another number."""
+    if isinstance(everyone, Packed):
+        return np.ascontiguousarray(everyone.corners(start, stop).transpose(1, 2, 0))
+    shapes = everyone[start:stop]
     kinds = shapely.get_type_id(shapes)
     if not ((kinds == POLYGON) | (kinds == MULTIPOLYGON)).all():
         return None

@@ -19,6 +19,7 @@ from dissmodel_lab.maps.vectors import coordinates
 from dissmodel_lab.maps.vectors import shapes as drawing
 from dissmodel_lab.maps.vectors.cells import Lattice, find_lattice
 from dissmodel_lab.maps.vectors.columns import Owners
+from dissmodel_lab.maps.vectors.packed import Packed, shapes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,12 +41,17 @@ KEPT = 3
 class _Sound:
     """The features of a table that can be drawn."""
 
-    shapes: NDArray[Any]
+    held: NDArray[Any] | Packed
     rows: NDArray[np.intp] | None = None
     """The rows that they are; None when they are all."""
     lattice: Lattice | None = None
     notes: tuple[str, ...] = ()
     is_swapped: bool = False
+
+    @property
+    def shapes(self) -> NDArray[Any]:
+        """(n,) geometries: those of packed cells are made now."""
+        return shapes_of(self.held)
 
     @cached_property
     def bounds(self) -> NDArray[np.float64]:
@@ -53,7 +59,7 @@ class _Sound:
         return np.asarray(shapely.bounds(self.shapes), float).reshape(-1, 4)
 
 
-def _cells_of(raw: NDArray[Any], crs: CRS | None) -> _Sound | None:
+def _cells_of(raw: NDArray[Any] | Packed, crs: CRS | None) -> _Sound | None:
     """Return a table that is a grid of cells with nothing wrong in it; None when it isn't one."""
     lattice = find_lattice(raw)
     if lattice is None:
@@ -64,14 +70,14 @@ def _cells_of(raw: NDArray[Any], crs: CRS | None) -> _Sound | None:
     if max(map(abs, edges)) > coordinates.FARTHEST:
         return None
     is_swapped, notes = coordinates.axis_order(*edges, crs)
-    return None if is_swapped else _Sound(shapes=raw, lattice=lattice, notes=notes)
+    return None if is_swapped else _Sound(held=raw, lattice=lattice, notes=notes)
 
 
 def _checked(raw: NDArray[Any], crs: CRS | None) -> _Sound:
     """Leave out what has no place, and exchange x and y where they are in the wrong order."""
     bounds, has_place, notes = coordinates.finite_bounds(raw)
     if not len(raw):
-        return _Sound(shapes=raw, notes=("The table has no features.",))
+        return _Sound(held=raw, notes=("The table has no features.",))
     rows = np.flatnonzero(has_place)
     is_broken = coordinates.broken(raw[rows])
     if is_broken.any():
@@ -87,7 +93,7 @@ def _checked(raw: NDArray[Any], crs: CRS | None) -> _Sound:
         shapes = coordinates.swapped(shapes)
     is_other = is_swapped or len(rows) < len(raw)
     return _Sound(
-        shapes=shapes,
+        held=shapes,
         rows=rows if len(rows) < len(raw) else None,
         lattice=find_lattice(shapes) if is_other else None,
         notes=notes,
@@ -107,8 +113,8 @@ class Places:
     (array([[0, 1]]), 1)
     """
 
-    raw: NDArray[Any]
-    """(n,) shapely geometries, None and empty ones among them."""
+    raw: NDArray[Any] | Packed
+    """(n,) shapely geometries, None and empty ones among them; or as they lie in the file."""
     crs: CRS | None
     kept: dict[tuple[int, Area | None], Owners] = field(default_factory=dict)
     """Pictures that have been drawn."""
@@ -117,7 +123,7 @@ class Places:
     def _sound(self) -> _Sound:
         """The features that can be drawn: the way of a grid of cells first, which is the fast one."""
         found = _cells_of(self.raw, self.crs)
-        return found if found is not None else _checked(self.raw, self.crs)
+        return found if found is not None else _checked(shapes_of(self.raw), self.crs)
 
     @property
     def lattice(self) -> Lattice | None:
@@ -200,7 +206,7 @@ class Places:
         return found
 
     def _draw(self, max_pixels: int, area: Area | None) -> Owners:
-        if not len(self._sound.shapes):
+        if not len(self._sound.held):
             nothing = np.full((1, 1), -1, np.intp)
             return Owners(features=nothing, transform=Affine.identity(), source_size=(1, 1), notes=self.notes)
         return (
@@ -272,10 +278,10 @@ class Places:
 
     def rows_in(self, area: Area | None) -> NDArray[np.intp]:
         """Return the rows that can be drawn, in order; with an area those whose bounds touch it."""
-        shapes, rows = self._sound.shapes, self._sound.rows
+        held, rows = self._sound.held, self._sound.rows
         if area is None:
-            return np.arange(len(shapes)) if rows is None else rows
-        if not len(shapes):
+            return np.arange(len(held)) if rows is None else rows
+        if not len(held):
             return np.empty(0, np.intp)
         size, whole = self.whole
         window = window_of(area, size, whole, self.crs)
@@ -297,14 +303,15 @@ class Places:
         tolerance : float
             How far away a point or a line may lie, in the same units.
         """
-        shapes, rows = self._sound.shapes, self._sound.rows
-        if not len(shapes) or not (math.isfinite(x) and math.isfinite(y)):
+        held, rows = self._sound.held, self._sound.rows
+        if not len(held) or not (math.isfinite(x) and math.isfinite(y)):
             return None
         if self.lattice is not None:
             a, b, c, d, e, f = (~self.lattice.transform)[:6]
             column, row = math.floor(a * x + b * y + c), math.floor(d * x + e * y + f)
             hits = np.flatnonzero((self.lattice.row == row) & (self.lattice.column == column))
         else:
+            shapes = shapes_of(held)
             near = _touching(self._sound.bounds, Area(west=x, south=y, east=x, north=y), tolerance)
             distance = shapely.distance(shapes[near], shapely.Point(x, y))
             dimension = shapely.get_dimensions(shapes[near])

@@ -141,6 +141,9 @@ def stac_server(catalogue):
 
 
 def _serve(catalogue, port):
+    sys.modules["rfc3987_syntax"] = (
+        None  # jsonschema does without; its grammar takes 2 to 6 s, and checks nothing here
+    )
     import uvicorn
     from stac_fastapi.api.middleware import CORSMiddleware
     from stac_fastapi.static.api import Settings, make_api

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,10 +21,11 @@ from data_servers.web import PASSWORD, USER, web_server
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.executor import DataSource
-from dissmodel_lab.sources import downloads
+from dissmodel_lab.sources import check_source, downloads
 from dissmodel_lab.sources.addresses import Kind, parse, safe_file_name
 from dissmodel_lab.sources.cache import DataCache
 from dissmodel_lab.sources.fetching import check_address, fetch
+from dissmodel_lab.sources.ranges import RangeReader
 
 CONTENT = b"II*\0" + os.urandom(700_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -605,3 +610,100 @@ def test_a_shapefile_comes_with_its_sidecars(server):
 
 def test_a_folder_on_a_web_server(server):
     assert "is a folder on a web server, which cannot list its files" in refusal(f"{server.url}/plain/cube.zarr")
+
+
+# --- answers that no server should give
+
+
+@contextmanager
+def saying(answer, endless=b""):
+    """Run a server that sends the same bytes to whoever asks, and then others for ever; yields its address."""
+
+    def talk():
+        while True:
+            try:
+                asked, _ = listening.accept()
+            except OSError:
+                return
+            with asked, suppress(OSError):
+                asked.recv(65536)
+                asked.sendall(answer)
+                while endless:
+                    asked.sendall(endless)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=talk, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/x.tif"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", "cannot be fetched: the server refused (304)."),
+        (b"HTTP/1.1 300 Choose\r\nContent-Length: 3\r\n\r\nabc", "cannot be fetched: the server refused (300)."),
+        (b"HTTP/1.1 503 No\r\nRetry-After: \xc2\xb2\r\nContent-Length: 0\r\n\r\n", "overloaded or being maintained"),
+        (
+            b"HTTP/1.1 206 Part\r\nContent-Range: bytes 0-2/" + b"9" * 5000 + b"\r\nContent-Length: 3\r\n\r\nabc",
+            "its server sends other parts than it is asked for",
+        ),
+        (b"\0 is no HTTP\r\n\r\n", "does not answer as a web server does. Check the address and its port."),
+        (b"HTTP/1.1 302 x\r\nLocation: http://a..b/x\r\nContent-Length: 0\r\n\r\n", "redirects to, is no address."),
+        (b"HTTP/1.1 302 x\r\nLocation: http://h:99999/\r\nContent-Length: 0\r\n\r\n", "which is no web address."),
+    ],
+    ids=["304", "300", "retry", "digits", "garbage", "name", "port"],
+)
+def test_answers_that_no_server_should_give(answer, said):
+    with saying(answer) as uri:
+        message = refusal(f"{uri}?X-Amz-Signature=5igned")
+    assert said in message
+    assert "5igned" not in message
+
+
+def test_more_than_was_said_is_not_waited_for():
+    answer = b"HTTP/1.1 206 Part\r\nContent-Range: bytes 0-2/3\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with saying(answer, b"10000\r\n" + bytes(0x10000) + b"\r\n") as uri:
+        assert "more came than it said" in refusal(uri)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".com", "\u2024.com"])
+def test_hosts_that_no_dns_can_have(host):
+    assert "is no address. Check it." in refusal(f"http://{host}/x.tif")
+
+
+@pytest.mark.parametrize("uri", ["s3://maps/a\nb", "s3://maps/\ud800", "bdc_stac://\ud800", "http://host/\x1b[31m"])
+def test_letters_that_no_text_holds(uri):
+    assert refusal(uri) == f"The input {uri!r} holds a control character. Check the address."
+
+
+def test_a_small_file_of_the_cache_that_cannot_be_written(server, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert refusal(server.at("x.tif")) == (
+        f"The input '{server.at('x.tif')}' cannot be kept in {str(tmp_path / 'cache')!r}: No space left on device. "
+        "Make room, or set DISSMODEL_LAB_CACHE to another folder."
+    )
+
+
+@pytest.mark.parametrize(("uri", "scheme"), [("https:/host/x.tif", "https"), ("bdc_stac:C", "bdc_stac")])
+def test_an_address_that_has_lost_its_slashes(uri, scheme):
+    with pytest.raises(SourceError, match=rf"If it is an address, write {scheme}:// in a text\."):
+        check_source(DataSource.from_uri(uri))
+
+
+def test_a_question_that_makes_no_sense_is_said_before_a_run():
+    with pytest.raises(SourceError, match="bbox=1,2: 2 values instead of 4"):
+        check_source(DataSource.from_uri("bdc_stac://C?bbox=1,2"))
+
+
+def test_the_log_of_requests_hides_signatures(server, caplog):
+    with caplog.at_level(logging.INFO):
+        RangeReader(parse(server.at("x.tif", "signed") + "?X-Amz-Signature=5igned"))
+    assert "X-Amz-Signature=***" in caplog.text
+    assert "5igned" not in caplog.text

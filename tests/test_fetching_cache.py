@@ -327,3 +327,19 @@ def test_an_entry_says_when_it_was_good():
     assert entry.day == "2026-01-02 03:04 UTC"
     assert isinstance(entry.files, tuple)
     assert Path(entry.main).name == "x"
+
+
+@pytest.mark.parametrize(("name", "value"), [("etag", "a\nb"), ("etag", 3), ("text", None), ("fetched_at", 5)])
+def test_an_entry_that_somebody_has_changed_is_none(cache, name, value):
+    kept(cache, "x.tif", b"12345")
+    [path] = (cache.root / "entries").glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    assert cache.find(mark_of("x.tif")) is None
+    assert cache.entries() == []
+
+
+def test_a_relative_root_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cache = DataCache("here")
+    monkeypatch.chdir("/")
+    assert cache.root == tmp_path / "here"

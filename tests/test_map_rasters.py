@@ -211,7 +211,8 @@ def test_pieces_are_the_whole(tmp_path, monkeypatch, form, overviews):
             covered[job.rows, job.columns] += 1
         assert covered.min() == covered.max() == 1
         assert len(jobs) > 2
-        (found,) = read_nearest(str(path), dataset, [Wanted(2)], window, (40, 29))
+        with reading.unhurried():  # many small pieces, on a machine that may be busy
+            (found,) = read_nearest(str(path), dataset, [Wanted(2)], window, (40, 29))
     assert (found == expected).mean() > (0.99 if overviews else 0.9999)
     assert set(found.ravel().tolist()) <= set(array[1].ravel().tolist())
 

@@ -180,7 +180,7 @@ def test_everything_big_at_once_is_short_and_says_what_is_left_out():
     maps = RunMaps(NOISE, NOISE, notes=["n" * 100_000])
     shown = record_html(ExperimentRecord(**facts), maps)
     assert len(shown.encode()) <= LIMIT
-    assert shown.count("<img") == 6  # two maps, their scales, and the swipe
+    assert shown.count("<img") == 8  # two maps, each with its scale and histogram, and the swipe
     assert "more, which stand in the record" in shown
     assert "more characters)" in shown
 

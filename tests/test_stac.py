@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -537,3 +539,21 @@ def test_texts_that_make_no_sense(text, message):
     with pytest.raises(SourceError) as caught:
         parse_query(text)
     assert str(caught.value).startswith(message)
+
+
+def test_a_search_makes_no_grammar_of_addresses(tmp_path):
+    """The grammar is one that tells when it is made."""
+    grammar = "print('made')\ndef is_valid_syntax(rule, text):\n    return ' ' not in text\n"
+    (tmp_path / "rfc3987_syntax.py").write_text(grammar)
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from dissmodel_lab.sources.stac_search import _grammar_later
+with _grammar_later():
+    import pystac_client, jsonschema
+print("found", "rfc3987_syntax" in sys.modules)
+print(jsonschema.FormatChecker().conforms("https://host/x", "iri"))
+print(jsonschema.FormatChecker().conforms("no address", "iri"))
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True).stdout
+    assert said.split() == ["found", "False", "made", "True", "False"]

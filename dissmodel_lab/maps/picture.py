@@ -76,6 +76,8 @@ class Preview:
     """The cells that are shown."""
     shown: str = ""
     """How much of the data is shown, for a corner of the map: ``1 of 16 pixels shown``; empty when all is."""
+    sized: dict[tuple[int, int], tuple[bytes, tuple[int, int]]] = field(init=False, default_factory=dict, repr=False)
+    """Encoded pictures of other sizes, kept by those who show this one more than once."""
 
     def value_at(self, latitude: float, longitude: float) -> str:
         """

@@ -6,7 +6,6 @@ The steps are in :mod:`dissmodel_lab.maps.vectors`. Imported lazily: geopandas t
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from affine import Affine
 
 from dissmodel_lab.maps.area import Area
 from dissmodel_lab.maps.grid import Grid, LayerBase, check_band
-from dissmodel_lab.maps.vectors.columns import Owners, column_grid, is_key
+from dissmodel_lab.maps.vectors.columns import ID_NAMES, Owners, column_grid, is_key
 from dissmodel_lab.maps.vectors.places import Places
 from dissmodel_lab.maps.vectors.tables import MemoryRows, Rows, files_of, read_file, read_parquet
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Owners", "TableLayer", "column_grid", "find_owners", "from_table", "open_parquet", "open_table"]
 
-#: Columns that name a feature instead of describing it.
-ID_NAMES = re.compile(r"(?i)^(.*[_ ])?(f?id|gid|objectid|oid|index|idx|uuid|row|col|x|y)\d*$|^id[_ ].*|^unnamed.*")
 #: The band of a table without a column.
 SHAPES = "shapes"
 #: Parts of a large file that are kept.

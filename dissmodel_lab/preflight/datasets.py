@@ -172,8 +172,12 @@ def _refused(name: str, message: str) -> Look:
     """Cut a guard's message in two: what was wrong, and what to do."""
     what, _, do = message.removesuffix(".").rpartition(". ")
     reason = what.removeprefix(f"{name} ")
+    if reason.startswith("is not a map"):
+        return _broken(name, "it is not a map that can be read")
     told = re.match(r"can't be read(?:: | \()(.*?)\)?$", reason)
     reason = told.group(1) if told else reason if reason.startswith(name) else f"it {reason}"
+    if do.lower().endswith("get it again"):
+        return _broken(name, reason)
     return Look(findings=(error("unreadable", f"{name} cannot be read: {reason[:300]}.", f"{do}."),))
 
 

@@ -134,7 +134,7 @@ class DataCache:
     """
 
     def __init__(self, root: str | Path | None = None, limit_bytes: int | None = None) -> None:
-        self.root = Path(root).expanduser() if root is not None else default_root()
+        self.root = Path(root).expanduser().absolute() if root is not None else default_root()
         self.limit_bytes = _default_limit() if limit_bytes is None else limit_bytes
         self.notes: list[str] = []
         """What people should know: a copy that was damaged, a folder that cannot be written."""
@@ -374,9 +374,11 @@ class DataCache:
         except OSError as error:
             folder = _TEMPORARY.get(os.getpid())
             if folder is None or not Path(folder.name).is_dir():
-                folder = _TEMPORARY[os.getpid()] = tempfile.TemporaryDirectory(
-                    prefix="dissmodel_lab-", ignore_cleanup_errors=True
-                )
+                try:
+                    folder = tempfile.TemporaryDirectory(prefix="dissmodel_lab-", ignore_cleanup_errors=True)
+                except OSError:  # no room there either
+                    raise self._unwritable(error) from error
+                _TEMPORARY[os.getpid()] = folder
             other = DataCache(folder.name, self.limit_bytes)
             other.notes.append(
                 f"The cache {str(self.root)!r} cannot be written ({error.strerror or error}); what is fetched is "
@@ -526,7 +528,9 @@ class DataCache:
             files = tuple(FetchedFile(**file) for file in facts.pop("files"))
             entry = CacheEntry(**facts, files=files)
             main = PurePosixPath(entry.main)
+            texts = [value for name, value in vars(entry).items() if name != "files"]
             is_good = bool(_SHA256.fullmatch(entry.sha256)) and entry.mark == path.stem
+            is_good = is_good and all(isinstance(text, str) and not set("\r\n\0") & set(text) for text in texts)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         return entry if is_good and main.parts and not main.is_absolute() and ".." not in main.parts else None

@@ -135,7 +135,7 @@ def fetch(
 
 def check_address(source: DataSource | str) -> Address:
     """
-    See that a remote source is there and may be read, by one request; a STAC source's address is only understood.
+    See that a remote source is there and may be read, by one request; of a STAC source only the text is read.
 
     Raises
     ------
@@ -149,6 +149,10 @@ def check_address(source: DataSource | str) -> Address:
     dissmodel_lab.errors.SourceError: The input 's3://bucket' names a bucket, but no object in it. ...
     """
     address = parse(source)
+    if address.kind is Kind.STAC:
+        from dissmodel_lab.sources.stac_query import parse_query  # noqa: PLC0415 -- only for STAC
+
+        parse_query(source)
     if address.kind not in (Kind.S3, Kind.HTTP):
         return address
     _refuse_web_folder(address)
@@ -251,6 +255,11 @@ class _Fetching:
         """Fetch what is new; None when the copy is still what the server has."""
         try:
             return waited(self._work(keep, entry), tally=self.tally, progress=self.progress, cancelled=self.cancelled)
+        except OSError as error:  # of the disk: those of the network have been understood
+            raise SourceError(
+                f"The input '{self.address.text}' cannot be kept in {str(keep.root)!r}: {error.strerror or error}. "
+                "Make room, or set DISSMODEL_LAB_CACHE to another folder."
+            ) from error
         except PassingError as error:
             if entry is None:
                 raise SourceError(str(error)) from error

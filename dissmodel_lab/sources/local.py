@@ -18,6 +18,8 @@ from dissmodel_lab.sources.addresses import Kind, is_remote, parse
 if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord
 
+_LIKE_A_SCHEME = re.compile(r"(?i)(https?|s3|bdc_stac|stac\+https?):")
+"""How an address begins that has lost a slash, as in a ``Path``."""
 _LIKE_A_FILE = re.compile(r"[/\\]|\.[A-Za-z][A-Za-z0-9]{0,9}$")
 _LONGEST_PATH = 4096
 
@@ -140,9 +142,9 @@ def _check_path(source: DataSource, path: Path) -> None:
     try:
         mode = _mode(path)
         if mode is None:
-            raise SourceError(
-                f"The input {source.uri!r} does not exist (looked in {_looked_in(path)}). Check the path."
-            )
+            scheme = _LIKE_A_SCHEME.match(source.uri)
+            do = f"If it is an address, write {scheme[1]}:// in a text." if scheme else "Check the path."
+            raise SourceError(f"The input {source.uri!r} does not exist (looked in {_looked_in(path)}). {do}")
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise SourceError(f"The input {source.uri!r} is neither a file nor a folder. Give a file's path.")
         if stat.S_ISREG(mode):

@@ -284,7 +284,10 @@ class RangeReader:
             place = answer.headers.get("location", "")
             if answer.status not in _REDIRECTS or not place:
                 return answer
-            following = urljoin(url, place)
+            try:
+                following = urljoin(url, place)
+            except ValueError:
+                raise SourceError(f"{self.name} leads to what is no address. It is not followed.") from None
             check_redirect(self.name, url, following)
             if _origin(following) != _origin(url):
                 login = None  # what was given for one server is not told to another
@@ -315,7 +318,7 @@ class RangeReader:
                 self.bytes_fetched += len(content)
                 self._left -= len(content)
                 return _Answer(response.status_code, bytes(content), response.headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: a name that DNS cannot have
             raise reach_problem(self._address, error, is_begun=bool(content)) from None
 
     def _connection(self) -> httpx.Client:

@@ -286,6 +286,14 @@ class _Fetching:
 
     def run(self, mark: str) -> CacheEntry:
         """Write a file for each day, and keep them."""
+        try:
+            return self._written(mark)
+        except OSError as error:
+            raise SourceError(
+                f"The cache {str(self._cache.root)!r} cannot be written: {error.strerror or error}. Make room there."
+            ) from error
+
+    def _written(self, mark: str) -> CacheEntry:
         folder = self._workspace(mark)
         used: list[tuple[str, Used]] = []
         days: dict[str, list[Piece]] = {}
@@ -326,16 +334,7 @@ class _Fetching:
             "STAC_ITEMS": ",".join(dict.fromkeys(piece.item for piece in pieces)),
             "STAC_DATE": day,
         }
-        try:
-            used = write_window(
-                begun, pieces, self._query.bbox, tags=tags, told=self._tell, cancelled=self._cancelled
-            )
-        except OSError as error:
-            if isinstance(error, SourceError):
-                raise
-            raise SourceError(
-                f"The cache {str(self._cache.root)!r} cannot be written: {error.strerror or error}. Make room there."
-            ) from error
+        used = write_window(begun, pieces, self._query.bbox, tags=tags, told=self._tell, cancelled=self._cancelled)
         if used:
             os.replace(begun, done)  # noqa: PTH105 -- as the next line, in one step
         listed.write_text(json.dumps(used), encoding="utf-8")

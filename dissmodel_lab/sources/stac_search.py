@@ -6,12 +6,15 @@ Standards: STAC API 1.0 (https://github.com/radiantearth/stac-api-spec), STAC 1.
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
@@ -145,7 +148,8 @@ def _understood(query: StacQuery) -> Iterator[None]:
 
 @contextmanager
 def _opened(query: StacQuery, cancelled: Callable[[], bool] | None) -> Iterator[tuple[Any, Any]]:
-    import pystac_client  # noqa: PLC0415 -- 0.5 s, only for those who search
+    with _grammar_later():
+        import pystac_client  # noqa: PLC0415 -- 0.5 s, only for those who search
     from pystac_client.warnings import PystacClientWarning  # noqa: PLC0415
 
     from dissmodel_lab.quiet import quiet_about  # noqa: PLC0415
@@ -157,6 +161,32 @@ def _opened(query: StacQuery, cancelled: Callable[[], bool] | None) -> Iterator[
             yield client, talk
     finally:
         talk.session.close()
+
+
+@contextmanager
+def _grammar_later() -> Iterator[None]:
+    """
+    Keep pystac-client's import from making a grammar of addresses, which takes 2 to 6 s and is not needed here.
+
+    It comes by way of jsonschema where the package is installed, as it is beside every Jupyter server. Who
+    validates by it later makes it then.
+    """
+    name = "rfc3987_syntax"
+    if name in sys.modules or "jsonschema" in sys.modules or importlib.util.find_spec(name) is None:
+        yield
+        return
+
+    def is_valid_syntax(*given: Any, **named: Any) -> Any:
+        return importlib.import_module(name).is_valid_syntax(*given, **named)
+
+    stand_in = ModuleType(name)
+    stand_in.is_valid_syntax = is_valid_syntax  # type: ignore[attr-defined]  # a module made by hand
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import DataSource
-from dissmodel_lab.maps import open_layer
+from dissmodel_lab.maps.grid import check_band
 from dissmodel_lab.maps.styles import style_for
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.views.map_view import MapView
@@ -55,7 +55,7 @@ def explore(
     Raises
     ------
     SourceError
-        When a source is missing, unreadable or not a map.
+        When a source is missing, unreadable, not a map, without that band, or cannot be drawn.
 
     Examples
     --------
@@ -65,16 +65,16 @@ def explore(
     """
     layers: dict[str, Any] = {}
     for source, given in zip_longest(sources, names):
-        opened = open_layer(source) if part is None else open_layer(source, part)
         name = given or _name(source)
-        layers[name if name not in layers else f"{name} ({len(layers) + 1})"] = opened
+        layers[name if name not in layers else f"{name} ({len(layers) + 1})"] = source
     if len(sources) == 1:
         style = style_for(sources[0], style)
     mode = "side by side" if len(layers) > 1 else "one map"
-    view = MapView(layers, basemap=basemap, classes=classes, style=style, mode=mode)
+    view = MapView(layers, basemap=basemap, classes=classes, style=style, mode=mode, part=part)
+    for name in layers:
+        view.preview(name)  # what cannot be drawn is this call's error, not a line in an empty view
     if band is not None:
-        view.preview(next(iter(layers)), band)  # says which bands there are when there is none of that name
-        view.band.value = band
+        view.band.value = check_band(band, view.stock.layer(view.layer.value).bands)
     return view
 
 

@@ -31,6 +31,7 @@ def fetch_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     --------
     >>> with fetch_bar() as progress:
     ...     progress("dem.tif", 3, 12)
+    HBox(...)
     """
     bar = w.FloatProgress(min=0.0, max=1.0, layout=w.Layout(width="300px"))
     said = w.HTML()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dissmodel_lab.errors import LabError
+from dissmodel_lab.errors import LabError, shown
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.maps.picture import draw
@@ -102,7 +102,8 @@ def small_maps(maps: Sequence[SweepMap], design: SweepDesign, *, band: str | Non
 def _reason(error: Exception, path: Path) -> str:
     """Say shortly why an output cannot be drawn: its place, which differs from run to run, is no part of that."""
     said = str(error)
-    for name in (str(path.absolute()), str(path), path.name):
+    whole = (str(path.absolute()), str(path))
+    for name in (*whole, *map(shown, whole), path.name):
         said = said.replace(name, f"the {path.suffix} output" if path.suffix else "the output")
     sentence = printable(redact_text(" ".join(said.split()))).partition(". ")[0].rstrip(".")
     head, _, detail = sentence.partition(": ")

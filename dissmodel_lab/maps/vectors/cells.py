@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: How far a corner may lie off the grid, as a part of a cell.
 TOLERANCE = 1e-3
 #: shapely's numbers of types, and the number of points in a cell's ring.
-POINT, POLYGON, MULTIPOLYGON, RING = 0, 3, 6, 5
+POINT, POLYGON, MULTIPOLYGON = 0, 3, 6
 #: Corners are looked at in pieces that stay in the processor's cache [features].
 CHUNK = 8192
 #: More rows or columns than this times the root of the number of cells: a few cells far apart, no grid.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: A text column has a colour for each of its most frequent texts, and one for the others.
 MAX_TEXTS = 31
 OTHER = "other"
+#: Columns that name a feature instead of describing it.
+ID_NAMES = re.compile(r"(?i)^(.*[_ ])?(f?id|gid|objectid|oid|index|idx|uuid|row|col|x|y)\d*$|^id[_ ].*|^unnamed.*")
 #: Rows that are looked at to tell whether a text column names each row.
 KEY_SAMPLE = 100_000
 
@@ -133,11 +136,10 @@ def _coded(column: pd.Series[Any]) -> tuple[NDArray[np.intp], tuple[str, ...]]:
     else:
         found, uniques = pd.factorize(column.astype("str").where(column.notna()), sort=True)
     codes: NDArray[np.intp] = found.astype(np.intp)
-    names = [str(name) for name in uniques]
-    if len(names) <= MAX_TEXTS + 1:
-        return codes, tuple(names)
-    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    if len(uniques) <= MAX_TEXTS + 1:
+        return codes, tuple(str(name) for name in uniques)
+    counts = np.bincount(codes[codes >= 0], minlength=len(uniques))
     kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_TEXTS])
-    renumbered = np.full(len(names) + 1, MAX_TEXTS, np.intp)
+    renumbered = np.full(len(uniques) + 1, MAX_TEXTS, np.intp)
     renumbered[kept], renumbered[-1] = np.arange(MAX_TEXTS), -1
-    return renumbered[codes], (*(names[i] for i in kept), OTHER)
+    return renumbered[codes], (*(str(uniques[i]) for i in kept), OTHER)

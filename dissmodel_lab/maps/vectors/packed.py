@@ -64,10 +64,10 @@ class Packed:
     @cached_property
     def shapes(self) -> NDArray[Any]:
         """(n,) shapely geometries."""
-        return _made(self.column)
+        return _made(self.column, "raise")
 
 
-def unread(column: Any) -> NDArray[Any] | Packed:
+def unread(column: Any, on_invalid: str = "raise") -> NDArray[Any] | Packed:
     """
     Return the geometries of a column: packed when they are areas of five corners, else made.
 
@@ -75,14 +75,16 @@ def unread(column: Any) -> NDArray[Any] | Packed:
     ----------
     column : pyarrow.ChunkedArray
         Well-known binaries, or nothing where there is none.
+    on_invalid : str, optional
+        What to do with those that are no geometry, as :func:`shapely.from_wkb` takes it.
 
     Raises
     ------
     shapely.errors.ShapelyError
-        When one is no geometry.
+        When one is no geometry, unless they are to be ignored.
     """
     records = _records(column)
-    return _made(column) if records is None else Packed(column=column, records=records)
+    return _made(column, on_invalid) if records is None else Packed(column=column, records=records)
 
 
 def shapes_of(geometry: NDArray[Any] | Packed) -> NDArray[Any]:
@@ -90,8 +92,8 @@ def shapes_of(geometry: NDArray[Any] | Packed) -> NDArray[Any]:
     return geometry.shapes if isinstance(geometry, Packed) else geometry
 
 
-def _made(column: Any) -> NDArray[Any]:
-    shapes: NDArray[Any] = shapely.from_wkb(column.to_numpy())
+def _made(column: Any, on_invalid: str) -> NDArray[Any]:
+    shapes: NDArray[Any] = shapely.from_wkb(column.to_numpy(), on_invalid=on_invalid)
     return shapely.force_2d(shapes) if shapely.has_z(shapes).any() else shapes
 
 

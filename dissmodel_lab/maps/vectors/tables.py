@@ -21,6 +21,7 @@ import shapely
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
 from dissmodel_lab.maps.grid import to_crs
+from dissmodel_lab.maps.vectors.columns import ID_NAMES
 from dissmodel_lab.maps.vectors.packed import Packed, shapes_of
 from dissmodel_lab.maps.vectors.packed import unread as unread_of
 from dissmodel_lab.maps.vectors.shapefiles import ZIP, Sidecars, siblings_of, sidecars_of, with_index
@@ -38,6 +39,8 @@ MAX_FEATURES, MAX_BYTES = 2_000_000, 1 << 30
 AT_ONCE = 200_000
 #: Formats of which one column is read in less time than all: others are read at once.
 COLUMN_WISE = frozenset({"GPKG", "FlatGeobuf", "ESRI Shapefile"})
+#: Formats whose texts are in UTF-8.
+UTF_8 = frozenset({"GPKG", "FlatGeobuf"})
 #: Rows that are read to judge a column.
 SAMPLE = 1_000
 #: More rows of a part than this take too long to be read at each movement of the map.
@@ -315,6 +318,9 @@ def _open_rows(  # noqa: PLR0917 -- what is known of the layer
     fields, total = [str(one) for one in info["fields"]], info["features"]
     kinds = zip(fields, info["dtypes"], strict=True)
     numbers = frozenset(one for one, kind in kinds if np.dtype(str(kind)).kind in "iuf")
+    # read in columns: 3 times as fast, and the same for numbers, and for texts that are sure to be UTF-8
+    texts = zip(fields, info["ogr_types"], info["ogr_subtypes"], strict=True) if info["driver"] in UTF_8 else ()
+    quick = numbers.union(one for one, kind, more in texts if (kind, more) == ("OFTString", "OFSTNone"))
     stamp = _stamp_of(path)
 
     def read(
@@ -333,19 +339,25 @@ def _open_rows(  # noqa: PLR0917 -- what is known of the layer
                 bbox=box,
                 max_features=min(budget, first or budget),
                 skip_features=skip,
-                use_arrow=not geometry
-                and bool(columns)
-                and numbers.issuperset(columns)
-                and HAS_ARROW,  # 3 times as fast
+                use_arrow=not geometry and bool(columns) and quick.issuperset(columns) and HAS_ARROW,
             )
         if geometry and not isinstance(table, geopandas.GeoDataFrame):
             raise SourceError(f"{name} is a table without geometries. A map needs a geometry for each row.")
         return table
 
+    kept: dict[str, pd.Series[Any]] = {}
+    # what will be shown first comes along with the geometries: reading it alone takes as long as reading those
+    early = [one for one in fields if not one.startswith("_") and not ID_NAMES.match(one)][:1]
+
     def unread() -> NDArray[Any] | Packed:
         if HAS_ARROW and info["geometry_type"] in PLAIN and _stamp_of(path) == stamp:
-            with suppress(RuntimeError, ValueError, OSError, shapely.errors.ShapelyError):  # the slower way tells it
-                return _by_arrow(path, layer, budget if total < 0 or total > budget else None)
+            with suppress(
+                RuntimeError, ValueError, OSError, LookupError, shapely.errors.ShapelyError
+            ):  # the slower way tells it
+                most = budget if total < 0 or total > budget else None
+                found, columns = _by_arrow(path, layer, most, [one for one in early if one in numbers])
+                kept.update(columns)
+                return found
         return np.asarray(read(columns=[], geometry=True).geometry.values)
 
     is_slow = info.get("driver") not in COLUMN_WISE
@@ -362,16 +374,22 @@ def _open_rows(  # noqa: PLR0917 -- what is known of the layer
         read=read,
         unread=unread,
         can_find=can_find,
+        kept=kept,
     )
     _ = rows.packed  # broken files are told when they are opened
     return rows
 
 
-def _by_arrow(path: str, layer: str, most: int | None) -> NDArray[Any] | Packed:
-    """Read geometries in columns, which takes a fifth of the time of reading them one by one."""
+def _by_arrow(
+    path: str, layer: str, most: int | None, columns: list[str]
+) -> tuple[NDArray[Any] | Packed, dict[str, pd.Series[Any]]]:
+    """Read geometries and numbers in columns, which takes a fifth of the time of reading them one by one."""
     with quiet_about(RuntimeWarning):
-        facts, table = pyogrio.raw.read_arrow(path, layer=layer, columns=[], read_geometry=True, max_features=most)
-    return unread_of(table.column(facts["geometry_name"] or "wkb_geometry"))
+        facts, table = pyogrio.raw.read_arrow(
+            path, layer=layer, columns=columns, read_geometry=True, max_features=most
+        )
+    geometry = unread_of(table.column(facts["geometry_name"] or "wkb_geometry"))
+    return geometry, {name: table.column(name).to_pandas() for name in columns}
 
 
 def files_of(path: str) -> tuple[Path, ...]:
@@ -437,25 +455,36 @@ def read_parquet(path: str, name: str) -> tuple[Rows, tuple[str, ...]]:
         notes = (*notes, f"{count:,} of {of:,} features drawn: the first ones of the file.")
     fields = tuple(one for one in file.schema_arrow.names if one != column and not _is_box(file, one))
 
+    @contextmanager
+    def told() -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError, shapely.errors.ShapelyError, MemoryError) as error:
+            raise SourceError(f"{name} can't be read: {_first_line(error)}. Fetch it again.") from error
+
     def read(*, columns: list[str], geometry: bool, first: int | None = None, skip: int = 0, **_: Any) -> Any:
         wanted = [*columns, *([column] if geometry else [])]
-        try:
+        with told():
             table = _groups_read(file, groups, wanted, first, skip)
             frame = table.select(columns).to_pandas()
             if not geometry:
                 return frame
-            shapes = _shapes_of(table.column(column), column, path)
-        except (pa.ArrowException, OSError, ValueError, shapely.errors.ShapelyError, MemoryError) as error:
-            raise SourceError(f"{name} can't be read: {_first_line(error)}. Fetch it again.") from error
+            shapes = shapes_of(_shapes_of(table.column(column), column, path))
         return geopandas.GeoDataFrame(frame, geometry=shapes, crs=crs)
+
+    def unread() -> NDArray[Any] | Packed:
+        with told():
+            return _shapes_of(_groups_read(file, groups, [column], None, 0).column(column), column, path)
 
     numbers = frozenset(
         one.name for one in file.schema_arrow if pa.types.is_integer(one.type) or pa.types.is_floating(one.type)
     )
-    rows: Rows = FileRows(name=name, columns=fields, numbers=numbers, crs=crs, is_whole=count == of, read=read)
+    rows: Rows = FileRows(
+        name=name, columns=fields, numbers=numbers, crs=crs, is_whole=count == of, read=read, unread=unread
+    )
     if count * max(1, len(fields)) <= AT_ONCE:
         return MemoryRows(table=rows.table), notes
-    _ = rows.geometry  # broken files are told when they are opened
+    _ = rows.packed  # broken files are told when they are opened
     return rows, notes
 
 
@@ -524,13 +553,11 @@ def _groups_read(file: Any, groups: list[int], columns: list[str], first: int | 
     return pa.Table.from_batches(batches) if batches else schema.empty_table()
 
 
-def _shapes_of(column: Any, name: str, path: str) -> NDArray[Any]:
+def _shapes_of(column: Any, name: str, path: str) -> NDArray[Any] | Packed:
     import pyarrow as pa  # noqa: PLC0415 -- as above
 
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        packed = column.to_numpy()
-        shapes: NDArray[Any] = shapely.from_wkb(packed, on_invalid="ignore")
-        return shapes
+        return unread_of(column, on_invalid="ignore")
     # points and polygons as nested lists: GeoParquet 1.1's other encodings
     table = geopandas.read_parquet(path, columns=[name])
     return np.asarray(table.geometry.values)[: len(column)]

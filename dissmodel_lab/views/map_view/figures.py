@@ -57,15 +57,25 @@ def png_of(preview: Preview, *, max_width: int = 2 * WIDTH, budget: int = PNG_BU
 
 
 def _sized_png(preview: Preview, max_width: int, budget: int) -> tuple[bytes, tuple[int, int]]:
+    """Return a picture and its size; the one that was made before for the same page."""
+    key = max_width, budget
+    if key not in preview.sized:
+        preview.sized[key] = _made_png(preview, max_width, budget)
+    return preview.sized[key]
+
+
+def _made_png(preview: Preview, max_width: int, budget: int) -> tuple[bytes, tuple[int, int]]:
     width, height = preview.size
     wide = max(1, min(max_width, round(max_width * width / height)))
+    if len(preview.png) > 2 * budget:  # it is known to be too heavy at its own size: not worth an attempt
+        wide = max(1, min(wide, int(width * 0.98 * math.sqrt(budget / len(preview.png)))))
     for _ in range(MAX_TRIES):
         wide = wide // width * width or wide  # enlarged by a whole number, or reduced
         size = wide, max(1, round(wide * height / width))
         encoded = preview.png_at(*size)
         if len(encoded) <= budget:
             break
-        wide = max(1, int(wide * min(0.9, math.sqrt(budget / len(encoded)))))
+        wide = max(1, int(wide * min(0.95, 0.98 * math.sqrt(budget / len(encoded)))))
     return encoded, size
 
 

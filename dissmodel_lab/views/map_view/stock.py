@@ -57,6 +57,8 @@ class Stock:
         Where legends come from when the data carry none.
     georeferences : mapping of str to (crs, transform), optional
         Where layers lie that don't say it themselves.
+    part : str, optional
+        The part of each layer that is shown at first.
 
     Examples
     --------
@@ -72,13 +74,14 @@ class Stock:
         max_pixels: int,
         classes: type[Any] | Mapping[Any, Any] | None = None,
         georeferences: Mapping[str, tuple[Any, Any]] | None = None,
+        part: str | None = None,
     ) -> None:
         self.sources = dict(sources)
         self.max_pixels = max_pixels
         self._classes = classes
         self._georeferences = dict(georeferences or {})
         self._layers: dict[tuple[str, str], Layer] = {}
-        self._parts: dict[str, str] = {}
+        self._parts: dict[str, str] = {} if part is None else dict.fromkeys(sources, part)
         self._positions: dict[str, int] = {}
         self._pictures: OrderedDict[Choice, Preview] = OrderedDict()
         self._legends: dict[Choice, Legend] = {}

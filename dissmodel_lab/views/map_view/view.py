@@ -77,6 +77,8 @@ class MapView:
         Colour map and classification at first.
     mode : str, optional
         ``one map``, ``swipe`` or ``side by side``.
+    part : str, optional
+        The part of each layer at first: the layer of a GeoPackage, the variable of a netCDF.
 
     Raises
     ------
@@ -103,13 +105,14 @@ class MapView:
         georeferences: Mapping[str, tuple[Any, Any]] | None = None,
         style: Style | None = None,
         mode: str = ONE,
+        part: str | None = None,
     ) -> None:
         if not sources:
             raise SourceError("There is no layer to show. Give at least one, such as {'input': path}.")
         if mode not in MODES:
             raise SourceError(f"A map can't be shown as {mode!r}. Known: {', '.join(MODES)}.")
         self.errors: list[str] = []
-        self.stock = Stock(sources, max_pixels, classes, georeferences)
+        self.stock = Stock(sources, max_pixels, classes, georeferences, part)
         self._scope = f"dl-map-{uuid4().hex[:8]}"
         self._ground: Ground | None = None
         self._twin: Ground | None = None

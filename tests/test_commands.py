@@ -20,8 +20,9 @@ from dissmodel_lab.store import RunStore
 GRAMMAR = Grammar("%dissmodel")
 TERMINAL = Grammar("dissmodel-lab")
 COMMANDS = [
-    "models", "form", "run", "record", "validate", "cancel", "queue", "sweep", "sweeps", "platform", "map", "fetch", "cache", "show", "runs",
-    "annotate", "changes", "compare", "verify", "rerun", "export", "import", "cite", "reindex", "help",
+    "models", "form", "run", "record", "validate", "cancel", "queue", "sweep", "sweeps", "platform",
+    "map", "fetch", "cache", "show", "runs", "annotate", "changes", "compare", "verify", "rerun",
+    "export", "import", "cite", "reindex", "help",
 ]  # fmt: skip
 
 
@@ -259,8 +260,8 @@ def test_each_door_offers_what_it_can_do():
     assert TERMINAL.parse_line("models --json") == Command("models", as_json=True)
     assert TERMINAL.parse_line("show last --json") == Command("show", run_id="last", as_json=True)
     assert [name for name in COMMANDS if "--json" in TERMINAL.options(name)] == [
-        "models", "run", "validate", "queue", "sweep", "sweeps", "platform", "map", "fetch", "cache", "show", "runs", "changes", "compare",
-        "verify", "rerun",
+        "models", "run", "validate", "queue", "sweep", "sweeps", "platform",
+        "map", "fetch", "cache", "show", "runs", "changes", "compare", "verify", "rerun",
     ]  # fmt: skip
     assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run", "record"]
     with pytest.raises(CommandError, match=r"^dissmodel-lab run has no option '--as'\. "):

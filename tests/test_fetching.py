@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -707,3 +708,11 @@ def test_the_log_of_requests_hides_signatures(server, caplog):
         RangeReader(parse(server.at("x.tif", "signed") + "?X-Amz-Signature=5igned"))
     assert "X-Amz-Signature=***" in caplog.text
     assert "5igned" not in caplog.text
+
+
+def test_a_traceback_hides_the_login_of_a_proxy(monkeypatch):
+    with saying(b"HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.replace("http://", "http://ana:pr0xy-pw@"))
+        with pytest.raises(SourceError, match="the proxy does not let it through") as raised:
+            fetch("https://host.example/x.tif")
+    assert "pr0xy-pw" not in "".join(traceback.format_exception(raised.value))

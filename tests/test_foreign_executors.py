@@ -917,7 +917,9 @@ def test_odd_files_are_findings():
             ("zip_file", "sparse.zip"), ("map_file", "bomb.zip"), ("demand_csv", "loop_a.csv"),
         ]
     }  # fmt: skip
-    assert said["sparse.tif"].startswith("error: sparse.tif cannot be read: it is not a map that can be read. Get the")
+    assert said["sparse.tif"].startswith(
+        "error: sparse.tif cannot be read: it is not a map that can be read. Get the"
+    )
     assert said["sparse.csv"].startswith("warning: sparse.csv was not looked at: its first line is no header")
     assert said["sparse.gpkg"].startswith("error: sparse.gpkg cannot be read:")
     assert said["sparse.zip"].startswith("error: sparse.zip cannot be read: it is no zip file.")

@@ -26,6 +26,7 @@ from dissmodel_lab.maps.vector import find_owners, from_table, open_parquet, ope
 from dissmodel_lab.maps.vectors import shapefiles, tables
 from dissmodel_lab.maps.vectors import shapes as drawing
 from dissmodel_lab.maps.vectors.cells import find_lattice
+from dissmodel_lab.maps.vectors.packed import Packed
 
 FORMATS = {
     "cells.gpkg": "GPKG",
@@ -492,6 +493,47 @@ def test_only_the_shown_column_is_read(tmp_path, monkeypatch):
     found = features_of(layer, band="a")
     assert found.geojson["features"][0]["properties"] == {"a": "1.5"}
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.fgb", "a.shp", "a.parquet"])
+@pytest.mark.parametrize("change", ["", "several", "gap", "heights", "other", "points"])
+def test_cells_in_a_file_are_those_in_memory(tmp_path, monkeypatch, name, change):
+    """Corners are read where they lie in the file; anything else than cells is unpacked as ever."""
+    monkeypatch.setattr(tables, "AT_ONCE", 0)
+    if (name, change) == ("a.fgb", "gap"):
+        pytest.skip("FlatGeobuf has no rows without a geometry")
+    shapes = cells(7, 9)
+    if change == "several":
+        shapes = np.array([shapely.MultiPolygon([shape]) for shape in shapes])
+    elif change == "gap":
+        shapes[5] = None
+    elif change == "heights":
+        shapes = shapely.force_3d(shapes, 8.0)
+    elif change == "other":
+        shapes[5] = shapely.buffer(shapely.Point(300_550, 7_400_050), 20)
+    elif change == "points":
+        shapes = shapely.centroid(shapes)
+    table = table_of(shapes).assign(word=[f"w{i % 3}" for i in range(len(shapes))])
+    if name == "a.parquet":
+        table.to_parquet(tmp_path / name)
+        layer = open_parquet(str(tmp_path / name), name)
+    else:
+        table.to_file(tmp_path / name)
+        layer = open_table(str(tmp_path / name), name)
+    assert isinstance(layer.rows, tables.FileRows)
+    assert isinstance(layer.rows.packed, Packed) == (change in {"", "several"})
+    order = np.argsort(layer.column("n").to_numpy())  # FlatGeobuf keeps features by place
+    found, expected = shapely.force_2d(layer.rows.geometry)[order], shapely.force_2d(np.asarray(table.geometry))
+    assert all(a is b or a.equals(b) for a, b in zip(found, expected, strict=True))
+    memory = from_table(table)
+    for band in ("n", "word"):
+        one, other = layer.grid(band, 64), memory.grid(band, 64)
+        assert (one.valid == other.valid).all()
+        assert (one.values[one.valid] == other.values[one.valid]).all()
+        assert one.names == other.names
+        assert one.transform.almost_equals(other.transform)
+    at = (300_450.0, 7_400_350.0)
+    assert layer.row_at(*at)["n"] == memory.row_at(*at)["n"] == 31
 
 
 def test_parquet_in_pieces(tmp_path, small_budget):

@@ -859,3 +859,16 @@ def test_beside_puts_both_in_a_row(before, after):
     assert [image["alt"] for image in page.pictures()] == [preview(before).alt_text, preview(after).alt_text]
     assert EVIL in page.text
     assert sum("inline-block;vertical-align:top" in a.get("style", "") for tag, a in page.tags if tag == "div") == 2
+
+
+def test_a_figure_and_its_png_are_encoded_once(monkeypatch):
+    from dissmodel_lab.maps.picture import Preview
+
+    picture = preview(np.random.default_rng(0).integers(0, 6, (1000, 1000)).astype("uint8"))
+    made = []
+    png_at = Preview.png_at
+    monkeypatch.setattr(Preview, "png_at", lambda *a: made.append(a[1:]) or png_at(*a))
+    html = map_figure(picture, "noise")
+    assert data_url(png_of(picture)) in html
+    assert len(made) == 1
+    assert len(png_of(picture)) <= 40_000

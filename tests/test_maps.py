@@ -772,6 +772,27 @@ def test_png_round_trip(height, width, seed, level):
     assert rgba[index == 2].tolist() == [[0, 255, 0, 255]] * int((index == 2).sum())
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 15, 16, 255])
+@pytest.mark.parametrize("is_noise", [True, False])
+def test_large_pictures_of_any_number_of_colours_come_back(count, is_noise):
+    index = np.random.default_rng(count).integers(0, count + 1, (701, 803), dtype="uint8")
+    if not is_noise:
+        index = np.repeat(np.repeat(index[:8, :11], 88, 0), 73, 1)
+    with Image.open(io.BytesIO(encode(index, ["#012345"] * count))) as image:
+        assert (np.asarray(image) == index).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_a_picture_of_noise_is_encoded_twice_and_quickly(monkeypatch, dtype):
+    from dissmodel_lab.maps import png
+
+    levels = []
+    monkeypatch.setattr(png, "encode", lambda *a, level=None: levels.append(level) or encode(*a, level=level))
+    picture = preview(np.random.default_rng(0).integers(0, 6, (1000, 1000)).astype(dtype))
+    assert levels == [1, 1]
+    assert 160_000 < len(picture.png) <= 180_000
+
+
 def test_smaller_pictures_have_no_new_colours():
     picture = preview(np.random.default_rng(0).choice(np.array([1, 9, 25], "uint8"), (90, 120)))
     with Image.open(io.BytesIO(picture.png_at(37, 29))) as image:

@@ -10,12 +10,12 @@ import sys
 import time
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.executor.schemas import DataSource
 from dissmodel_lab.maps.arrays import from_array, from_raster
 from dissmodel_lab.maps.histogram import histogram, share_text
 from dissmodel_lab.maps.legend import Legend, LegendEntry, paint, range_labels
@@ -954,10 +954,10 @@ def test_a_style_beside_the_data(file_of, tmp_path):
     found = style_beside(data)
     assert (found.origin, found.is_beside) == ("uso.qml", True)
     assert style_for(str(data), None) == style_for(data, Style()) == found
-    assert style_for(SimpleNamespace(type="local", uri=f"file://{data}"), None) == found
+    assert style_for(DataSource(type="local", uri=f"file://{data}"), None) == found
     chosen = Style(colour_map="magma")
     assert style_for(data, chosen) is chosen
-    assert style_for(SimpleNamespace(type="s3", uri=str(data)), None) is None
+    assert style_for(DataSource(type="s3", uri=str(data)), None) is None
     assert style_for("https://example.org/uso.tif", None) is None
     assert style_for(np.zeros((2, 2)), None) is None
     assert style_beside("\0") is None

@@ -254,7 +254,10 @@ def test_what_parameters_take():
         (
             "rise",
             "0:1",
-            f"rise=0:1 does not say how many values a grid has. {HOW} Or draw them from the range, by the sample lhs.",
+            (
+                f"rise=0:1 does not say how many values a grid has. {HOW} "
+                "Or draw them from the range, by the sample lhs."
+            ),
         ),
         (
             "rise",

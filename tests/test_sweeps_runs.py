@@ -408,7 +408,10 @@ def test_secrets_are_not_kept():
     found = open_sweep("runs")
     with pytest.raises(
         SweepError,
-        match=r"^Secrets are not kept on disk\. Give them again, in Python: open_sweep\(...\).resume\(parameters=\{'api_key'",
+        match=(
+            r"^Secrets are not kept on disk\. Give them again, in Python: "
+            r"open_sweep\(...\).resume\(parameters=\{'api_key'"
+        ),
     ):
         found.resume()
     with pytest.raises(

@@ -372,7 +372,8 @@ def _common_bands(first: Side, second: Side, band: str | None) -> tuple[str, ...
     known = set(first.layer.bands)
     both = [name for name in second.layer.bands if name in known]
     if second.is_table:
-        from dissmodel_lab.maps.vector import ID_NAMES, SHAPES  # noqa: PLC0415 -- brings geopandas, 0.5 s
+        from dissmodel_lab.maps.vector import SHAPES  # noqa: PLC0415 -- brings geopandas, 0.5 s
+        from dissmodel_lab.maps.vectors.columns import ID_NAMES  # noqa: PLC0415 -- as above
 
         both = [name for name in both if name != SHAPES and not ID_NAMES.match(name)]
     shown = [name for name in (second.layer.default_band, first.layer.default_band) if name in both]

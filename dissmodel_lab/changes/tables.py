@@ -20,7 +20,8 @@ from dissmodel_lab.changes.sides import TRUTH
 from dissmodel_lab.changes.values import ValueSums
 from dissmodel_lab.errors import ComparisonError, did_you_mean
 from dissmodel_lab.maps.grid import Grid
-from dissmodel_lab.maps.vector import ID_NAMES, find_owners
+from dissmodel_lab.maps.vector import find_owners
+from dissmodel_lab.maps.vectors.columns import ID_NAMES
 
 if TYPE_CHECKING:
     import geopandas

@@ -101,7 +101,9 @@ class WebFile:
             except SourceError:
                 raise
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                raise self._problem(error) from error
+                # aiohttp puts the whole address, or the proxy's with its login, into the text of such errors.
+                is_telling = hasattr(error, "request_info") or isinstance(error, aiohttp.InvalidURL)
+                raise self._problem(error) from (None if is_telling else error)
             if response.status == _UNCHANGED and not is_check:  # nobody asked for that
                 self._refuse(response)
             try:

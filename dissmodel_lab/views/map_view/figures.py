@@ -68,7 +68,7 @@ def _made_png(preview: Preview, max_width: int, budget: int) -> tuple[bytes, tup
     width, height = preview.size
     wide = max(1, min(max_width, round(max_width * width / height)))
     if len(preview.png) > 2 * budget:  # it is known to be too heavy at its own size: not worth an attempt
-        wide = max(1, min(wide, int(width * 0.98 * math.sqrt(budget / len(preview.png)))))
+        wide = max(1, min(wide, int(width * 0.97 * math.sqrt(budget / len(preview.png)))))
     for _ in range(MAX_TRIES):
         wide = wide // width * width or wide  # enlarged by a whole number, or reduced
         size = wide, max(1, round(wide * height / width))

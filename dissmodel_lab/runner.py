@@ -571,6 +571,7 @@ class _Care:
         check_source(source)
         if self._looks_ahead:
             look_ahead(self._resolved, record, self._store)
+        self._folder.write(record)  # a run that is killed while it loads tells what it had fetched
 
     def _tell_fetching(self, name: str, done: int, total: int | None) -> None:
         for observer in self._observers:

@@ -6,6 +6,7 @@ An :class:`Address` holds secrets, because it must open the source; what it show
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -347,3 +348,22 @@ def _stac(uri: str) -> Address:
         url=uri,
         identity=redact_uri(uri),
     )
+
+
+def is_inner(host: str) -> bool:
+    """
+    Tell whether a host is this machine, or one that only machines beside it see.
+
+    Examples
+    --------
+    >>> is_inner("localhost"), is_inner("169.254.169.254"), is_inner("data.inpe.br")
+    (True, True, False)
+    """
+    name = host.lower().rstrip(".")
+    if name in ("localhost", "metadata.google.internal") or name.endswith(".localhost"):
+        return True
+    try:
+        number = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return number.is_loopback or number.is_link_local or number.is_unspecified

@@ -19,7 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 from dissmodel_lab.errors import SourceError, shown
 from dissmodel_lab.redaction import redact_uri
-from dissmodel_lab.sources.addresses import Kind
+from dissmodel_lab.sources.addresses import Kind, is_inner
 from dissmodel_lab.sources.answers import PASSING, page_problem, refusal_of, unreachable
 from dissmodel_lab.sources.credentials import (
     Login,
@@ -130,6 +130,7 @@ class RangeReader:
         self._pages: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.RLock()
         self._s3: S3Options | None = None
+        self._has_moved = False
         self._target = self._first_target()
         self._trusted = _trusted(self._s3.ca_bundle if self._s3 else "")
         self._client: httpx.Client | None = None
@@ -335,8 +336,9 @@ class RangeReader:
         """Whether a login of the keyring, or a bucket's own region, is worth another try."""
         if self._address.kind is Kind.S3:
             region = answer.headers.get("x-amz-bucket-region", "")
-            if self._s3 is None or not region or region == self._s3.region:
+            if self._s3 is None or not region or region == self._s3.region or self._has_moved:
                 return False
+            self._has_moved = True
             self._s3 = _with_region(self._s3, region)
             self._target = _Target(_signed(self._address, self._s3))
             return True
@@ -574,6 +576,11 @@ def check_redirect(name: str, url: str, following: str) -> None:
         raise SourceError(
             f"{name} leads to another kind of address ({shown(scheme)}://), which is not followed. Ask those who "
             "provide it for its address."
+        )
+    if is_inner(urlsplit(following).hostname or "") and not is_inner(urlsplit(url).hostname or ""):
+        raise SourceError(
+            f"{name} leads to an address of this machine or its network, which is not followed. Give the file's own "
+            "address."
         )
     if before == "https" and scheme == "http":
         raise SourceError(

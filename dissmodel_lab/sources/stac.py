@@ -14,7 +14,6 @@ https, without the API's login, and the record lists each.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
 from dissmodel_lab.redaction import redact_uri
-from dissmodel_lab.sources.addresses import Address, Kind, parse, safe_file_name
+from dissmodel_lab.sources.addresses import Address, Kind, is_inner, parse, safe_file_name
 from dissmodel_lab.sources.cache import CacheEntry, DataCache, FetchedFile
 from dissmodel_lab.sources.hashing import file_sha256
 from dissmodel_lab.sources.stac_query import BRAZIL_DATA_CUBE, StacQuery, format_query, parse_query
@@ -242,7 +241,7 @@ def address_of(item: Item, asset: Asset, query: StacQuery) -> Address:
     is_own = (there.scheme, address.host.lower()) == (own.scheme, own.netloc.lower())
     if scheme == "http" and own.scheme == "https":
         raise refuse("anybody on the way can change what comes by http, and the catalogue itself came by https")
-    if _is_inside(there.hostname or "") and not _is_inside(own.hostname or ""):
+    if is_inner(there.hostname or "") and not is_inner(own.hostname or ""):
         raise refuse("it is an address of this machine or its network")
     if not is_own:
         return address
@@ -252,18 +251,6 @@ def address_of(item: Item, asset: Asset, query: StacQuery) -> Address:
     if address.user or address.password:
         return address
     return replace(address, user=query.user, password=query.password)
-
-
-def _is_inside(host: str) -> bool:
-    """Tell whether a host is this machine, or one that only machines beside it see."""
-    name = host.lower().rstrip(".")
-    if name in ("localhost", "metadata.google.internal") or name.endswith(".localhost"):
-        return True
-    try:
-        number = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    return number.is_loopback or number.is_link_local or number.is_unspecified
 
 
 class _Fetching:

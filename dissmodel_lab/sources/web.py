@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import ipaddress
 import os
 import re
 import ssl
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.redaction import redact_uri
+from dissmodel_lab.sources.addresses import is_inner
 from dissmodel_lab.sources.answers import PASSING, Answer, Facts, PassingError, refusal_of, unreachable
 from dissmodel_lab.sources.credentials import (
     Login,
@@ -192,7 +192,7 @@ class WebFile:
             problem = (
                 f"the server redirects from https to {shown!r}, which is not encrypted, although a login is used"
             )
-        elif _is_inside(host) and not _is_inside(urlsplit(self.address.url).hostname or ""):
+        elif is_inner(host) and not is_inner(urlsplit(self.address.url).hostname or ""):
             problem = f"the server redirects to {shown!r}, an address of this machine or its network"
         if problem:
             raise SourceError(
@@ -285,17 +285,6 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or usual
-
-
-def _is_inside(host: str) -> bool:
-    """Tell whether a host is this machine, or one that only machines beside it see."""
-    if host.lower().rstrip(".") in ("localhost", "metadata.google.internal") or host.lower().endswith(".localhost"):
-        return True
-    try:
-        number = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return number.is_loopback or number.is_link_local or number.is_unspecified
 
 
 def _trusted() -> ssl.SSLContext | bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import geopandas
@@ -63,26 +65,35 @@ def server():
         ("nowhere.tif", "nowhere.tif doesn't exist. Check the path."),
         (
             "folder",
-            "folder is a folder without a map in it. Name a file, a Zarr folder, or a folder with one of .tif, .tiff, "
-            ".shp, .gpkg, .geojson, .geojsonl, .fgb, .parquet, .geoparquet, .nc, .nc4, .h5, .hdf5, .asc, .zip.",
+            (
+                "folder is a folder without a map in it. Name a file, a Zarr folder, or a folder with one of .tif, "
+                ".tiff, .shp, .gpkg, "
+                ".geojson, .geojsonl, .fgb, .parquet, .geoparquet, .nc, .nc4, .h5, .hdf5, .asc, .zip."
+            ),
         ),
         ("text.txt", f"text.txt is not a map that can be read. {KNOWN_MAPS}"),
         ("empty.tif", "empty.tif is empty (0 bytes). Write or fetch it again."),
         ("a.tif --style nowhere.qml", "nowhere.qml doesn't exist. Check the path."),
         (
             "a.tif --style text.txt",
-            "text.txt is not a colour table: line 1 is 'hello'. A line holds a value and its colour, such as "
-            "'3 31 141 73' or '3,31,141,73,255,Forest'.",
+            (
+                "text.txt is not a colour table: line 1 is 'hello'. A line holds a value and its colour, such as "
+                "'3 31 141 73' or '3,31,141,73,255,Forest'."
+            ),
         ),
         (
             "a.tif --classify nonsense",
-            "The classification 'nonsense' is not known. Known: quantiles, equal interval, natural breaks, "
-            "standard deviation, pretty breaks, head/tail breaks, maximum breaks, user-defined.",
+            (
+                "The classification 'nonsense' is not known. Known: quantiles, equal interval, natural breaks, "
+                "standard deviation, pretty breaks, head/tail breaks, maximum breaks, user-defined."
+            ),
         ),
         (
             "a.tif --colours nonsense",
-            "No colour map is called 'nonsense'. Known: viridis, cividis, magma, YlGnBu, Greys, coolwarm, PuOr, RdBu, "
-            "BrBG and all others of matplotlib.",
+            (
+                "No colour map is called 'nonsense'. Known: viridis, cividis, magma, YlGnBu, Greys, coolwarm, PuOr, "
+                "RdBu, BrBG and all others of matplotlib."
+            ),
         ),
         (
             "a.tif --style text.txt --colours magma",
@@ -129,12 +140,13 @@ def test_a_map_is_told_in_words_and_in_json(land, capsys):
 
 def test_a_map_in_a_cell_has_a_widget_and_a_twin_that_stays(shell, land):
     view = shell.run_line_magic("dissmodel", "map two.gpkg --part wells --band depth")
-    assert view is None  # a cell of this magic alone shows its map once
     (bundle,) = shell.bundles
     assert bundle["text/plain"] == "Map of two.gpkg"
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "data:image/png;base64," in bundle["text/html"]
     assert "Layer wells is shown, one of 2: sites, wells." in bundle["text/html"]
+    view.part.value = "sites"
+    assert (view.errors, view.band.options) == ([], ("age",))
 
 
 def test_maps_are_written_and_never_replaced(land, capsys):
@@ -203,7 +215,7 @@ def test_a_fetch_that_fails_is_one_message(said, server):
     assert " fetch: the following arguments are required: URI. " in said("fetch").message
 
 
-def test_the_cache_is_listed_verified_and_cleared(said, server):
+def test_the_cache_is_listed_and_verified(said, server):
     root = os.environ["DISSMODEL_LAB_CACHE"]
     address = server.at("dem.tif")
     path = Path(said("fetch", address).text.strip().split("\n")[0])
@@ -217,6 +229,19 @@ def test_the_cache_is_listed_verified_and_cleared(said, server):
     assert str(path.name) in problems
     assert "What was damaged is fetched again when it is needed." in problems
     assert Path(said("fetch", address).text.strip().split("\n")[0]).read_bytes() == CONTENT
+    # what this process has fetched it may be reading still
+    kept = f"0 B were removed from {root}. 5 KiB are in use by runs and stay."
+    assert said("cache", "clear").text.strip() == kept
+    assert path.read_bytes() == CONTENT
+
+
+def test_what_nobody_reads_is_cleared(said, server):
+    words = ["fetch", server.at("dem.tif")]
+    program = f"from dissmodel_lab.cli import main; main({words!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    path = Path(done.stdout.split("\n")[0])
+    assert path.read_bytes() == CONTENT
+    root = os.environ["DISSMODEL_LAB_CACHE"]
     assert said("cache", "clear").text.strip() == f"5 KiB were removed from {root}."
     assert not path.exists()
     assert said("cache", "list").text.strip().startswith("0 inputs, 0 B of at most ")

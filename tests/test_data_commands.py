@@ -18,6 +18,7 @@ from data_servers.web import web_server
 from doors import Desk
 from rasterio.transform import Affine
 
+import dissmodel_lab as lab
 from dissmodel_lab.cli import main
 
 KNOWN_MAPS = (
@@ -140,11 +141,11 @@ def test_a_map_is_told_in_words_and_in_json(land, capsys):
 
 def test_a_map_in_a_cell_has_a_widget_and_a_twin_that_stays(shell, land):
     view = shell.run_line_magic("dissmodel", "map two.gpkg --part wells --band depth")
-    (bundle,) = shell.bundles
-    assert bundle["text/plain"] == "Map of two.gpkg"
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert "data:image/png;base64," in bundle["text/html"]
-    assert "Layer wells is shown, one of 2: sites, wells." in bundle["text/html"]
+    twin, live = shell.bundles
+    assert twin["text/plain"] == "Map of two.gpkg"
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert "data:image/png;base64," in twin["text/html"]
+    assert "Layer wells is shown, one of 2: sites, wells." in twin["text/html"]
     view.part.value = "sites"
     assert (view.errors, view.band.options) == ([], ("age",))
 
@@ -229,10 +230,12 @@ def test_the_cache_is_listed_and_verified(said, server):
     assert str(path.name) in problems
     assert "What was damaged is fetched again when it is needed." in problems
     assert Path(said("fetch", address).text.strip().split("\n")[0]).read_bytes() == CONTENT
-    # what this process has fetched it may be reading still
+    in_use = lab.fetch(address)
     kept = f"0 B were removed from {root}. 5 KiB are in use by runs and stay."
     assert said("cache", "clear").text.strip() == kept
-    assert path.read_bytes() == CONTENT
+    assert in_use.path.read_bytes() == CONTENT
+    in_use.lease.close()
+    assert said("cache", "clear").text.strip() == f"5 KiB were removed from {root}."
 
 
 def test_what_nobody_reads_is_cleared(said, server):

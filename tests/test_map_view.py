@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
+from IPython.display import display
 from PIL import Image
 from pyproj import CRS, Transformer
 
@@ -440,7 +441,7 @@ def test_problems_are_shown_and_kept(before, tmp_path):
     assert overlay(view).url == url
     view.layer.value = "input"
     assert 'role="status"' in view.value.value
-    assert message in Page(view._repr_mimebundle_()["text/html"]).text
+    assert message in Page(view.twin()["text/html"]).text
 
 
 def test_unforeseen_exceptions_are_not_swallowed(view, monkeypatch):
@@ -476,12 +477,20 @@ def test_one_class_has_one_colour_in_all_layers():
     assert first.items() <= {e.value: e.colour for e in view.preview("output").legend.entries}.items()
 
 
-def test_the_bundle_has_a_static_twin(view):
-    bundle = view._repr_mimebundle_()
-    assert bundle["text/plain"] == "Map of input, output"
-    assert "Drag the lower right corner" in bundle["text/html"]
-    assert len(bundle["text/html"]) < 100_000
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.widget.model_id
+def test_the_static_twin_has_an_output_of_its_own(view, shell):
+    display(view)
+    twin, live = shell.bundles
+    assert twin["text/plain"] == "Map of input, output"
+    assert "Drag the lower right corner" in twin["text/html"]
+    assert len(twin["text/html"]) < 100_000
+    assert "application/vnd.jupyter.widget-view+json" not in twin
+    assert live["application/vnd.jupyter.widget-view+json"]["model_id"] == view.widget.model_id
+    assert live["text/plain"] == "The map to explore needs a running kernel; the pictures above do not."
+
+
+def test_a_living_map_hides_its_twin(view):
+    name = re.search('class="([^"]+-twin)"', view.twin()["text/html"])[1]
+    assert f".{name}{{display:none}}" in view._style.value
 
 
 # --- what follows the person -------------------------------------------------------------------------------
@@ -688,7 +697,7 @@ def test_side_by_side(view):
     click(view, -20.55, -51.05)
     assert "input: " in view.value.value
     assert "; output: " in view.value.value
-    page = Page(view._repr_mimebundle_()["text/html"])
+    page = Page(view.twin()["text/html"])
     assert len(page.pictures()) == 2
     assert "Drag the lower right corner" not in page.text
     view.mode.value = "one map"

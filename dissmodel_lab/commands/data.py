@@ -137,6 +137,7 @@ def fetched(command: Command, progress: Callable[[str, int, int | None], None] |
     from dissmodel_lab.sources.fetching import fetch  # noqa: PLC0415 -- only for those who fetch
 
     found = fetch(command.path, progress=progress)
+    found.lease.close()  # the person has its path; nobody reads it now
     how = "was in the cache" if found.is_from_cache else f"fetched in {found.seconds:.1f} s"
     lines = [f"{found.path}", f"  {bytes_text(found.bytes)}, {how}", f"  sha256 {found.sha256}", *found.notes]
     values = {
@@ -171,7 +172,8 @@ def cache_answer(command: Command) -> Answer:
         problems = cache.verify()
         n_entries = len(cache.entries())
         said = [*problems, "What was damaged is fetched again when it is needed."] if problems else []
-        return Answer("\n".join([*said, f"{n_entries} inputs are as they were fetched."]), {"problems": problems})
+        whole = "1 input is as it was" if n_entries == 1 else f"{n_entries} inputs are as they were"
+        return Answer("\n".join([*said, f"{whole} fetched."]), {"problems": problems})
     if command.action == "clear":
         freed = cache.clear()
         left = cache.size
@@ -179,7 +181,8 @@ def cache_answer(command: Command) -> Answer:
         return Answer(f"{bytes_text(freed)} were removed from {cache.root}.{kept}", {"removed_bytes": freed})
     entries = cache.entries()
     lines = [f"{entry.sha256[:_SHORT]}  {bytes_text(entry.bytes):>9}  {entry.day}  {entry.text}" for entry in entries]
-    lines.append(f"{len(entries)} inputs, {bytes_text(cache.size)} of at most {bytes_text(cache.limit_bytes)}")
+    count = f"{len(entries)} input{'' if len(entries) == 1 else 's'}"
+    lines.append(f"{count}, {bytes_text(cache.size)} of at most {bytes_text(cache.limit_bytes)}")
     lines.append(f"in {cache.root}")
     values = [
         {"uri": entry.text, "sha256": entry.sha256, "bytes": entry.bytes, "checked_at": entry.day}

@@ -40,7 +40,7 @@ from dissmodel_lab.views.comparison_text import (
 )
 from dissmodel_lab.views.map_view import PNG_BUDGET, MapView, map_figure, notes_html, png_of, swipe
 from dissmodel_lab.views.markup import escape_short
-from dissmodel_lab.views.outputs import CellOutput
+from dissmodel_lab.views.outputs import MAP_NEEDS_KERNEL, CellOutput
 from dissmodel_lab.views.tables import Cell, numbers_table
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 #: Longest HTML of one report, pictures included [bytes].
 LIMIT = 300_000
 #: What legends, places and notes of the maps may take of it [bytes].
-_LEGENDS = 45_000
+_LEGENDS = 70_000
 #: The longest side of the pictures [pixels], as of the maps.
 SIDE = 1024
 #: Classes whose areas are shown.
@@ -235,7 +235,7 @@ def offer_change_map(change: Change, output: Output) -> None:
     layers = change_layers(change)
     view = MapView(layers, max_pixels=min(MAX_SIDE, max(SIDE, *change.picture.state.shape)))
     view.layer.value = list(layers)[-1]
-    output.show_widget(on_white(view), "The map to explore needs a running kernel; the pictures above do not.")
+    output.show_widget(on_white(view), MAP_NEEDS_KERNEL)
 
 
 def _with_whole_range(side: Preview, change: Change) -> Preview:

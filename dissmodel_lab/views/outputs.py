@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+MAP_NEEDS_KERNEL = "The map to explore needs a running kernel; the pictures above do not."
+"""What a saved notebook says where a live map was."""
 
 
 class Output(Protocol):

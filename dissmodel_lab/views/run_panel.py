@@ -22,7 +22,7 @@ from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.sources import source_path
 from dissmodel_lab.views.cancel_button import INLINE, WHY, WORKER, CancelButton, Interruption
 from dissmodel_lab.views.followed import FollowedProgress, ToldSteps
-from dissmodel_lab.views.outputs import CellOutput
+from dissmodel_lab.views.outputs import MAP_NEEDS_KERNEL, CellOutput
 from dissmodel_lab.views.phases import PhasePanel
 from dissmodel_lab.views.player import LiveMap, StepPlayer
 
@@ -255,7 +255,7 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
         parts.append(MapView(layers, classes=classes, georeferences=places).widget)
     if parts:
         widget = parts[0] if len(parts) == 1 else widgets.VBox(parts)
-        output.show_widget(widget, "The map to explore needs a running kernel; the pictures above do not.")
+        output.show_widget(widget, MAP_NEEDS_KERNEL)
 
 
 class LiveRun:

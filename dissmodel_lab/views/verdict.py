@@ -36,7 +36,7 @@ from dissmodel_lab.views.comparison_text import (
 )
 from dissmodel_lab.views.map_view import PNG_BUDGET, MapView, map_figure, notes_html, png_of
 from dissmodel_lab.views.markup import escape_short
-from dissmodel_lab.views.outputs import CellOutput
+from dissmodel_lab.views.outputs import MAP_NEEDS_KERNEL, CellOutput
 from dissmodel_lab.views.tables import Cell, numbers_table
 
 if TYPE_CHECKING:
@@ -405,4 +405,4 @@ def show_verdict(verdict: Verdict) -> None:
     if path is not None:
         layers["rerun's output"] = path
     view = MapView(layers)
-    CellOutput().show_widget(on_white(view), "The map to explore needs a running kernel; the pictures above do not.")
+    CellOutput().show_widget(on_white(view), MAP_NEEDS_KERNEL)

@@ -167,8 +167,9 @@ class Stock:
             return self._pictures[choice]
 
     def legend(self, choice: Choice) -> Legend:
-        """Return what the colours of a choice mean: the classes of all its pictures so far."""
-        return self._legends.get(_anywhere(choice)) or self.picture(choice).legend
+        """Return what the colours of a choice mean: the classes of all its pictures so far; else its own values."""
+        known, own = self._legends.get(_anywhere(choice)), self.picture(choice).legend
+        return known if known is not None and known.kind == own.kind == "classes" else own
 
     def sharp(self, choice: Choice, view: Bounds, *, is_refined: bool = False) -> Preview | None:
         """

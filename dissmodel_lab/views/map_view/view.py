@@ -35,6 +35,7 @@ from dissmodel_lab.views.map_view.linked import LinkedMaps
 from dissmodel_lab.views.map_view.stock import Choice, Stock
 from dissmodel_lab.views.map_view.worker import NewestWins
 from dissmodel_lab.views.markup import escape
+from dissmodel_lab.views.outputs import MAP_NEEDS_KERNEL, CellOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +59,7 @@ class MapView:
 
     Pictures are drawn when they are first looked at, and kept. As the person zooms and moves, the part in view
     is drawn again, sharper. Layers of one name share colours and scale. The static twin of the whole view is
-    in :meth:`_repr_mimebundle_`.
+    in :meth:`twin`.
 
     Parameters
     ----------
@@ -487,7 +488,11 @@ class MapView:
     def _paint_style(self) -> None:
         """Crisp cells, and the two halves of the swipe; scoped, because a notebook may show several maps."""
         edge = self.swipe.value / 100 if self._is_swiped else 0.0
-        rules = [f".{self._scope} .leaflet-image-layer{{image-rendering:pixelated}}"]
+        # While the map is alive its twin above says the same twice.
+        rules = [
+            f".{self._scope}-twin{{display:none}}",
+            f".{self._scope} .leaflet-image-layer{{image-rendering:pixelated}}",
+        ]
         rules.append(f".{self._scope} .leaflet-overlay-pane{{opacity:{self.opacity.value:g}}}")
         if self._ground is not None:
             rules += [self._ground.above.css(self._scope, edge, 1.0), self._ground.below.css(self._scope, 0.0, edge)]
@@ -665,12 +670,17 @@ class MapView:
                 return said + swipe(before, after, (names[0], names[1]))
         return said + "".join(map_figure(previews[name], name) for name in names)
 
-    def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
-        """Give the widget, and its static twin for those who can't run it."""
-        bundle = dict(self.widget._repr_mimebundle_() or {})
-        bundle["text/plain"] = f"Map of {', '.join(self.stock.sources)}"
-        bundle["text/html"] = self._static_html()
-        return bundle
+    def twin(self) -> dict[str, str]:
+        """Return what stands for the map without a kernel: text, and HTML with pictures, legends and notes."""
+        return {
+            "text/plain": f"Map of {', '.join(self.stock.sources)}",
+            "text/html": f'<div class="{self._scope}-twin">{self._static_html()}</div>',
+        }
+
+    def _ipython_display_(self) -> None:
+        """Show the twin in an output of its own: where a saved widget cannot be drawn, an error is in its place."""
+        CellOutput().show_static(self.twin())
+        CellOutput().show_widget(self.widget, MAP_NEEDS_KERNEL)
 
 
 def _lie_together(one: Preview, other: Preview) -> bool:

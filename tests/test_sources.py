@@ -64,7 +64,7 @@ def test_a_path_as_a_file_uri_comes_back(tmp_path):
 @pytest.mark.parametrize(
     "source",
     [DataSource(), DataSource(uri="synthetic"), DataSource(type="postgis", uri="postgis://b/x"),
-     DataSource(type="bdc_stac", uri="x", collection="S2")],
+     DataSource(type="s2_archive", uri="x", collection="S2")],
 )  # fmt: skip
 def test_what_is_not_local_is_the_executors_own_business(source):
     assert local_path(source) is None

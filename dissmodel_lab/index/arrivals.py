@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,8 +102,9 @@ def bring_in(root: Path) -> None:
 
 
 def _bring_in_later(waiting: _Waiting) -> None:
+    pause = threading.Event()
     while True:
-        time.sleep(DELAY)
+        pause.wait(DELAY)
         with waiting.lock:
             roots = list(waiting.arrivals)
             waiting.has_thread = bool(roots)

@@ -70,7 +70,7 @@ def test_form_to_maps_by_keyboard_alone(open_notebook, screenshot, kind):
     page.locator(".dl-panel").scroll_into_view_if_needed()
     page.wait_for_function("() => window.__seen.some(text => text.startsWith('done done'))")
     screenshot("running")
-    page.wait_for_selector(".dl-map img.leaflet-image-layer", timeout=60_000)
+    page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']").first.wait_for(timeout=60_000)
     page.locator(".dl-map").first.scroll_into_view_if_needed()
     screenshot("done")
     seen = page.evaluate("() => window.__seen")
@@ -134,7 +134,7 @@ def test_run_cell_shows_map_and_swipe(open_notebook, screenshot):
 def test_saved_notebook_shows_the_same_maps_without_a_kernel(open_notebook, servers, browser, screenshot):
     notebook = open_notebook(LOAD, "rec = %dissmodel run coastal_flood")
     notebook.run_all()
-    notebook.page.wait_for_selector(".dl-map img.leaflet-image-layer")
+    notebook.page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']").first.wait_for(timeout=20_000)
     pictures = static_pictures(notebook.page)
     assert len(pictures) >= 4
     notebook.save()

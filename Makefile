@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Two test files at a time: many tests wait for processes, servers and a browser.
 TOGETHER := --numprocesses 2 --dist loadfile
 
-.PHONY: help install demo lab test test-fast test-upstream soak check format bench notebooks clean
+.PHONY: help install demo lab test test-fast test-upstream test-versions test-wheel accessibility audit soak fuzz check format bench docs messages notebooks clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,11 +33,25 @@ test: install check  ## run all tests, the real browser included
 test-fast: install  ## run the tests that need neither browser nor kernel
 	$(BIN)/python -m pytest $(TOGETHER) -m "not browser and not kernel"
 
-soak: install  ## run the slow test of a store that many processes share and some are killed in, in full
-	DISSMODEL_LAB_SOAK=1 $(BIN)/python -m pytest tests/test_store.py -k eight_writers
+soak: install  ## 10,000 runs, 1,000 of them killed, on broken disks and clocks; the report in test-artifacts/soak
+	$(BIN)/python tests/soak/run.py --runs 10000 --kills 1000 --seed 1 --report test-artifacts/soak
 
 test-upstream: install  ## test against several versions of PyPI dissmodel, each in an environment of its own
 	$(BIN)/python tests/upstream_matrix/run.py
+
+test-versions: install  ## run the fast tests with the oldest and with the newest libraries, each in .venv-*
+	$(BIN)/python tests/versions/run.py
+
+test-wheel: install  ## build the wheel, look into it, install it in an empty environment, run a sample of the tests there
+	$(BIN)/python tests/versions/wheel.py
+
+accessibility: install  ## every view by axe-core, light and dark, wide and narrow; make test does a part of it
+	$(BIN)/python tests/browser/chromium.py
+	DISSMODEL_LAB_ACCESSIBILITY=1 $(BIN)/python -m pytest --timeout 900 tests/browser/test_accessibility.py
+
+audit: install  ## ask the Python advisory database about every installed package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 check: install  ## lint, format check and types
 	$(BIN)/ruff check .
@@ -50,6 +64,19 @@ format: install  ## format the code
 
 bench: install  ## print the benchmark figures beside the peers'
 	$(BIN)/python tests/benchmarks/run.py
+
+fuzz: install  ## look for inputs that break parsers, stores and files: about ten minutes; the corpus is kept in .fuzz
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python tests/fuzz/parsers.py --seconds $(or $(SECONDS),300) --corpus .fuzz
+	$(BIN)/python tests/fuzz/run.py --inputs 10000 --seed 1
+	DISSMODEL_LAB_EXAMPLES=20 $(BIN)/python -m pytest $(TOGETHER) --timeout 1800 tests/properties
+
+docs: install  ## build the documentation, strictly, into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+messages: install  ## find the sentences of the code, and compile their translations
+	$(BIN)/python tests/catalog.py
 
 notebooks: install  ## execute the notebooks in place, with static twins and no widget state
 	$(BIN)/python notebooks/execute.py --in-place notebooks/*.ipynb

@@ -5,8 +5,10 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 
 =====================  ==========================================================================
 ``lazily``             names of a package that are loaded when they are first used
+``language``           what a person reads, in English or Portuguese
 ``errors``             what can go wrong before a model's own code is to blame
 ``redaction``          keeps secrets out of everything that is written or shown
+``quantities``         durations and numbers of bytes, written for people
 ``quiet``              silences a library's warning, in any number of threads
 ``executor``           the contract: record, executor, phases, events
 ``inference``          an executor's source -> the parameters it reads, where none are declared
@@ -51,6 +53,7 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``exports``            records -> RO-Crate, PROV, MLflow, tables, upstream's profile; and back
 ``texts``, ``views``   what a person sees, in a terminal and in a notebook
 ``records``            THE SECOND FRONT DOOR: what is done with runs afterwards, by their ids
+``doctor``             what this machine is like: versions, folders, engines, known problems
 ``commands``           one command grammar for both
 ``magics``, ``cli``    its two doors
 =====================  ==========================================================================

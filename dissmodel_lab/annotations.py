@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.errors import LabError, OutputError, did_you_mean
 from dissmodel_lab.executor.schemas import utc_now
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -118,17 +119,28 @@ def annotate(
     added, taken = _checked(tags, "tags"), _checked(untag, "untag")
     text = _checked_note(note)
     if not (added or taken or text):
-        raise LabError("There is nothing to add to the run. Give a tag or a note.")
+        raise LabError(message("There is nothing to add to the run. Give a tag or a note."))
     twice = [tag for tag in added if tag in taken]
     if twice:
-        raise LabError(f"The tag {twice[0]!r} is to be added and taken away at once. Leave one out.")
+        raise LabError(
+            message("The tag {twice!r} is to be added and taken away at once. Leave one out.", twice=twice[0])
+        )
     path = annotations_path(record_path)
     if not Path(record_path).is_file():
-        raise OutputError(f"There is no record {str(record_path)!r} to annotate. See the runs with: runs.")
+        raise OutputError(
+            message(
+                "There is no record {record_path!r} to annotate. See the runs with: runs.",
+                record_path=str(record_path),
+            )
+        )
     before = read_annotations(record_path)
     for tag in taken:
         if tag not in before.tags:
-            raise LabError(f"The run has no tag {tag!r}. {did_you_mean(tag, before.tags)}")
+            raise LabError(
+                message(
+                    "The run has no tag {tag!r}. {did_you_mean}", tag=tag, did_you_mean=did_you_mean(tag, before.tags)
+                )
+            )
     change = {"at": utc_now().isoformat(), "by": _author(), "tags": added, "untag": taken, "note": text}
     try:
         _append(path, json.dumps(change, ensure_ascii=False).encode())
@@ -189,37 +201,59 @@ def checked_tag(tag: Any) -> str:
     dissmodel_lab.errors.LabError: A tag cannot hold a comma, got 'a, b'. Give two tags.
     """
     if not isinstance(tag, str):
-        raise LabError(f"A tag is a text, got {tag!r:.80} of type {type(tag).__name__}.")
+        raise LabError(message("A tag is a text, got {tag!r:.80} of type {kind}.", tag=tag, kind=type(tag).__name__))
     kept = redact_text(unicodedata.normalize("NFC", tag.strip()))
     if "," in kept:
-        raise LabError(f"A tag cannot hold a comma, got {tag!r:.80}. Give two tags.")
+        raise LabError(message("A tag cannot hold a comma, got {tag!r:.80}. Give two tags.", tag=tag))
     if not 1 <= len(kept) <= _LONGEST_TAG or not kept.isprintable():
         raise LabError(
-            f"A tag has 1 to {_LONGEST_TAG} letters, digits and other visible signs on one line, got {tag!r:.80}."
+            message(
+                "A tag has 1 to {longest_tag} letters, digits and other visible signs on one line, got {tag!r:.80}.",
+                longest_tag=_LONGEST_TAG,
+                tag=tag,
+            )
         )
     return kept
 
 
 def _checked(tags: Iterable[str], name: str) -> list[str]:
     if isinstance(tags, str):
-        raise LabError(f"{name} is a list of tags, got the text {tags!r:.80}. Write [{tags!r:.80}].")
+        raise LabError(
+            message(
+                "{name} is a list of tags, got the text {tags!r:.80}. Write [{tags!r:.80}].", name=name, tags=tags
+            )
+        )
     checked = list(dict.fromkeys(map(checked_tag, tags)))
     if len(checked) > _MOST_TAGS:
-        raise LabError(f"{len(checked):,} tags at once are too many; {_MOST_TAGS} are allowed.")
+        raise LabError(
+            message(
+                "{n_checked:,} tags at once are too many; {most_tags} are allowed.",
+                n_checked=len(checked),
+                most_tags=_MOST_TAGS,
+            )
+        )
     return checked
 
 
 def _checked_note(note: Any) -> str:
     if not isinstance(note, str):
-        raise LabError(f"A note is a text, got {note!r:.80} of type {type(note).__name__}.")
+        raise LabError(
+            message("A note is a text, got {note!r:.80} of type {kind}.", note=note, kind=type(note).__name__)
+        )
     kept = redact_text(note.strip())
     if len(kept) > _LONGEST_NOTE:
         raise LabError(
-            f"The note is {len(kept):,} characters long; {_LONGEST_NOTE:,} are allowed. "
-            "Keep a longer text in a file of its own and name it in the note."
+            message(
+                "The note is {n_kept:,} characters long; {longest_note:,} are allowed. Keep a longer text in a "
+                "file of its own and name it in the note.",
+                n_kept=len(kept),
+                longest_note=_LONGEST_NOTE,
+            )
         )
     if any(not (sign.isprintable() or sign in "\n\t") for sign in kept):
-        raise LabError("The note holds signs that cannot be shown. Write letters, digits and other visible signs.")
+        raise LabError(
+            message("The note holds signs that cannot be shown. Write letters, digits and other visible signs.")
+        )
     return kept
 
 
@@ -236,7 +270,7 @@ def _append(path: Path, line: bytes) -> None:
     try:
         facts = os.fstat(file)
         if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "it is no ordinary file")
+            raise OSError(errno.EINVAL, message("it is no ordinary file"))
         # A line that a kill or a full disk has cut off must not take this one with it.
         is_open = facts.st_size > 0 and os.lseek(file, -1, os.SEEK_END) >= 0 and os.read(file, 1) != b"\n"
         whole = (b"\n" if is_open else b"") + line + b"\n"
@@ -249,10 +283,12 @@ def _append(path: Path, line: bytes) -> None:
 
 def _unwritable(path: Path, error: OSError) -> str:
     is_link = error.errno == errno.ELOOP
-    reason = "it is a link, and is not followed" if is_link else error.strerror or str(error)
-    return (
-        f"The annotation cannot be kept in {str(path)!r}: {reason}. Nothing was changed. "
-        "Make the run's folder writable, or copy the run into a store of your own."
+    reason = message("it is a link, and is not followed") if is_link else error.strerror or str(error)
+    return message(
+        "The annotation cannot be kept in {path!r}: {reason}. Nothing was changed. Make the run's folder "
+        "writable, or copy the run into a store of your own.",
+        path=str(path),
+        reason=reason,
     )
 
 

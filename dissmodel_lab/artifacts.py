@@ -13,6 +13,7 @@ from pathlib import Path  # noqa: TC003 -- the examples need it
 from typing import Any
 
 from dissmodel_lab.errors import OutputError
+from dissmodel_lab.language import message
 from dissmodel_lab.upstream import is_raster_backend
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -127,13 +128,21 @@ def publish(staged: Path, target: Path) -> None:
             _move_file(staged, target)
     except FileExistsError as error:
         raise OutputError(
-            f"The output {str(target)!r} exists and is never replaced; the result of this run is kept in "
-            f"{str(staged)!r}. Choose another --output."
+            message(
+                "The output {target!r} exists and is never replaced; the result of this run is kept in {staged!r}. "
+                "Choose another --output.",
+                target=str(target),
+                staged=str(staged),
+            )
         ) from error
     except OSError as error:
         raise OutputError(
-            f"The output {str(target)!r} cannot be written: {error.strerror or error}. The result of this run "
-            f"is kept in {str(staged)!r}."
+            message(
+                "The output {target!r} cannot be written: {strerror}. The result of this run is kept in {staged!r}.",
+                target=str(target),
+                strerror=error.strerror or error,
+                staged=str(staged),
+            )
         ) from error
 
 

@@ -28,10 +28,12 @@ from dissmodel_lab.errors import LabError, RunNotFoundError, shown
 from dissmodel_lab.executor.schemas import ExperimentRecord, PhaseUsage, RunStatus, utc_now
 from dissmodel_lab.index import RECORD_NAME, UNREADABLE
 from dissmodel_lab.journal import told
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import RunFolder, RunStore, safe_name
 from dissmodel_lab.store.files import JOURNAL_NAME, REQUEST_NAME, claim, give_up_claim
 from dissmodel_lab.store.reading import is_alive, read_record, try_read
+from dissmodel_lab.store.tidying import tidy_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,8 +124,11 @@ def _written(folder: Path, why: str) -> Request:
                 temporary.unlink()
     except OSError as error:
         raise LabError(
-            f"The run in {str(folder)!r} cannot be asked to end: {error.strerror or error}. "
-            "Who may write that folder can cancel it."
+            message(
+                "The run in {folder!r} cannot be asked to end: {strerror}. Who may write that folder can cancel it.",
+                folder=str(folder),
+                strerror=error.strerror or error,
+            )
         ) from error
     return asked
 
@@ -238,7 +243,11 @@ def cancel_run(store: RunStore, run_id: str, why: str = "cancelled") -> Answer:
     """
     entry = store.find(run_id)
     if entry.status == UNREADABLE:
-        raise RunNotFoundError(f"The record in {str(entry.folder)!r} cannot be read: {entry.problem}")
+        raise RunNotFoundError(
+            message(
+                "The record in {folder!r} cannot be read: {problem}", folder=str(entry.folder), problem=entry.problem
+            )
+        )
     return cancel(read_record(entry.record_path or entry.folder / RECORD_NAME), why)
 
 
@@ -268,12 +277,25 @@ def cancel(record: ExperimentRecord, why: str = "cancelled") -> Answer:
     """
     run_id, run = record.experiment_id, f"Run {record.experiment_id[:8]}"
     if record.status not in (RunStatus.PENDING, RunStatus.RUNNING):
-        moment = f" at {record.ended_at:%Y-%m-%d %H:%M:%S} UTC" if record.ended_at is not None else ""
-        text = f"{run} has ended as {shown(record.status)}{moment}. There is nothing to cancel."
+        moment = (
+            message(" at {ended_at:%Y-%m-%d %H:%M:%S} UTC", ended_at=record.ended_at)
+            if record.ended_at is not None
+            else ""
+        )
+        text = message(
+            "{run} has ended as {status}{moment}. There is nothing to cancel.",
+            run=run,
+            status=shown(record.status),
+            moment=moment,
+        )
         return Answer(run_id, "over", text)
     if record.record_path is None or not is_alive(record):
-        was = "by which it was queued" if record.status == RunStatus.PENDING else "in which it ran"
-        return Answer(run_id, "lost", f"{run} is lost: the process {was} is gone. There is nothing left to cancel.")
+        was = message("by which it was queued") if record.status == RunStatus.PENDING else message("in which it ran")
+        return Answer(
+            run_id,
+            "lost",
+            message("{run} is lost: the process {was} is gone. There is nothing left to cancel.", run=run, was=was),
+        )
     folder = record.record_path.parent
     asked, is_woken = _written(folder, why), wake(folder)
     if record.status == RunStatus.PENDING and claim(folder):
@@ -282,11 +304,17 @@ def cancel(record: ExperimentRecord, why: str = "cancelled") -> Answer:
         except BaseException:
             give_up_claim(folder)
             raise
-        return Answer(run_id, "cancelled", f"{run} was queued, and is cancelled now.")
+        return Answer(run_id, "cancelled", message("{run} was queued, and is cancelled now.", run=run))
     if _is_in_worker(record):
         # No daemon: a command that cancels a run waits for this at its end.
         threading.Thread(target=_end_worker, args=(record,), name=f"end of run {run_id[:8]}").start()
-    return Answer(run_id, "asked", f"{run} is asked to end. {_how_it_hears(record, is_woken=is_woken)}")
+    return Answer(
+        run_id,
+        "asked",
+        message(
+            "{run} is asked to end. {how_it_hears}", run=run, how_it_hears=_how_it_hears(record, is_woken=is_woken)
+        ),
+    )
 
 
 def _how_it_hears(record: ExperimentRecord, *, is_woken: bool) -> str:
@@ -294,16 +322,22 @@ def _how_it_hears(record: ExperimentRecord, *, is_woken: bool) -> str:
     host = facts.hostname if facts is not None else ""
     is_here = host == platform.node()
     if engine == "platform":
-        return "The process that follows it asks the server."
+        return message("The process that follows it asks the server.")
     if engine != "inline":
-        where = "" if is_here else f" on {shown(host)}"
-        return f"Its worker{where} is ended by force when it does not end by itself within a few seconds."
+        where = "" if is_here else message(" on {host}", host=shown(host))
+        return message(
+            "Its worker{where} is ended by force when it does not end by itself within a few seconds.", where=where
+        )
     if is_woken:
         number = facts.process_id if facts is not None else None
-        return f"It hears that in process {number} between two of Python's instructions, or at its next step."
+        return message(
+            "It hears that in process {number} between two of Python's instructions, or at its next step.",
+            number=number,
+        )
     where = "here" if is_here else f"on {shown(host)}"
-    return (
-        f"It runs in a notebook or script {where} and ends at its next step; interrupt it there when it tells none."
+    return message(
+        "It runs in a notebook or script {where} and ends at its next step; interrupt it there when it tells none.",
+        where=where,
     )
 
 
@@ -461,7 +495,7 @@ def interrupt_text(asked: Request) -> str:
     >>> interrupt_text(Request())
     'cancelled'
     """
-    by = f" by {asked.who}" if asked.who else ""
+    by = message(" by {who}", who=asked.who) if asked.who else ""
     why = f": {asked.why}" if asked.why not in ("", "cancelled") else ""
     return f"cancelled{by}{why}"
 
@@ -552,7 +586,7 @@ def _close(record: ExperimentRecord, status: str, error: str, peak_memory_bytes:
     where = (
         f"{'in' if said.open_phase else 'after'} phase {said.last_phase}"
         if said.last_phase
-        else ("before phase validate")
+        else (message("before phase validate"))
     )
     record.add_log(f"{kind} {where}: {error}")
     if "output" not in record.artifacts:
@@ -581,12 +615,9 @@ def _beside(record: ExperimentRecord) -> Path | None:
 
 
 def _sweep_up(record: ExperimentRecord) -> None:
-    """Remove files that the dead process was about to write."""
+    """Remove files that the dead process was about to write, and those that say that it is at work."""
     number = record.provenance.process_id if record.provenance is not None else None
-    folder = record.record_path.parent  # type: ignore[union-attr]  # it was read from there
-    for path in folder.glob(f".{number}-*.tmp"):
-        with suppress(OSError):
-            path.unlink()
+    tidy_run(record.record_path.parent, number)  # type: ignore[union-attr]  # it was read from there
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.artifacts import output_suffix, with_suffix
 from dissmodel_lab.errors import ExecutorError, ParameterError, did_you_mean
 from dissmodel_lab.executor.base import ModelExecutor
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import refuse_deep
 from dissmodel_lab.store import safe_name
 from dissmodel_lab.upstream import georeference_of, is_raster_backend
@@ -138,8 +139,10 @@ def _compiled(tree: ast.Module, filename: str) -> tuple[CodeType, CodeType | Non
     awaits = compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT).co_flags & inspect.CO_COROUTINE
     if awaits:
         raise ParameterError(
-            "The cell awaits something on its top level, which cannot be recorded: its phases run one after the "
-            "other. Await it in a cell before, and record the rest."
+            message(
+                "The cell awaits something on its top level, which cannot be recorded: its phases run one after "
+                "the other. Await it in a cell before, and record the rest."
+            )
         )
     last = tree.body[-1] if tree.body else None
     if not isinstance(last, ast.Expr):
@@ -151,9 +154,11 @@ def _compiled(tree: ast.Module, filename: str) -> tuple[CodeType, CodeType | Non
 def _no_python(error: Exception) -> str:
     """Say what is wrong with code, with the place where Python stumbled over it."""
     if not isinstance(error, SyntaxError):
-        return f"The cell is no Python: {error or type(error).__name__}. Correct it, and run it again."
-    where = f" (line {error.lineno})" if error.lineno else ""
-    said = f"The cell is no Python: {error.msg}{where}."
+        return message(
+            "The cell is no Python: {error}. Correct it, and run it again.", error=error or type(error).__name__
+        )
+    where = message(" (line {lineno})", lineno=error.lineno) if error.lineno else ""
+    said = message("The cell is no Python: {msg}{where}.", msg=error.msg, where=where)
     if not error.text:
         return said
     line = error.text.rstrip("\n")
@@ -163,7 +168,9 @@ def _no_python(error: Exception) -> str:
 def _refuse_unset(output: str, tree: ast.Module, namespace: Mapping[str, Any]) -> None:
     """Refuse the name of an output that nothing in the code can set, before it runs for nothing."""
     if not output.isidentifier() or keyword.iskeyword(output):
-        raise ParameterError(f"The output {output!r} is no name of a variable. Name one that the cell sets.")
+        raise ParameterError(
+            message("The output {output!r} is no name of a variable. Name one that the cell sets.", output=output)
+        )
     names = assigned_names(tree)
     if names is not None and output not in names and output not in namespace:
         raise ParameterError(_unset(output, names, "sets"))
@@ -171,7 +178,12 @@ def _refuse_unset(output: str, tree: ast.Module, namespace: Mapping[str, Any]) -
 
 def _unset(output: str, names: Iterable[str], word: str) -> str:
     advice = did_you_mean(output, own_names(names)[-20:])
-    return f"The cell {word} no variable {output!r}, which is named as its output. {advice}"
+    return message(
+        "The cell {word} no variable {output!r}, which is named as its output. {advice}",
+        word=word,
+        output=output,
+        advice=advice,
+    )
 
 
 def own_names(names: Iterable[str]) -> list[str]:
@@ -338,8 +350,13 @@ def _writable(raster: Raster) -> Raster:
     if not raster.array.size:
         count, height, width = raster.array.shape
         raise ParameterError(
-            f"The output has the shape ({count}, {height}, {width}) in bands, rows and columns: there is no cell to "
-            "write. Name another output."
+            message(
+                "The output has the shape ({count}, {height}, {width}) in bands, rows and columns: there is no "
+                "cell to write. Name another output.",
+                count=count,
+                height=height,
+                width=width,
+            )
         )
     half, double = 2, 8  # [bytes]
     if raster.array.dtype.kind == "f" and raster.array.itemsize not in (4, double):

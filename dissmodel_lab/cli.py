@@ -27,16 +27,19 @@ from dissmodel_lab.executor.events import (
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
 from dissmodel_lab.history import list_runs, query_words
+from dissmodel_lab.language import in_language, say
 from dissmodel_lab.launch import run
 from dissmodel_lab.plain import printable
-from dissmodel_lab.progress import Progress, bytes_text, duration_text
+from dissmodel_lab.progress import Progress, status_text
 from dissmodel_lab.provenance import Caller
-from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.quantities import bytes_text, duration_text
+from dissmodel_lab.redaction import SecretValues, redact_text
 from dissmodel_lab.runner import validate
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.texts import (
     MODEL_COLUMNS,
     model_rows,
+    model_table,
     record_text,
     shareable,
     table_text,
@@ -129,7 +132,7 @@ class _Terminal:
             command = self._grammar.parse(words)
             return self._doors[command.name](self, command, words)
         except LabError as error:
-            _complain(f"Error: {error}")
+            _complain(say("Error: {problem}", problem=error.said))
             return EXIT_USAGE
         except KeyboardInterrupt:
             return EXIT_CANCELLED
@@ -145,17 +148,16 @@ class _Terminal:
         return EXIT_OK
 
     def _models(self, command: commands.Command, _words: list[str]) -> int:
-        rows = model_rows()
         if command.as_json:
-            print(json.dumps([dict(zip(MODEL_COLUMNS, row, strict=True)) for row in rows], indent=2))
+            print(json.dumps([dict(zip(MODEL_COLUMNS, row, strict=True)) for row in model_rows()], indent=2))
         else:
-            print(table_text(MODEL_COLUMNS, rows, "No models are known."))
+            print(table_text(*model_table()))
         return EXIT_OK
 
     def _runs(self, command: commands.Command, _words: list[str]) -> int:
         history = list_runs(RunStore(), command.query, columns=command.columns, thumbnails=False)
         is_new = not history.total and len(query_words(command.query)) == 1  # the order alone: nothing was asked
-        text = "No runs yet. Start one with: run MODEL" if is_new else history.to_text()
+        text = say("No runs yet. Start one with: run MODEL") if is_new else history.to_text()
         self._print(command, text, history.to_json)
         return EXIT_OK
 
@@ -214,8 +216,9 @@ class _Terminal:
         if command.as_json:
             print(record.model_dump_json(indent=2))
         else:
-            lines = [f"Warning: {redact_text(warning)}" for warning in record.warnings]
-            lines.append(f"{record.model_name} can run.")
+            warnings = (redact_text(in_language(warning)) for warning in record.warnings)
+            lines = [say("Warning: {text}", text=warning) for warning in warnings]
+            lines.append(say("{model} can run.", model=record.model_name))
             # As records have them: without secrets.
             lines += [f"  {name} = {value!r}" for name, value in shareable(record).parameters.items()]
             print("\n".join(map(printable, lines)))
@@ -245,14 +248,14 @@ class _Terminal:
                 )
             code = EXIT_OK if record.status == RunStatus.COMPLETED else EXIT_FAILED
         except LabError as error:
-            _complain(f"Error: {error}")
+            _complain(say("Error: {problem}", problem=error.said))
             begun = bar.progress.record
             has_run = begun is not None and begun.failed_phase not in (None, Phase.VALIDATE)
             code = EXIT_FAILED if has_run else EXIT_USAGE
         except KeyboardInterrupt:
             code = EXIT_CANCELLED
         except Exception:  # noqa: BLE001 -- the model's own: its traceback is what its author needs
-            _complain(traceback.format_exc())
+            _complain(_without_secrets(traceback.format_exc(), command, bar.progress.record))
             code = EXIT_FAILED
         self._tell(bar.progress.record, as_json=command.as_json)
         return code
@@ -303,7 +306,7 @@ class _Terminal:
         text = "\n".join(printable(redact_text(line)) for a in answers for line in a.text.split("\n"))
         if command.output:
             write_map(pictures, command.output)
-            text += f"\nWritten: {printable(command.output)}"
+            text += "\n" + say("Written: {path}", path=printable(command.output))
         self._print(command, text, lambda: [answer.values for answer in answers])
         return EXIT_OK
 
@@ -315,6 +318,9 @@ class _Terminal:
 
     def _cache(self, command: commands.Command, _words: list[str]) -> int:
         return self._answered(command, commands.cache_answer(command))
+
+    def _doctor(self, command: commands.Command, _words: list[str]) -> int:
+        return self._answered(command, commands.doctor_answer())
 
     def _answered(self, command: commands.Command, answer: commands.Answer) -> int:
         self._print(command, "\n".join(map(printable, redact_text(answer.text).split("\n"))), lambda: answer.values)
@@ -346,6 +352,7 @@ class _Terminal:
         w.MAP: _map,
         w.FETCH: _fetch,
         w.CACHE: _cache,
+        w.DOCTOR: _doctor,
         w.CANCEL: _done,
         w.CHANGES: _changes,
         w.COMPARE: _compare,
@@ -386,13 +393,13 @@ class TerminalBar:
         self.progress(event)
         match event:
             case RunStarted():
-                self._line(f"{event.record.model_name}  run {event.record.experiment_id[:8]}")
+                self._line(f"{event.record.model_name}  {say('run {run}', run=event.record.experiment_id[:8])}")
             case PhaseStarted() if self._rewrites:
-                self._rewrite(f"  {event.phase.value:<9} running")
+                self._rewrite(f"  {event.phase.value:<9} {status_text('running')}")
             case PhaseFinished() | PhaseFailed():
                 memory = event.usage.peak_memory_bytes
-                peak = f"  peak {bytes_text(memory)}" if memory else ""
-                state = "done" if event.usage.status == "completed" else event.usage.status
+                peak = f"  {say('peak {size}', size=bytes_text(memory))}" if memory else ""
+                state = status_text("done" if event.usage.status == "completed" else event.usage.status)
                 self._line(f"  {event.phase.value:<9} {state:<10}{duration_text(event.usage.seconds):>10}{peak}")
             case Fetching() if self._rewrites:
                 self._rewrite(f"  load      {self.progress.fetch_text()}")
@@ -430,11 +437,21 @@ def _watch_sweep(sweep: Sweep, stream: TextIO) -> None:
     except KeyboardInterrupt:
         sweep.cancel()
         sweep.wait()
-        _complain(f"The sweep was cancelled. Go on with: {_PROG} sweep --resume {sweep.id[:8]}")
+        command = f"{_PROG} sweep --resume {sweep.id[:8]}"
+        _complain(say("The sweep was cancelled. Go on with: {command}", command=command))
         raise
     finally:
         if stream.isatty():
             stream.write("\n")
+
+
+def _without_secrets(text: str, command: commands.Command, record: ExperimentRecord | None) -> str:
+    """Hide the secrets of a run that its model wrote bare."""
+    known = SecretValues()
+    known.add(command.parameters, str(command.input or ""))
+    if record is not None:
+        known.add(record.parameters, record.source.named)
+    return known.hide(text)
 
 
 def _complain(text: str) -> None:

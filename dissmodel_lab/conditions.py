@@ -27,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
 
 from dissmodel_lab.errors import QueryError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,13 +120,23 @@ def parse_condition(text: str) -> Condition:
     dissmodel_lab.errors.QueryError: The condition has '=' at character 7. Write == to compare.
     """
     if len(text) > _LONGEST:
-        raise QueryError(f"The condition is {len(text):,} characters long; {_LONGEST:,} are allowed. Write less.")
+        raise QueryError(
+            message(
+                "The condition is {n_text:,} characters long; {longest:,} are allowed. Write less.",
+                n_text=len(text),
+                longest=_LONGEST,
+            )
+        )
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise QueryError(f"The condition has a sign at character {error.start + 1} that is no Unicode.") from None
+        raise QueryError(
+            message("The condition has a sign at character {start} that is no Unicode.", start=error.start + 1)
+        ) from None
     if not text.strip():
-        raise QueryError("The condition is empty. Write for example: sea_level_rise > 0.4 and status == 'completed'.")
+        raise QueryError(
+            message("The condition is empty. Write for example: sea_level_rise > 0.4 and status == 'completed'.")
+        )
     return _Parser(list(_tokens(text))).whole()
 
 
@@ -188,7 +199,7 @@ def moment_of(text: str) -> datetime:
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError(f"{text} is outside of the calendar") from error
+        raise ValueError(message("{text} is outside of the calendar", text=text)) from error
 
 
 def _inner_text(condition: Condition) -> str:
@@ -233,30 +244,32 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
 _TEXT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _OPERATOR = re.compile(r"(?:==|!=|<=|>=|<(?!>)|>)(?!=)")
 _SPACE = re.compile(r"\s+")
-_NO_ARITHMETIC = "Names and values are compared as they are, without arithmetic. Write a name with such a sign in ``."
-_QUOTES = "Write straight quotation marks: 'text'."
-_NO_STEPS = "A condition is one comparison, or several with and, or, not; it runs nothing."
+_NO_ARITHMETIC = message(
+    "Names and values are compared as they are, without arithmetic. Write a name with such a sign in ``."
+)
+_QUOTES = message("Write straight quotation marks: 'text'.")
+_NO_STEPS = message("A condition is one comparison, or several with and, or, not; it runs nothing.")
 #: What to write instead, where a sign is understood but not allowed; the longer ones first.
 _INSTEAD = {
-    "===": "Write == to compare.",
-    "=~": "Write contains for a part of a text.",
+    "===": message("Write == to compare."),
+    "=~": message("Write contains for a part of a text."),
     "=<": "Write <=.",
     "=>": "Write >=.",
-    "=": "Write == to compare.",
+    "=": message("Write == to compare."),
     "<>": "Write !=.",
     "&&": "Write and.",
     "&": "Write and.",
     "||": "Write or.",
     "|": "Write or.",
-    "!": "Write not, or != to compare.",
+    "!": message("Write not, or != to compare."),
     "--": _NO_STEPS,
     ";": _NO_STEPS,
     ":": _NO_STEPS,
     **dict.fromkeys("+-*/%^~@", _NO_ARITHMETIC),
     **dict.fromkeys("\u2018\u2019\u201c\u201d\u00ab\u00bb", _QUOTES),
-    "'": "A text is not closed. Write the same quotation mark at its end, and one inside of it twice.",
-    '"': "A text is not closed. Write the same quotation mark at its end, and one inside of it twice.",
-    "`": "A name in backquotes is empty or not closed.",
+    "'": message("A text is not closed. Write the same quotation mark at its end, and one inside of it twice."),
+    '"': message("A text is not closed. Write the same quotation mark at its end, and one inside of it twice."),
+    "`": message("A name in backquotes is empty or not closed."),
     "\u2264": "Write <=.",
     "\u2265": "Write >=.",
     "\u2260": "Write !=.",
@@ -289,7 +302,9 @@ def _token(text: str, at: int) -> _Token:
         return _Token("sign", text[at], text[at], at)
     bad = next((sign for sign in _INSTEAD if text.startswith(sign, at)), text[at])
     raise _wrong(
-        f"{bad!r}", at, _INSTEAD.get(bad, "Allowed: names, numbers, 'texts', == != < <= > >=, and, or, not, in.")
+        f"{bad!r}",
+        at,
+        _INSTEAD.get(bad, message("Allowed: names, numbers, 'texts', == != < <= > >=, and, or, not, in.")),
     )
 
 
@@ -319,19 +334,29 @@ def _number(text: str, at: int, end: int) -> _Token:
     if rest and (rest in "._" or rest.isalnum()):
         word = re.compile(r"[+-]?[\w.]+").match(text, at)
         shown = word[0] if word is not None else text[at:end]
-        raise _wrong(f"{shown:.40}, which is no number,", at, "Write 20, 0.5 or 2.388e-7, and a text in '...'.")
+        raise _wrong(
+            message("{shown:.40}, which is no number,", shown=shown),
+            at,
+            message("Write 20, 0.5 or 2.388e-7, and a text in '...'."),
+        )
     written = text[at:end]
     digits = written.lstrip("+-")
     value = int(written) if digits.isdecimal() and len(digits) <= len(str(_WHOLE)) else float(written)
     if isinstance(value, int) and abs(value) >= _WHOLE:
         value = float(value)
     if value in (float("inf"), float("-inf")):
-        raise _wrong(f"{written:.40}, which is too large for a number,", at, "Write a smaller one.")
+        raise _wrong(
+            message("{written:.40}, which is too large for a number,", written=written),
+            at,
+            message("Write a smaller one."),
+        )
     return _Token("value", written, value, at)
 
 
 def _wrong(what: str, at: int, advice: str) -> QueryError:
-    return QueryError(f"The condition has {what} at character {at + 1}. {advice}")
+    return QueryError(
+        message("The condition has {what} at character {at}. {advice}", what=what, at=at + 1, advice=advice)
+    )
 
 
 # --- tokens -> a tree
@@ -339,12 +364,12 @@ def _wrong(what: str, at: int, advice: str) -> QueryError:
 _FROM_THE_OTHER_SIDE: dict[str, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _ENGLISH = {
     "is": "Write == or !=.",
-    "like": "Write contains for a part of a text: model contains 'flood'.",
+    "like": message("Write contains for a part of a text: model contains 'flood'."),
     "between": "Write 0.2 <= x <= 0.5.",
-    "matches": "Write contains for a part of a text: model contains 'flood'.",
+    "matches": message("Write contains for a part of a text: model contains 'flood'."),
     "isnull": "Write == none.",
 }
-_AN_OPERATOR = "Write ==, !=, <, <=, >, >=, in or contains behind a name."
+_AN_OPERATOR = message("Write ==, !=, <, <=, >, >=, in or contains behind a name.")
 
 
 class _Parser:
@@ -360,8 +385,8 @@ class _Parser:
         condition = self._either()
         token = self._peek()
         if token.kind != "end":
-            said = _ENGLISH.get(token.text.lower(), "Write and or or between two comparisons.")
-            raise _wrong(f"{token.text!r:.60} behind a whole comparison,", token.at, said)
+            said = _ENGLISH.get(token.text.lower(), message("Write and or or between two comparisons."))
+            raise _wrong(message("{text!r:.60} behind a whole comparison,", text=token.text), token.at, said)
         return condition
 
     def _peek(self) -> _Token:
@@ -398,7 +423,9 @@ class _Parser:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise _wrong(
-                f"more than {_DEEPEST} parentheses and negations inside of each other", token.at, "Write fewer."
+                message("more than {deepest} parentheses and negations inside of each other", deepest=_DEEPEST),
+                token.at,
+                message("Write fewer."),
             )
         if self._takes("word", "not"):
             condition: Condition = Negation(self._negation())
@@ -413,15 +440,19 @@ class _Parser:
     def _close(self, opening: _Token, sign: str) -> None:
         token = self._peek()
         if not self._takes("sign", sign):
-            what = f"no {sign!r} for the {opening.text!r} of character {opening.at + 1}"
-            raise _wrong(what, token.at, f"Write {sign} where it ends.")
+            what = message(
+                "no {sign!r} for the {text!r} of character {at}", sign=sign, text=opening.text, at=opening.at + 1
+            )
+            raise _wrong(what, token.at, message("Write {sign} where it ends.", sign=sign))
 
     def _comparison(self) -> Condition:
         left = self._operand()
         self._n_comparisons += 1
         if self._n_comparisons > _MOST_COMPARISONS:
             raise _wrong(
-                f"more than {_MOST_COMPARISONS} comparisons", left.at, "Write fewer, or in (...) for many values."
+                message("more than {most_comparisons} comparisons", most_comparisons=_MOST_COMPARISONS),
+                left.at,
+                message("Write fewer, or in (...) for many values."),
             )
         if self._peek().kind == "word":
             return self._by_word(left)
@@ -439,17 +470,23 @@ class _Parser:
         if token.kind in ("name", "value"):
             return token
         if token.kind == "end":
-            raise _wrong("nothing", token.at, "Write a name or a value there.")
-        raise _wrong(f"{token.text!r}", token.at, "Write a name or a value there.")
+            raise _wrong("nothing", token.at, message("Write a name or a value there."))
+        raise _wrong(f"{token.text!r}", token.at, message("Write a name or a value there."))
 
     def _unfinished(self, left: _Token) -> QueryError:
         token = self._peek()
         if token.kind == "sign" and token.text == "(":
-            return _wrong(f"{left.text + '(':.60}, which looks like a call,", left.at, _NO_STEPS)
+            return _wrong(message("{text:.60}, which looks like a call,", text=left.text + "("), left.at, _NO_STEPS)
         if token.kind == "sign" and token.text == "[":
-            return _wrong(f"{'['!r}", token.at, "Write a position such as [0], or a name such as ['max height'].")
+            return _wrong(
+                f"{'['!r}", token.at, message("Write a position such as [0], or a name such as ['max height'].")
+            )
         if left.kind == "value":
-            return _wrong(f"a value alone, {left.text:.60},", left.at, "Compare a name with it: years == 20.")
+            return _wrong(
+                message("a value alone, {text:.60},", text=left.text),
+                left.at,
+                message("Compare a name with it: years == 20."),
+            )
         said = _ENGLISH.get(token.text.lower())
         if said is not None:
             return _wrong(f"{token.text!r}", token.at, said)
@@ -463,14 +500,20 @@ class _Parser:
         if word.value == "in" and word.kind == "word":
             if left.kind != "name":
                 raise _wrong(
-                    f"a value before {word.text!r}", left.at, "Write tag contains 'text', or name in ('a', 'b')."
+                    message("a value before {text!r}", text=word.text),
+                    left.at,
+                    message("Write tag contains 'text', or name in ('a', 'b')."),
                 )
             return _members(left, self._values(), negated=negated)
         if word.value == "contains" and word.kind == "word":
             found = _contained(left, self._operand())
             return Negation(found) if negated else found
         if negated:
-            raise _wrong(f"{'not'!r} behind a name", word.at, "Write not in, or not before the whole comparison.")
+            raise _wrong(
+                message("{value!r} behind a name", value="not"),
+                word.at,
+                message("Write not in, or not before the whole comparison."),
+            )
         self._next -= 1
         raise self._unfinished(left)
 
@@ -478,47 +521,72 @@ class _Parser:
         opening = self._take()
         closing = {"(": ")", "[": "]"}.get(opening.text if opening.kind == "sign" else "")
         if closing is None:
-            raise _wrong(f"no list behind {'in'!r}", opening.at, "Write in ('a', 'b').")
+            raise _wrong(message("no list behind {value!r}", value="in"), opening.at, message("Write in ('a', 'b')."))
         values: list[_Token] = []
         while not self._takes("sign", closing):
             token = self._operand()
             if token.kind != "value":
                 raise _wrong(
-                    f"{token.text!r:.60} in a list of values", token.at, "Write texts in quotation marks: 'a'."
+                    message("{text!r:.60} in a list of values", text=token.text),
+                    token.at,
+                    message("Write texts in quotation marks: 'a'."),
                 )
             values.append(token)
             if len(values) > _MOST_VALUES:
-                raise _wrong(f"more than {_MOST_VALUES} values in a list", token.at, "Write fewer.")
+                raise _wrong(
+                    message("more than {most_values} values in a list", most_values=_MOST_VALUES),
+                    token.at,
+                    message("Write fewer."),
+                )
             if not self._takes("sign", ","):
                 self._close(opening, closing)
                 break
         if not values:
-            raise _wrong("an empty list", opening.at, "Write at least one value: in ('a', 'b').")
+            raise _wrong(message("an empty list"), opening.at, message("Write at least one value: in ('a', 'b')."))
         return values
 
 
 def _compared(left: _Token, operator: _Token, right: _Token) -> Condition:
     sign = cast("Operator", operator.text)
     if left.kind == right.kind == "name":
-        said = f"Write a text in quotation marks: {left.text:.60} {sign} '{right.text:.60}'."
-        raise _wrong(f"two names around {sign!r}", operator.at, said)
+        said = message(
+            "Write a text in quotation marks: {text:.60} {sign} '{right_text:.60}'.",
+            text=left.text,
+            sign=sign,
+            right_text=right.text,
+        )
+        raise _wrong(message("two names around {sign!r}", sign=sign), operator.at, said)
     if left.kind == right.kind == "value":
-        raise _wrong(f"two values around {sign!r}", operator.at, "Compare a name with a value: years == 20.")
+        raise _wrong(
+            message("two values around {sign!r}", sign=sign),
+            operator.at,
+            message("Compare a name with a value: years == 20."),
+        )
     if left.kind == "value":
         left, right, sign = right, left, _FROM_THE_OTHER_SIDE[sign]
     if sign not in ("==", "!=") and (right.value is None or isinstance(right.value, bool)):
         raise _wrong(
-            f"{right.text!r} behind {operator.text!r}", operator.at, "Write == or != with true, false and none."
+            message("{text!r} behind {operator_text!r}", text=right.text, operator_text=operator.text),
+            operator.at,
+            message("Write == or != with true, false and none."),
         )
     return _of_field(left, sign, right)
 
 
 def _contained(left: _Token, right: _Token) -> Condition:
     if left.kind != "name" or not isinstance(right.value, str) or right.kind != "value":
-        raise _wrong(f"{right.text:.60} with contains", right.at, "Write a name and a text: model contains 'flood'.")
+        raise _wrong(
+            message("{text:.60} with contains", text=right.text),
+            right.at,
+            message("Write a name and a text: model contains 'flood'."),
+        )
     name = str(left.value)
     if name in NUMBER_FIELDS or name == "created":
-        raise _wrong(f"contains for {name}, which is no text,", left.at, "Write a comparison such as > or ==.")
+        raise _wrong(
+            message("contains for {name}, which is no text,", name=name),
+            left.at,
+            message("Write a comparison such as > or ==."),
+        )
     return Comparison(name, "contains", right.value)
 
 
@@ -537,13 +605,21 @@ def _of_field(left: _Token, operator: Operator, right: _Token) -> Condition:
     if name == "created":
         return _of_moment(operator, right)
     if value is not None and name in TEXT_FIELDS and not isinstance(value, str):
-        raise _wrong(f"{right.text:.60} for {name}, which is a text,", right.at, f"Write {name} {operator} '...'.")
+        raise _wrong(
+            message("{text:.60} for {name}, which is a text,", text=right.text, name=name),
+            right.at,
+            message("Write {name} {operator} '...'.", name=name, operator=operator),
+        )
     if name in NUMBER_FIELDS and (isinstance(value, str | bool)):
-        raise _wrong(f"{right.text:.60} for {name}, which is a number,", right.at, f"Write {name} {operator} 20.")
+        raise _wrong(
+            message("{text:.60} for {name}, which is a number,", text=right.text, name=name),
+            right.at,
+            message("Write {name} {operator} 20.", name=name, operator=operator),
+        )
     return Comparison(name, operator, value)
 
 
-_A_MOMENT = "Write created >= '2026-11-01', or '2026-11-01T12:00' (in UTC)."
+_A_MOMENT = message("Write created >= '2026-11-01', or '2026-11-01T12:00' (in UTC).")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
 
 
@@ -555,7 +631,7 @@ def _of_moment(operator: Operator, right: _Token) -> Condition:
     except (ValueError, OverflowError):
         begin = None
     if begin is None:
-        raise _wrong(f"{right.text:.60} for created, which is a moment,", right.at, _A_MOMENT)
+        raise _wrong(message("{text:.60} for created, which is a moment,", text=right.text), right.at, _A_MOMENT)
     from_begin = begin.isoformat()
     if end is None:
         return Comparison("created", operator, from_begin)

@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.language import in_language, message
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -38,6 +40,18 @@ _LONGEST_NAME = 100
 
 class LabError(Exception):
     """A user's mistake or an unusable input; its message is all a person needs to read."""
+
+    @property
+    def said(self) -> str:
+        """
+        The message in the language of the person who looks at it; ``str(error)`` stays English.
+
+        Examples
+        --------
+        >>> LabError("The disk is full.").said
+        'The disk is full.'
+        """
+        return in_language(self.args[0]) if len(self.args) == 1 and isinstance(self.args[0], str) else str(self)
 
 
 class ParameterError(LabError, ValueError):
@@ -135,8 +149,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     import difflib  # noqa: PLC0415 -- only for those who mistype
 
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    listing = f"Known: {', '.join(names) or 'none'}."
-    return f"Did you mean {near[0]!r}? {listing}" if near else listing
+    listing = message("Known: {names}.", names=", ".join(names)) if names else message("Known: none.")
+    return message("Did you mean {name!r}? {listing}", name=near[0], listing=listing) if near else listing
 
 
 def shown(name: Any) -> str:

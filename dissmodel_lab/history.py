@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dissmodel_lab.artifacts import RASTER_SUFFIXES, is_map_file
 from dissmodel_lab.conditions import FIELDS, condition_text, names_in
-from dissmodel_lab.errors import LabError, QueryError, did_you_mean
+from dissmodel_lab.errors import LabError, QueryError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.index import RunQuery
+from dissmodel_lab.language import in_language, language, mark, message, say, say_n
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import HIDDEN, is_secret_key, redact_text, redact_uri
 from dissmodel_lab.store import RECORD_NAME, UNREADABLE, read_record
@@ -32,8 +34,17 @@ if TYPE_CHECKING:
     from dissmodel_lab.index import RunEntry
     from dissmodel_lab.store import RunStore
 
-HEADS = ("run", "what differs", "model", "status", "when (UTC)", "seconds", "tags", "what happened")
-"""Headings of the columns that every row has; of the last two those that hold something are shown."""
+HEADS = (
+    mark("run"),
+    mark("what differs"),
+    mark("model"),
+    mark("status"),
+    mark("when (UTC)"),
+    mark("seconds"),
+    mark("tags"),
+    mark("what happened"),
+)
+"""The columns that every row has; of the last two those that hold something are shown."""
 THUMBNAIL = 64
 """Longest side of a thumbnail [pixels]."""
 _BUDGET = 3.0
@@ -45,7 +56,7 @@ _LARGEST_RECORD = 16 * 1024 * 1024
 _LARGEST_VECTOR, _LARGEST_RASTER = 16 * 1024 * 1024, 512 * 1024 * 1024
 """Of a larger file [bytes] there is no thumbnail: vectors are read whole, of rasters only what is shown."""
 _LONG_TEXT, _LONG_PROBLEM = 60, 160
-_ORDERS = {"-created": "newest first", "created": "oldest first"}
+_ORDERS = {"-created": mark("newest first"), "created": mark("oldest first")}
 _GROUPS = ("parameters", "metrics")
 
 
@@ -72,7 +83,7 @@ class RunRow:
     """Its values of the table's columns, by heading; those that it has. Secrets are hidden."""
     thumbnail: Thumbnail | None = None
 
-    @functools.cached_property
+    @property
     def cells(self) -> dict[str, str]:
         """Texts by :data:`HEADS`, each on one line and without secrets."""
         entry = self.entry
@@ -80,19 +91,18 @@ class RunRow:
             one_line(entry.experiment_id[:8], 8),
             self.title,
             one_line(entry.model_name, _LONG_TEXT),
-            one_line(entry.status, _LONG_TEXT),
+            one_line(status_text(entry.status), _LONG_TEXT),
             entry.created_at.strftime("%Y-%m-%d %H:%M:%S"),
             "" if entry.seconds is None else f"{entry.seconds:.3f}",
             ", ".join(one_line(tag, _LONG_TEXT) for tag in entry.tags),
-            self.problem,
+            _short_problem(entry.problem or (say("in phase {phase}", phase=entry.phase) if entry.phase else "")),
         )
         return dict(zip(HEADS, texts, strict=True))
 
     @property
     def problem(self) -> str:
-        """What ended it, or in which phase it is; empty when it completed."""
-        said = self.entry.problem or (f"in phase {self.entry.phase}" if self.entry.phase else "")
-        return one_line(next(iter(said.strip().splitlines()), ""), _LONG_PROBLEM)
+        """What ended it, or in which phase it is, in English; empty when it completed."""
+        return _short_problem(self.entry.problem or (f"in phase {self.entry.phase}" if self.entry.phase else ""))
 
 
 @dataclass(frozen=True)
@@ -125,24 +135,32 @@ class History:
         """How many of how many: ``50 of 1,234 runs``, or ``runs 51 to 100 of 1,234``."""
         n_rows, first = len(self.rows), self.query.offset + 1
         if self.total == 0:
-            return "no runs"
+            return say("no runs")
         if n_rows == 0:
-            return f"none left of {self.total:,} runs"
+            return say_n("none left of {n} run", "none left of {n} runs", self.total)
         if first > 1:
-            return f"runs {first:,} to {first + n_rows - 1:,} of {self.total:,}"
-        return f"{n_rows:,} of {self.total:,} run{'s' if self.total != 1 else ''}"
+            last = first + n_rows - 1
+            return say("runs {first:,} to {last:,} of {total:,}", first=first, last=last, total=self.total)
+        return say_n("{shown:,} of {n} run", "{shown:,} of {n} runs", self.total, shown=n_rows)
 
     @functools.cached_property
     def heads(self) -> list[str]:
-        """All headings, in order."""
+        """The names of all columns, in order."""
         always = len(HEADS) - 2
         extra = [head for head in HEADS[always:] if any(row.cells[head] for row in self.rows)]
         return [*HEADS[:always], *extra, *self.columns]
 
+    @property
+    def shown_heads(self) -> list[str]:
+        """The headings of all columns, for people."""
+        n_always = len(self.heads) - len(self.columns)
+        return [*map(say, self.heads[:n_always]), *self.columns]
+
     def cells(self, row: RunRow) -> list[str]:
         """Return the texts of a row under :attr:`heads`."""
         values = [shown_leaf(name, row.by_column[name]) if name in row.by_column else "" for name in self.columns]
-        return [*(row.cells[head] for head in self.heads[: len(self.heads) - len(values)]), *values]
+        cells = row.cells
+        return [*(cells[head] for head in self.heads[: len(self.heads) - len(values)]), *values]
 
     def to_text(self) -> str:
         """
@@ -153,11 +171,11 @@ class History:
         >>> print(History((), query=RunQuery(status="failed")).to_text())
         no runs; status failed; newest first
         """
-        heads = [one_line(head, _LONG_TEXT) for head in self.heads]
+        heads = [one_line(head, _LONG_TEXT) for head in self.shown_heads]
         lines = [heads, *map(self.cells, self.rows)] if self.rows else []
         widths = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
         table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-        return "\n".join([self.caption, *table, *self.notes])
+        return "\n".join([self.caption, *table, *map(in_language, self.notes)])
 
     def to_json(self) -> list[dict[str, Any]]:
         """
@@ -265,16 +283,27 @@ def query_words(query: RunQuery) -> list[str]:
     >>> query_words(RunQuery(model="flood", tag="paper"))
     ['model flood', 'tag paper', 'newest first']
     """
-    plain = {"model": query.model, "status": query.status, "tag": query.tag, "input sha256": query.source_sha256}
-    words = [f"{name} {one_line(text, _LONG_TEXT)}" for name, text in plain.items() if text]
-    moments = {"from": query.since, "before": query.until}
-    words += [f"{name} {moment.isoformat(sep=' ')}" for name, moment in moments.items() if moment is not None]
+    words = []
+    if query.model:
+        words.append(say("model {name}", name=one_line(query.model, _LONG_TEXT)))
+    if query.status:
+        words.append(say("status {status}", status=one_line(status_text(query.status), _LONG_TEXT)))
+    if query.tag:
+        words.append(say("tag {tag}", tag=one_line(query.tag, _LONG_TEXT)))
+    if query.source_sha256:
+        words.append(say("input sha256 {checksum}", checksum=one_line(query.source_sha256, _LONG_TEXT)))
+    if query.since is not None:
+        words.append(say("from {moment}", moment=query.since.isoformat(sep=" ")))
+    if query.until is not None:
+        words.append(say("before {moment}", moment=query.until.isoformat(sep=" ")))
     if query.where is not None:
         words.append(one_line(condition_text(query.where), 10 * _LONG_TEXT))
     if query.sort in _ORDERS:
-        return [*words, _ORDERS[query.sort]]
-    order = f"sorted by {one_line(query.sort.removeprefix('-'), _LONG_TEXT)}"
-    return [*words, f"{order}, largest first" if query.sort.startswith("-") else order]
+        return [*words, say(_ORDERS[query.sort])]
+    name = one_line(query.sort.removeprefix("-"), _LONG_TEXT)
+    if query.sort.startswith("-"):
+        return [*words, say("sorted by {name}, largest first", name=name)]
+    return [*words, say("sorted by {name}", name=name)]
 
 
 def differing_names(models: Sequence[str], parameters: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -346,12 +375,15 @@ def thumbnail_of(record: ExperimentRecord) -> Thumbnail | None:
     except (OSError, ValueError):
         return None
     classes = cast("Hashable", loaded_executor(record))
-    drawn = _drawn(str(path), stat.st_mtime_ns, stat.st_size, classes)
-    return drawn and replace(drawn, text=f"Output of run {one_line(record.experiment_id, 9)}: {drawn.text}")
+    drawn = _drawn(str(path), stat.st_mtime_ns, stat.st_size, classes, language())
+    if drawn is None:
+        return None
+    run = one_line(record.experiment_id, 9)
+    return replace(drawn, text=say("Output of run {run}: {what}", run=run, what=drawn.text))
 
 
 @functools.lru_cache(maxsize=1024)
-def _drawn(path: str, _modified_ns: int, _size: int, classes: Any) -> Thumbnail | None:
+def _drawn(path: str, _modified_ns: int, _size: int, classes: Any, _language: str) -> Thumbnail | None:
     from dissmodel_lab.maps import preview  # noqa: PLC0415 -- loads numpy, and what reads maps
 
     try:
@@ -364,7 +396,7 @@ def _drawn(path: str, _modified_ns: int, _size: int, classes: Any) -> Thumbnail 
     return Thumbnail(drawn, (width, height), one_line(f"{picture.band}, {picture.legend.summary}", 2 * _LONG_TEXT))
 
 
-def _thumbnails(records: Sequence[ExperimentRecord | None]) -> tuple[list[Thumbnail | None], list[str]]:
+def _thumbnails(records: Sequence[ExperimentRecord | None]) -> tuple[list[Thumbnail | None], Sequence[str]]:
     if any(record is not None and "output" in record.artifacts for record in records):
         import dissmodel_lab.maps.place  # noqa: F401, PLC0415 -- its time is not a picture's
 
@@ -375,11 +407,15 @@ def _thumbnails(records: Sequence[ExperimentRecord | None]) -> tuple[list[Thumbn
             break
         pictures.append(thumbnail_of(record) if record is not None else None)
     n_left = sum(record is not None and "output" in record.artifacts for record in records[len(pictures) :])
-    left_out = [f"{n_left:,} outputs were not drawn, because the others took {_BUDGET:g} s."] if n_left else []
+    left_out = (
+        [message("{n:,} outputs were not drawn, because the others took {seconds:g} s.", n=n_left, seconds=_BUDGET)]
+        if n_left
+        else []
+    )
     return pictures + [None] * (len(records) - len(pictures)), left_out
 
 
-def _records(entries: Sequence[RunEntry]) -> tuple[list[ExperimentRecord | None], list[str]]:
+def _records(entries: Sequence[RunEntry]) -> tuple[list[ExperimentRecord | None], Sequence[str]]:
     records: list[ExperimentRecord | None] = []
     began = time.perf_counter()
     for entry in entries:
@@ -387,7 +423,11 @@ def _records(entries: Sequence[RunEntry]) -> tuple[list[ExperimentRecord | None]
             break
         records.append(_try_record(entry))
     n_left = len(entries) - len(records)
-    left_out = [f"{n_left:,} records were not read, because the others took {_BUDGET:g} s."] if n_left else []
+    left_out = (
+        [message("{n:,} records were not read, because the others took {seconds:g} s.", n=n_left, seconds=_BUDGET)]
+        if n_left
+        else []
+    )
     return records + [None] * n_left, left_out
 
 
@@ -399,6 +439,10 @@ def _try_record(entry: RunEntry) -> ExperimentRecord | None:
         return read_record(path) if path.stat().st_size <= _LARGEST_RECORD else None
     except (LabError, OSError, OverflowError):  # gone, or changed, since it was listed
         return None
+
+
+def _short_problem(said: str) -> str:
+    return one_line(next(iter(said.strip().splitlines()), ""), _LONG_PROBLEM)
 
 
 def _title(entry: RunEntry, record: ExperimentRecord | None) -> str:
@@ -455,11 +499,17 @@ _OWN: dict[str, Callable[[ExperimentRecord], Any]] = {
 
 def _checked_columns(columns: Iterable[str]) -> tuple[str, ...]:
     if isinstance(columns, str):
-        raise QueryError(f"columns is a list of names, got the text {columns!r:.80}. Write [{columns!r:.80}].")
+        raise QueryError(
+            message(
+                "columns is a list of names, got the text {columns!r:.80}. Write [{columns!r:.80}].", columns=columns
+            )
+        )
     asked = list(dict.fromkeys(columns))
     for name in asked:
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise QueryError(f"A column is called by the name of a parameter or metric, got {name!r:.80}.")
+            raise QueryError(
+                message("A column is called by the name of a parameter or metric, got {name!r:.80}.", name=name)
+            )
     return tuple(name for name in asked if name not in FIELDS or name in _OWN)
 
 
@@ -471,17 +521,28 @@ def _unknown_notes(query: RunQuery, store: RunStore) -> list[str]:
         return []
     known = store.known_names()
     every = {f"{group}{name}" for name in known for group in ("", *(f"{group}." for group in _GROUPS))}
-    return [
-        f"No run has a parameter or metric {one_line(name, _LONG_TEXT)!r}.{_near(name, known)}"
-        for name in asked
-        if name not in every
-    ]
+    return [_no_run_has(name, _near(name, known)) for name in asked if name not in every]
+
+
+def _no_run_has(name: str, near: str) -> str:
+    shown = one_line(name, _LONG_TEXT)
+    if near:
+        return message("No run has a parameter or metric {name!r}. Did you mean {near!r}?", name=shown, near=near)
+    return message("No run has a parameter or metric {name!r}.", name=shown)
+
+
+def _none_of_these_has(name: str, near: str) -> str:
+    shown = one_line(name, _LONG_TEXT)
+    if near:
+        return message("None of these runs has {name!r}. Did you mean {near!r}?", name=shown, near=near)
+    return message("None of these runs has {name!r}.", name=shown)
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest name, where one is near."""
-    said = did_you_mean(name, known).partition(" Known: ")[0]
-    return f" {said}" if said.startswith("Did") else ""
+    """Return the nearest name; empty when none is near."""
+    import difflib  # noqa: PLC0415 -- only for those who mistype
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def _column_notes(
@@ -491,16 +552,23 @@ def _column_notes(
     known: Sequence[Mapping[str, Any]],
     store: RunStore,
 ) -> list[str]:
-    notes = []
+    notes: list[str] = []
     more = [one_line(name, _LONG_TEXT) for name in differing[_MOST_COLUMNS:]]
     if more:
         listing = ", ".join(more[:_MOST_COLUMNS]) + (", ..." if len(more) > _MOST_COLUMNS else "")
-        verb = "parameter differs" if len(more) == 1 else "parameters differ"
-        notes.append(f"{len(more):,} more {verb}: {listing}. Ask for one as a column to see it.")
+        notes.append(
+            message(
+                "{n:,} more parameter differs: {names}. Ask for it as a column to see it."
+                if len(more) == 1
+                else "{n:,} more parameters differ: {names}. Ask for one as a column to see it.",
+                n=len(more),
+                names=listing,
+            )
+        )
     for name in asked if rows else ():
         if name not in _OWN and not any(name in row.by_column for row in rows):
             names = dict.fromkeys([*(name for values in known for name in values), *store.known_names()])
-            notes.append(f"None of these runs has {one_line(name, _LONG_TEXT)!r}.{_near(name, names)}")
+            notes.append(_none_of_these_has(name, _near(name, names)))
     return notes
 
 

@@ -29,6 +29,7 @@ from dissmodel_lab.executor.events import (
 from dissmodel_lab.executor.jsonvalue import decode
 from dissmodel_lab.executor.schemas import ExperimentRecord, PhaseUsage, RunStatus, utc_now
 from dissmodel_lab.index import LOST, RECORD_NAME
+from dissmodel_lab.language import message
 from dissmodel_lab.store.files import JOURNAL_NAME
 from dissmodel_lab.store.reading import is_alive, read_record, try_read
 
@@ -358,7 +359,7 @@ def event_of(line: dict[str, Any]) -> Event | None:
         if name == "phase_completed":
             return PhaseFinished(Phase(line["phase"]), usage)
         cause = _cause(usage.status, str(line.get("error", "")))
-        return PhaseFailed(Phase(line["phase"]), usage, cause or ExecutorError("The phase failed."))
+        return PhaseFailed(Phase(line["phase"]), usage, cause or ExecutorError(message("The phase failed.")))
     if name == "step":
         return _step(line)
     if name == "log":

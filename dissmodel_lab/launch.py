@@ -16,6 +16,7 @@ from dissmodel_lab.errors import EngineError, LabError
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, RunStatus
 from dissmodel_lab.jobs import Job, Limits
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.resolve import resolve_model
@@ -373,7 +374,7 @@ def start_queued(engine: Engine, job: Job, priority: int = 0, observers: Sequenc
         path = Path(job.store, job.folder_name, "record.json")
         with suppress(LabError):  # removed, or a full disk: the exception tells it
             close_dead(path, RunStatus.FAILED.value, error_text(error))
-            error.add_note(f"The record of this run is {path}")
+            error.add_note(message("The record of this run is {path}", path=path))
         raise
 
 
@@ -435,13 +436,19 @@ def limits_of(seconds: float | None = None, memory: int | str | None = None) -> 
     except (TypeError, ValueError):
         limit = -1.0
     if limit is not None and not 0 < limit < float("inf"):
-        raise EngineError(f"{seconds!r:.100} is no limit of time. Give a number of seconds above 0.")
+        raise EngineError(
+            message("{seconds!r:.100} is no limit of time. Give a number of seconds above 0.", seconds=seconds)
+        )
     if memory is None:
         return Limits(limit, None)
     found = _SIZE.fullmatch(str(memory)) if not isinstance(memory, bool) else None
     size = int(float(found[1]) * 1024 ** _POWERS[found[2].upper()]) if found is not None else 0
     if size <= 0:
-        raise EngineError(f"{memory!r:.100} is no amount of memory. Write for example 500MB, 2 GiB, or bytes.")
+        raise EngineError(
+            message(
+                "{memory!r:.100} is no amount of memory. Write for example 500MB, 2 GiB, or bytes.", memory=memory
+            )
+        )
     return Limits(limit, size)
 
 
@@ -463,42 +470,59 @@ def working_folder() -> str:
         return os.getcwd()  # noqa: PTH109 -- only its text
     except OSError as error:
         raise LabError(
-            f"The folder in which this process works is gone ({error.strerror or error}). "
-            "Go to another one: %cd in a notebook, cd in a terminal."
+            message(
+                "The folder in which this process works is gone ({strerror}). Go to another one: %cd in a "
+                "notebook, cd in a terminal.",
+                strerror=error.strerror or error,
+            )
         ) from error
 
 
 def _level(priority: str) -> int:
     if priority not in PRIORITIES:
-        raise EngineError(f"{priority!r:.100} is no priority. Known: {', '.join(PRIORITIES)}.")
+        raise EngineError(
+            message(
+                "{priority!r:.100} is no priority. Known: {priorities}.",
+                priority=priority,
+                priorities=", ".join(PRIORITIES),
+            )
+        )
     return PRIORITIES[priority]
 
 
 def _refuse_inline(limits: Limits, *, background: bool) -> None:
     if background:
         raise EngineError(
-            "A run in the background needs a process of its own: the notebook could not be used meanwhile. "
-            "Leave the engine out, or choose process."
+            message(
+                "A run in the background needs a process of its own: the notebook could not be used meanwhile. "
+                "Leave the engine out, or choose process."
+            )
         )
     if any(limits):
         raise EngineError(
-            "A run in this process cannot have limits of time or memory: nobody could end it. "
-            "Leave the engine out, or choose process."
+            message(
+                "A run in this process cannot have limits of time or memory: nobody could end it. Leave the engine "
+                "out, or choose process."
+            )
         )
 
 
 def _refuse_engine_options(*, workers: int | None, address: str | None, url: str | None, priority: str) -> None:
     """Refuse what a run in this process would silently leave aside."""
     given = {
-        "workers": (workers is not None, "process or dask"),
+        "workers": (workers is not None, message("process or dask")),
         "address": (address is not None, "dask"),
         "url": (url is not None, "platform"),
-        "priority": (priority != "normal", "process, dask or platform"),
+        "priority": (priority != "normal", message("process, dask or platform")),
     }
     for name, (is_given, engines) in given.items():
         if is_given:
             raise EngineError(
-                f"A run in this process has no {name}. Choose the engine {engines}, or leave {name} out."
+                message(
+                    "A run in this process has no {name}. Choose the engine {engines}, or leave {name} out.",
+                    name=name,
+                    engines=engines,
+                )
             )
 
 

@@ -17,13 +17,14 @@ from IPython.display import display
 from dissmodel_lab import commands, records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import CommandError, LabError, did_you_mean
+from dissmodel_lab.language import in_language, message, say
 from dissmodel_lab.launch import run
 from dissmodel_lab.plain import printable
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.runner import validate
 from dissmodel_lab.store import RunStore
-from dissmodel_lab.texts import MODEL_COLUMNS, cancelled_text, model_rows, table_text
+from dissmodel_lab.texts import cancelled_text, model_table, table_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class DissmodelMagics(Magics):
             spec = self._spec(command, cell)
             return self._doors[command.name](self, command, spec)
         except LabError as error:
-            raise UsageError(printable(redact_text(str(error)))) from None
+            raise UsageError(printable(redact_text(error.said))) from None
 
     @property
     def _namespace(self) -> dict[str, Any]:
@@ -82,7 +83,9 @@ class DissmodelMagics(Magics):
     @property
     def _shell(self) -> InteractiveShell:
         if self.shell is None:
-            raise CommandError("%dissmodel needs a running IPython. Use the terminal's dissmodel-lab instead.")
+            raise CommandError(
+                message("%dissmodel needs a running IPython. Use the terminal's dissmodel-lab instead.")
+            )
         return self.shell
 
     def _caller(self) -> Caller:
@@ -93,10 +96,15 @@ class DissmodelMagics(Magics):
             return command.toml
         if command.name not in (w.RUN, w.FORM, w.VALIDATE, w.SWEEP):
             raise CommandError(
-                f"%%dissmodel {command.name} takes no body. Write %dissmodel {command.name} on a line of its own."
+                message(
+                    "%%dissmodel {command} takes no body. Write %dissmodel {command} on a line of its own.",
+                    command=command.name,
+                )
             )
         if command.toml is not None:
-            raise CommandError("Parameters come from the cell's body or from --toml, not from both. Leave one out.")
+            raise CommandError(
+                message("Parameters come from the cell's body or from --toml, not from both. Leave one out.")
+            )
         return commands.cell_spec(cell)
 
     def _run(self, command: commands.Command, spec: ModelSpec | str | None) -> ExperimentRecord | RunHandle | None:
@@ -150,7 +158,10 @@ class DissmodelMagics(Magics):
 
         if cell is None or not cell.strip():
             raise CommandError(
-                "%dissmodel record needs code to record. Begin the cell with %%dissmodel record, and write it below."
+                message(
+                    "%dissmodel record needs code to record. Begin the cell with %%dissmodel record, and write it "
+                    "below."
+                )
             )
         shell, caller, given = self._shell, self._caller(), command.input or ""
         if not caller.cell_source:  # IPython's terminal tells nothing of its cells
@@ -158,8 +169,11 @@ class DissmodelMagics(Magics):
         is_variable = given in self._namespace
         if given.isidentifier() and not is_variable and not Path(given).exists():
             raise CommandError(
-                f"No variable and no file is called {given!r}. "
-                f"{did_you_mean(given, own_names(self._namespace)[-20:])}"
+                message(
+                    "No variable and no file is called {name!r}. {hint}",
+                    name=given,
+                    hint=did_you_mean(given, own_names(self._namespace)[-20:]),
+                )
             )
         code = shell.transform_cell(cell)
         model = cell_model(command.cell_name)(
@@ -207,8 +221,10 @@ class DissmodelMagics(Magics):
             show_sweep(sweep, background=command.background, metric=command.metric)
         except KeyboardInterrupt:
             raise UsageError(
-                "The sweep was cancelled; what has ended is kept. "
-                f"Go on with: %dissmodel sweep --resume {sweep.id[:8]}"
+                say(
+                    "The sweep was cancelled; what has ended is kept. Go on with: {command}",
+                    command=f"%dissmodel sweep --resume {sweep.id[:8]}",
+                )
             ) from None
         return self._unless_alone(w.SWEEP, sweep)
 
@@ -253,12 +269,15 @@ class DissmodelMagics(Magics):
                 answer = commands.fetched(command, progress)
         except KeyboardInterrupt:
             raise UsageError(
-                "The fetch was cancelled; what came is kept, and the next fetch goes on with it."
+                say("The fetch was cancelled; what came is kept, and the next fetch goes on with it.")
             ) from None
         return self._answered(answer, w.FETCH)
 
     def _cache(self, command: commands.Command, _spec: ModelSpec | str | None) -> Any:
         return self._answered(commands.cache_answer(command), w.CACHE)
+
+    def _doctor(self, _command: commands.Command, _spec: ModelSpec | str | None) -> Any:
+        return self._answered(commands.doctor_answer(), w.DOCTOR)
 
     def _answered(self, answer: commands.Answer, command: str) -> Any:
         print(printable(redact_text(answer.text)))  # noqa: T201 -- the cell's output
@@ -287,8 +306,10 @@ class DissmodelMagics(Magics):
             namespace=self._namespace,
         )
         for warning in record.warnings:
-            print(printable(f"Warning: {redact_text(warning)}"))  # noqa: T201 -- the cell's output
-        print(printable(f"{record.model_name} can run with these parameters and this input."))  # noqa: T201 -- as above
+            text = redact_text(in_language(warning))
+            print(printable(say("Warning: {text}", text=text)))  # noqa: T201 -- the cell's output
+        said = say("{model} can run with these parameters and this input.", model=record.model_name)
+        print(printable(said))  # noqa: T201 -- as above
         return self._unless_alone(w.VALIDATE, record)
 
     def _show(self, command: commands.Command, _spec: ModelSpec | str | None) -> ExperimentRecord | None:
@@ -356,7 +377,7 @@ class DissmodelMagics(Magics):
         return None if _stands_alone(self._caller().cell_source, command) else value
 
     def _models(self, _command: commands.Command, _spec: ModelSpec | str | None) -> None:
-        _show_table(MODEL_COLUMNS, model_rows(self._namespace), "No models are known.")
+        _show_table(*model_table(self._namespace))
 
     def _help(self, command: commands.Command, _spec: ModelSpec | str | None) -> None:
         print(command.text)  # noqa: T201 -- the cell's output
@@ -372,6 +393,7 @@ class DissmodelMagics(Magics):
         w.MAP: _map,
         w.FETCH: _fetch,
         w.CACHE: _cache,
+        w.DOCTOR: _doctor,
         w.CANCEL: _done,
         w.SHOW: _show,
         w.RUNS: _runs,
@@ -470,8 +492,22 @@ def load(shell: InteractiveShell) -> None:
 def _allow_maps_in_colab() -> None:
     # Colab draws widgets of other packages, such as maps, only when it is asked to.
     output = getattr(sys.modules.get("google.colab"), "output", None)
-    if output is not None:
+    if output is None:
+        return
+    try:
         output.enable_custom_widget_manager()
+    except Exception as error:  # noqa: BLE001 -- Colab's own; without it all but the widgets works
+        said = say(
+            "Colab's widget manager could not be turned on ({error}): maps to explore and forms are not drawn; runs, "
+            "pictures and tables are. Try: from google.colab import output; output.enable_custom_widget_manager()",
+            error=error,
+        )
+    else:
+        said = say(
+            "Colab draws the maps and forms with a widget manager that it fetches from its own servers; it is on "
+            "now. To turn it off: google.colab.output.disable_custom_widget_manager()"
+        )
+    print(said)  # noqa: T201 -- said under the cell that loads
 
 
 def unload(shell: InteractiveShell) -> None:

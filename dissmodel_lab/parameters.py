@@ -36,6 +36,7 @@ from dissmodel_lab.executor.base import validated
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.schemas import METADATA_KEYS
 from dissmodel_lab.inference import NO_DEFAULT
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.redaction import HIDDEN, is_secret_name
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class ModelSpec:
     """The text as it was read."""
 
     @classmethod
-    def from_text(cls, text: str, *, origin: str = "The TOML text") -> ModelSpec:
+    def from_text(cls, text: str, *, origin: str = message("The TOML text")) -> ModelSpec:
         r"""
         Parse a TOML text; a text without a table ``[model]`` is parameters alone.
 
@@ -109,9 +110,11 @@ class ModelSpec:
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ParameterError(f"{origin} is not valid TOML: {error}.") from error
+            raise ParameterError(
+                message("{origin} is not valid TOML: {error}.", origin=origin, error=error)
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise ParameterError(f"{origin} {_too_much(error)}") from error
+            raise ParameterError(joined([origin, _too_much(error)])) from error
         refuse_deep(document, origin)
         if "model" not in document:
             return cls(parameters=document, document=document, text=text)
@@ -155,26 +158,47 @@ class ModelSpec:
                 content = file.read(_MAX_FILE + 1)
             text = content.decode("utf-8-sig").replace("\r\n", "\n")
         except OSError as error:
-            raise ParameterError(f"The TOML file {str(path)!r} cannot be read: {error.strerror or error}.") from error
+            raise ParameterError(
+                message(
+                    "The TOML file {path!r} cannot be read: {strerror}.",
+                    path=str(path),
+                    strerror=error.strerror or error,
+                )
+            ) from error
         except UnicodeDecodeError as error:
             raise ParameterError(
-                f"The TOML file {str(path)!r} is not UTF-8 text (byte {error.start}). TOML is always UTF-8."
+                message(
+                    "The TOML file {path!r} is not UTF-8 text (byte {start}). TOML is always UTF-8.",
+                    path=str(path),
+                    start=error.start,
+                )
             ) from error
         except ValueError as error:
-            raise ParameterError(f"The TOML file {str(path)!r} is no path: {error}.") from error
+            raise ParameterError(
+                message("The TOML file {path!r} is no path: {error}.", path=str(path), error=error)
+            ) from error
         if len(content) > _MAX_FILE:
             raise ParameterError(
-                f"The TOML file {str(path)!r} is larger than {_MAX_FILE // 2**20} MiB. Name another."
+                message(
+                    "The TOML file {path!r} is larger than {max_file} MiB. Name another.",
+                    path=str(path),
+                    max_file=_MAX_FILE // 2**20,
+                )
             )
-        return cls.from_text(text, origin=f"The TOML file {str(path)!r}")
+        return cls.from_text(text, origin=message("The TOML file {path!r}", path=str(path)))
 
 
 def _text_of(model: Mapping[str, Any], key: str, origin: str) -> str:
     value = model.get(key, "")
     if not isinstance(value, str):
         raise ParameterError(
-            f"{origin} needs {key} of [model] to be a text, got {shown(value)}. "
-            'Write for example: [model] class = "coastal_flood".'
+            message(
+                "{origin} needs {key} of [model] to be a text, got {value}. Write for example: [model] class = "
+                '"coastal_flood".',
+                origin=origin,
+                key=key,
+                value=shown(value),
+            )
         )
     return value
 
@@ -215,13 +239,16 @@ def refuse_deep(value: Any, origin: str) -> None:
         inside = list({id(item): item for item in inside}.values())
         if not inside:
             return
-    raise ParameterError(f"{origin} {_too_much(RecursionError())}")
+    raise ParameterError(joined([origin, _too_much(RecursionError())]))
 
 
 def _no_tables(origin: str) -> ParameterError:
     return ParameterError(
-        f"{origin} needs [model] and [model.parameters] to be tables. "
-        'Write for example: [model] class = "coastal_flood".'
+        message(
+            "{origin} needs [model] and [model.parameters] to be tables. Write for example: [model] class = "
+            '"coastal_flood".',
+            origin=origin,
+        )
     )
 
 
@@ -260,14 +287,19 @@ def parse_value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     except (ValueError, RecursionError) as error:
-        raise ParameterError(f"The value {text:.40}... {_too_much(error)}") from error
+        raise ParameterError(
+            message("The value {text:.40}... {too_much}", text=text, too_much=_too_much(error))
+        ) from error
     return document["value"] if set(document) == {"value"} else text
 
 
 def _too_much(error: Exception) -> str:
     if isinstance(error, RecursionError):
-        return "is nested too deeply to be read. Write shorter tables and lists."
-    return f"holds a whole number of more than {sys.get_int_max_str_digits():,} digits. Write it with an exponent."
+        return message("is nested too deeply to be read. Write shorter tables and lists.")
+    return message(
+        "holds a whole number of more than {get_int_max_str_digits:,} digits. Write it with an exponent.",
+        get_int_max_str_digits=sys.get_int_max_str_digits(),
+    )
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -286,7 +318,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ParameterError(f"--param takes name=value, got {text!r}. Write for example: --param years=20.")
+        raise ParameterError(
+            message("--param takes name=value, got {text!r}. Write for example: --param years=20.", text=text)
+        )
     return name.strip(), parse_value(value.strip())
 
 
@@ -591,11 +625,15 @@ def parameter_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> di
     return problems
 
 
-_OWN_DEFAULT = "It is the model's own default: give a value, or correct the model."
+_OWN_DEFAULT = message("It is the model's own default: give a value, or correct the model.")
 
 
 def _broken_default(error: Exception) -> str:
-    return f"its default cannot be made ({type(error).__name__}: {error}). Give a value, or correct the model."
+    return message(
+        "its default cannot be made ({kind}: {error}). Give a value, or correct the model.",
+        kind=type(error).__name__,
+        error=error,
+    )
 
 
 def names_of(name: str, info: FieldInfo) -> list[str]:
@@ -662,9 +700,11 @@ def resolve_parameters(
         from dissmodel_lab.inference import inferred_parameters  # noqa: PLC0415 -- reads the executor's source
 
         needed = [p.name for p in inferred_parameters(executor_class).values() if _is_needed(p, is_in_memory)]
-        problems: dict[Location, str] = {(name,): "a value is needed." for name in needed if name not in given}
+        problems: dict[Location, str] = {
+            (name,): message("a value is needed.") for name in needed if name not in given
+        }
         odd = [name for name in given if not isinstance(name, str)]
-        problems |= {(shown(name),): "a parameter's name must be a text." for name in odd}
+        problems |= {(shown(name),): message("a parameter's name must be a text.") for name in odd}
     else:
         problems = parameter_problems(schema, given)
     if problems:
@@ -687,8 +727,8 @@ def problem_text(executor_class: type[Any], problems: Mapping[Location, str]) ->
     'testing_stepping cannot run with these parameters. years: 1 to 500 is allowed, got 0.'
     """
     name = getattr(executor_class, "name", executor_class.__name__)
-    listing = " ".join(f"{_place_text(location)}: {sentence}" for location, sentence in problems.items())
-    return f"{name} cannot run with these parameters. {listing}"
+    listing = joined(joined([_place_text(location), sentence], ": ") for location, sentence in problems.items())
+    return message("{name} cannot run with these parameters. {listing}", name=name, listing=listing)
 
 
 def _place_text(location: Location) -> str:
@@ -793,12 +833,12 @@ def write_spec(model_name: str, parameters: Mapping[str, Any], *, onto: str = ""
     try:
         document = tomlkit.parse(onto)
     except TOMLKitError as error:
-        raise ParameterError(f"The TOML text is not valid TOML: {error}.") from error
+        raise ParameterError(message("The TOML text is not valid TOML: {error}.", error=error)) from error
     except (ValueError, RecursionError) as error:
-        raise ParameterError(f"The TOML text {_too_much(error)}") from error
+        raise ParameterError(message("The TOML text {too_much}", too_much=_too_much(error))) from error
     model: Any = document.setdefault("model", tomlkit.table())
     if not isinstance(model, MutableMapping) or not isinstance(model.get("parameters", {}), MutableMapping):
-        raise _no_tables("The TOML text")
+        raise _no_tables(message("The TOML text"))
     if not ({"class", "name"} & set(model)):
         model["class"] = model_name
     nested = model.get("parameters")
@@ -876,14 +916,23 @@ def _toml_value(value: Any) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        raise ParameterError(f"A whole number of {value.bit_length():,} bits cannot be written as TOML. Use a float.")
+        raise ParameterError(
+            message(
+                "A whole number of {bit_length:,} bits cannot be written as TOML. Use a float.",
+                bit_length=value.bit_length(),
+            )
+        )
     if value is None or isinstance(value, bool | int | float | str | dt.datetime | dt.date | dt.time):
         return value
     if hasattr(value, "tolist"):  # numpy
         return _toml_value(value.tolist())
     raise ParameterError(
-        f"A value of type {type(value).__name__} cannot be written as TOML: {shown(value)}. "
-        "TOML takes numbers, texts, true or false, dates, lists and tables."
+        message(
+            "A value of type {kind} cannot be written as TOML: {value}. TOML takes numbers, texts, true or false, "
+            "dates, lists and tables.",
+            kind=type(value).__name__,
+            value=shown(value),
+        )
     )
 
 
@@ -893,11 +942,16 @@ def _unknown(schema: type[BaseModel], values: Mapping[str, Any]) -> dict[Locatio
     names = {name: names_of(name, info) for name, info in schema.model_fields.items()}
     known = [called for called_so in names.values() for called in called_so]
     problems: dict[Location, str] = {
-        (name,): f"no such parameter. {did_you_mean(name, names)}" for name in values if name not in known
+        (name,): message("no such parameter. {did_you_mean}", did_you_mean=did_you_mean(name, names))
+        for name in values
+        if name not in known
     }
     for called_so in names.values():
         first, *others = [called for called in called_so if called in values] or [""]
-        problems |= {(other,): f"it is the same parameter as {first!r}. Give one of the two." for other in others}
+        problems |= {
+            (other,): message("it is the same parameter as {first!r}. Give one of the two.", first=first)
+            for other in others
+        }
     return problems
 
 
@@ -906,7 +960,7 @@ def _booleans_for_numbers(annotation: Any, value: Any, at: Location) -> Iterator
     plain = _plain_type(annotation)
     inner = typing.get_args(plain)
     if isinstance(value, bool) and plain in (int, float):
-        yield at, f"a number is needed, got {shown(value)}."
+        yield at, message("a number is needed, got {value}.", value=shown(value))
     elif isinstance(value, Mapping) and isinstance(plain, type) and issubclass(plain, BaseModel):
         for name, info in plain.model_fields.items():
             for called in names_of(name, info):
@@ -941,7 +995,7 @@ def _choices(annotation: Any) -> list[Any]:
 
 def _exclusive(low: Bound, high: Bound) -> str:
     left_out = [f"{limit}" for limit, inclusive in (low, high) if not inclusive]
-    return f", without {' and '.join(left_out)}" if left_out else ""
+    return message(", without {left_out}", left_out=" and ".join(left_out)) if left_out else ""
 
 
 def _without_branches(location: Location, schema: type[BaseModel]) -> Location:
@@ -962,7 +1016,7 @@ def _without_branches(location: Location, schema: type[BaseModel]) -> Location:
 _NEEDED = {
     "int": "a whole number",
     "float": "a number",
-    "bool": "true or false",
+    "bool": message("true or false"),
     "string": "a text",
     "list": "a list",
     "tuple": "a list",
@@ -971,7 +1025,7 @@ _NEEDED = {
     "dict": "a table",
     "model": "a table",
     "date": "a date",
-    "datetime": "a date with a time",
+    "datetime": message("a date with a time"),
     "time": "a time",
     "decimal": "a number",
     "finite": "a finite number",
@@ -987,22 +1041,24 @@ def _sentence(detail: ErrorDetails, schema: type[BaseModel]) -> str:
     is_secret = any(is_secret_name(str(part)) for part in where) or (info is not None and _is_secret(info))
     got = HIDDEN if is_secret else shown(detail["input"])
     if kind == "missing":
-        return "a value is needed."
+        return message("a value is needed.")
     if kind == "extra_forbidden":
-        return "no such parameter."
+        return message("no such parameter.")
     if kind == "value_error":
         said = f"{str(detail['ctx']['error']).rstrip('.')}."
         return said.replace(str(detail["input"]), HIDDEN) if is_secret and detail["input"] else said
     allowed = allowed_text(info) if info is not None else ""
     if kind in ("literal_error", "enum"):
-        return f"{allowed or 'one of ' + str(detail['ctx']['expected'])} is allowed, got {got}."
+        return message(
+            "{allowed} is allowed, got {got}.", allowed=allowed or "one of " + str(detail["ctx"]["expected"]), got=got
+        )
     if kind in _LIMITS and allowed:
-        return f"{allowed} is allowed, got {got}."
+        return message("{allowed} is allowed, got {got}.", allowed=allowed, got=got)
     needed = _NEEDED.get(kind.partition("_")[0])
     if needed and kind.endswith(_WRONG_KIND) and not kind.startswith("time_delta"):
-        return f"{needed} is needed, got {got}."
-    message = detail["msg"].replace("Input should", "it should").replace("Value should", "it should")
-    return f"{message[:1].lower()}{message[1:]}, got {got}."
+        return message("{needed} is needed, got {got}.", needed=needed, got=got)
+    told = detail["msg"].replace("Input should", "it should").replace("Value should", "it should")
+    return message("{told}, got {got}.", told=told[:1].lower() + told[1:], got=got)
 
 
 def _field_at(schema: type[BaseModel], where: Location) -> FieldInfo | None:
@@ -1045,4 +1101,4 @@ def shown(value: Any) -> str:
     try:
         return f"{value!r:.80}"
     except Exception:  # noqa: BLE001 -- numbers of thousands of digits, endless lists, a class's own __repr__
-        return f"a value of type {type(value).__name__} that cannot be shown"
+        return message("a value of type {kind} that cannot be shown", kind=type(value).__name__)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError
 from dissmodel_lab.errors import ExportError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.executor.schemas import ExperimentRecord, lasting_json
+from dissmodel_lab.language import Message, changed, message
 from dissmodel_lab.titles import leaves
 
 Plain: TypeAlias = bool | int | float | str | None
@@ -55,8 +56,11 @@ def as_on_disk(record: ExperimentRecord) -> ExperimentRecord:
         copy = ExperimentRecord.model_validate_json(_written(record))
     except Exception as error:
         raise ExportError(
-            f"This record cannot be exported: it holds what is no data ({type(error).__name__}). "
-            "Export it as it is in the store: read it with read_record(path)."
+            message(
+                "This record cannot be exported: it holds what is no data ({kind}). Export it as it is in the "
+                "store: read it with read_record(path).",
+                kind=type(error).__name__,
+            )
         ) from error
     copy._record_path = record.record_path  # noqa: SLF001 -- private to keep it out of the JSON
     return copy
@@ -81,6 +85,10 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():  # as most texts are
         return text
+    return changed(text, _printable) if isinstance(text, Message) else _printable(text)
+
+
+def _printable(text: str) -> str:
     text = _UNSEEN.sub(_code, text)
     return text.encode("utf-8", "backslashreplace").decode()
 

@@ -26,6 +26,8 @@ from dissmodel_lab.executor.events import (
     RunStarted,
     StepFinished,
 )
+from dissmodel_lab.language import mark, message, say
+from dissmodel_lab.quantities import bytes_text, duration_text
 from dissmodel_lab.store import RunStore
 
 if TYPE_CHECKING:
@@ -40,6 +42,57 @@ NOT_REACHED = "not reached"
 FAILED = "failed"
 _ENDS = ("cancelled", "lost")
 """Statuses of a run that its open phase has as well."""
+_PHASES: dict[str, str] = {
+    Phase.VALIDATE: message("validate"),
+    Phase.LOAD: message("load"),
+    Phase.RUN: message("run"),
+    Phase.SAVE: message("save"),
+}
+
+
+def phase_text(phase: str) -> str:
+    """
+    Return the word for a phase, which can be shown in other languages; an unknown one as it is.
+
+    Examples
+    --------
+    >>> phase_text("load")
+    'load'
+    """
+    return _PHASES.get(phase, phase)
+
+
+_STATUSES = frozenset(
+    (
+        mark("waiting"),
+        mark("queued"),
+        mark("pending"),
+        mark("running"),
+        mark("cancelling"),
+        mark("done"),
+        mark("completed"),
+        mark("finished"),
+        mark("stopped"),
+        mark("failed"),
+        mark("cancelled"),
+        mark("lost"),
+        mark("unreadable"),
+        mark("not reached"),
+    )
+)
+"""Those that have a word in each language."""
+
+
+def status_text(status: str) -> str:
+    """
+    Return the word for a status of a run, a phase or a sweep, for people; what is none stays as it is.
+
+    Examples
+    --------
+    >>> status_text("completed"), status_text("of another program")
+    ('completed', 'of another program')
+    """
+    return say(status) if status in _STATUSES else status
 
 
 @dataclass
@@ -218,17 +271,22 @@ class Progress:
         Examples
         --------
         >>> Progress(fetching=Fetching("dem.tif", 3 * 1024**2, 12 * 1024**2)).fetch_text()
-        'fetched 3 MiB of 12 MiB of dem.tif (25 %)'
+        'fetched 3.0 MiB of 12 MiB of dem.tif (25 %)'
         >>> Progress(fetching=Fetching("dem.tif", 5000)).fetch_text()
-        'fetched 5 KiB of dem.tif'
+        'fetched 4.9 KiB of dem.tif'
         """
         now = self.fetching
         if now is None:
             return ""
         if not now.total:
-            return f"fetched {bytes_text(now.done)} of {now.name}"
-        share = f"{min(100, 100 * now.done // now.total)} %"
-        return f"fetched {bytes_text(now.done)} of {bytes_text(now.total)} of {now.name} ({share})"
+            return message("fetched {done} of {name}", done=bytes_text(now.done), name=now.name)
+        return message(
+            "fetched {done} of {total} of {name} ({percent} %)",
+            done=bytes_text(now.done),
+            total=bytes_text(now.total),
+            name=now.name,
+            percent=min(100, 100 * now.done // now.total),
+        )
 
     def left_text(self) -> str:
         """
@@ -242,7 +300,9 @@ class Progress:
         if all(phase.state != RUNNING for phase in self.phases.values()):
             return ""
         seconds = self.seconds_left()
-        return "time left unknown" if seconds is None else f"about {duration_text(max(1.0, seconds))} left"
+        if seconds is None:
+            return message("time left unknown")
+        return message("about {time} left", time=duration_text(max(1.0, seconds)))
 
     def _expectations(self) -> dict[Phase, float]:
         if self._expected is None:
@@ -273,9 +333,13 @@ class Progress:
         """
         if not self.step:
             return ""
-        total = f" of {self.n_steps}" if self.n_steps is not None else ""
-        part = f"simulation {self.part}, " if self.part > 1 else ""
-        return f"{part}step {self.step}{total}{f' ({self.label})' if self.label else ''}"
+        if self.n_steps is None:
+            said = message("step {step}", step=self.step)
+        else:
+            said = message("step {step} of {total}", step=self.step, total=self.n_steps)
+        if self.part > 1:
+            said = message("simulation {part}, {step}", part=self.part, step=said)
+        return message("{step} ({label})", step=said, label=self.label) if self.label else said
 
 
 def _usual_seconds(record: ExperimentRecord, earlier: list[ExperimentRecord]) -> dict[Phase, float]:
@@ -289,36 +353,3 @@ def _usual_seconds(record: ExperimentRecord, earlier: list[ExperimentRecord]) ->
         if seconds:
             usual[phase] = statistics.median(seconds)
     return usual
-
-
-def duration_text(seconds: float) -> str:
-    """
-    Write a duration for people.
-
-    Examples
-    --------
-    >>> duration_text(0.0042), duration_text(3.21), duration_text(75.4), duration_text(7265)
-    ('4 ms', '3.2 s', '1 min 15 s', '2 h 01 min')
-    """
-    if round(seconds * 1000) < 1000:  # noqa: PLR2004
-        return f"{seconds * 1000:.0f} ms"
-    if round(seconds, 1) < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
-
-
-def bytes_text(size: float) -> str:
-    """
-    Write a number of bytes for people.
-
-    Examples
-    --------
-    >>> bytes_text(999), bytes_text(123_456_789)
-    ('999 B', '118 MiB')
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if round(size) < 1024:  # noqa: PLR2004
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.quiet import quiet_about
 
 if TYPE_CHECKING:
@@ -59,11 +60,17 @@ class Raster:
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:  # noqa: PLR2004 -- (bands, height, width)
-            raise ValueError(f"A raster's array has the shape (bands, height, width), got {self.array.shape}.")
+            raise ValueError(
+                message("A raster's array has the shape (bands, height, width), got {shape}.", shape=self.array.shape)
+            )
         if not self.bands:
             object.__setattr__(self, "bands", tuple(f"band_{i + 1}" for i in range(len(self.array))))
         if len(self.bands) != len(self.array):
-            raise ValueError(f"{len(self.array)} bands need as many names, got {self.bands!r}.")
+            raise ValueError(
+                message(
+                    "{n_array} bands need as many names, got {bands!r}.", n_array=len(self.array), bands=self.bands
+                )
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,7 +87,11 @@ class Raster:
             When there is no band of that name.
         """
         if name not in self.bands:
-            raise SourceError(f"No band is called {name!r}; this raster has {', '.join(self.bands)}.")
+            raise SourceError(
+                message(
+                    "No band is called {name!r}; this raster has {bands}.", name=name, bands=", ".join(self.bands)
+                )
+            )
         band: NDArray[Any] = self.array[self.bands.index(name)]
         return band
 
@@ -149,7 +160,11 @@ def read_raster(path: str | Path) -> Raster:
             )
     except RasterioError as error:
         raise SourceError(
-            f"{path} cannot be read as a raster: {str(error).rstrip('. ')}. Expected a GeoTIFF."
+            message(
+                "{path} cannot be read as a raster: {error}. Expected a GeoTIFF.",
+                path=path,
+                error=str(error).rstrip(". "),
+            )
         ) from error
 
 
@@ -324,8 +339,10 @@ def cell_areas(raster: Raster) -> NDArray[np.float64]:
     crs, transform = raster.crs, raster.transform
     if crs is None or transform is None or crs.geodetic_crs is None:
         raise SourceError(
-            "This raster has no CRS or no transform, so the areas of its cells are unknown. "
-            "Write them into the file, for example with: rio edit-info --crs EPSG:4326 FILE."
+            message(
+                "This raster has no CRS or no transform, so the areas of its cells are unknown. Write them into "
+                "the file, for example with: rio edit-info --crs EPSG:4326 FILE."
+            )
         )
     rows, cols = (np.arange(n) for n in raster.shape)
     if crs.is_projected:
@@ -372,5 +389,5 @@ def _ellipsoid_areas(
 
 def _colour(text: str) -> str:
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        raise ValueError(f"a colour is written #rrggbb, got {text!r}")
+        raise ValueError(message("a colour is written #rrggbb, got {text!r}", text=text))
     return text

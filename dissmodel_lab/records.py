@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dissmodel_lab.errors import RunNotFoundError, SweepError
 from dissmodel_lab.executor.schemas import ExperimentRecord
 from dissmodel_lab.index import RunQuery
+from dissmodel_lab.language import message
 from dissmodel_lab.store import RECORD_NAME, UNREADABLE, RunStore, read_record
 
 if TYPE_CHECKING:
@@ -145,9 +146,17 @@ def _cancelled_sweep(store: RunStore, sweep: str, why: str) -> Answer | None:
         return None
     name = f"Sweep {found.id[:8]}"
     if found.progress().state != "running":
-        return Answer(found.id, "over", f"{name} is not at work: nobody drives it. There is nothing to cancel.")
+        return Answer(
+            found.id,
+            "over",
+            message("{name} is not at work: nobody drives it. There is nothing to cancel.", name=name),
+        )
     found.cancel(why)
-    return Answer(found.id, "asked", f"{name} is asked to end: the runs at work are cancelled, what has ended stays.")
+    return Answer(
+        found.id,
+        "asked",
+        message("{name} is asked to end: the runs at work are cancelled, what has ended stays.", name=name),
+    )
 
 
 def changes(

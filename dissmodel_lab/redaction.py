@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dissmodel_lab.language import Message, changed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HIDDEN = "***"
+_SHORTEST = 6
+"""A shorter secret can't be told from ordinary words, and is not looked for in texts [characters]."""
 
 
 class _Pattern:
@@ -136,6 +143,10 @@ def redact_text(text: str) -> str:
     >>> redact_text('run(api_key="s3cr3t", years=4) on s3://key:pw@bucket/x.tif')
     'run(api_key=***, years=4) on s3://***@bucket/x.tif'
     """
+    return changed(text, _redacted) if isinstance(text, Message) else _redacted(text)
+
+
+def _redacted(text: str) -> str:
     if "://" in text:
         text = _URL.sub(lambda match: redact_uri(match.group()), text)
     if _PARTS.search(text):  # most texts have none: this asks faster than the patterns
@@ -143,6 +154,97 @@ def redact_text(text: str) -> str:
         for pattern in (_PAIR, _ASSIGNMENT, _SHORT_ASSIGNMENT, _BEARER):
             text = pattern.hide(text, rf"\g<1>{HIDDEN}")
     return _LOGIN.compiled.sub(_redact_login, text) if "-u" in text else text
+
+
+class SecretValues:
+    """
+    Secrets that a run was given, found again wherever its model writes one bare: in a log, a message, a name.
+
+    Only whole values are found: as they are, in ``repr()``, and as a URI writes them; none of fewer than six
+    characters.
+
+    Examples
+    --------
+    >>> secrets = SecretValues()
+    >>> secrets.add({"db": {"password": "hunter2!"}, "years": 20}, "s3://key:pa55word@bucket/x.tif")
+    >>> secrets.hide("hunter2! is wrong, and so is pa55word after 20 years")
+    '*** is wrong, and so is *** after 20 years'
+    """
+
+    def __init__(self) -> None:
+        self._texts: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def add(self, values: Any, uri: str = "") -> None:
+        """
+        Learn the secrets among values of any depth, and those of a URI.
+
+        Parameters
+        ----------
+        values : object
+            What stands under a secret's name, and every ``SecretStr``, is a secret.
+        uri : str
+            Of the input: its password and its signed fields.
+        """
+        found = {
+            text for text in (*_secrets_in(values, is_secret=False), *_secrets_of(uri)) if len(text) >= _SHORTEST
+        }
+        if found:
+            from urllib.parse import quote  # noqa: PLC0415 -- few runs have secrets
+
+            forms = {form for text in found for form in (text, repr(text)[1:-1], quote(text, safe=""))}
+            self._texts = tuple(sorted({*self._texts, *forms}, key=len, reverse=True))
+
+    def hide(self, text: str) -> str:
+        """Return a text without the secrets."""
+        if not any(secret in text for secret in self._texts):
+            return text
+        return changed(text, self._hidden) if isinstance(text, Message) else self._hidden(text)
+
+    def hide_in(self, value: Any) -> Any:
+        """Return a text without the secrets, or a copy of lists and dicts of such texts; anything else itself."""
+        if isinstance(value, str):
+            return self.hide(value)
+        if type(value) is dict:
+            return {self.hide_in(name): self.hide_in(item) for name, item in value.items()}
+        return [self.hide_in(item) for item in value] if type(value) is list else value
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._texts:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def _secrets_in(value: Any, *, is_secret: bool) -> Iterator[str]:
+    reveal = getattr(value, "get_secret_value", None)  # pydantic's SecretStr and SecretBytes, whatever their name
+    if callable(reveal):
+        value, is_secret = reveal(), True
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _secrets_in(item, is_secret=is_secret or is_secret_key(name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if not isinstance(item, int | float):
+                yield from _secrets_in(item, is_secret=is_secret)
+    elif is_secret and isinstance(value, bytes | str):
+        yield value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
+def _secrets_of(uri: str) -> Iterator[str]:
+    _, mark, rest = uri.partition("://")
+    if not mark:
+        return
+    from urllib.parse import unquote  # noqa: PLC0415 -- few inputs are remote
+
+    user = _USER.match(rest)
+    _, colon, password = user.group()[:-1].partition(":") if user is not None else ("", "", "")
+    if colon:
+        yield from (password, unquote(password))
+    for name, value in _FIELD.findall(rest):
+        if is_secret_name(unquote(name)):
+            yield from (value, unquote(value))
 
 
 def _redact_login(match: re.Match[str]) -> str:

@@ -25,6 +25,7 @@ from dissmodel_lab.discovery import (
 )
 from dissmodel_lab.errors import ExecutorError, ExecutorNotFoundError, ParameterError, did_you_mean
 from dissmodel_lab.executor.events import Phase
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.parameters import ModelSpec
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _register_built_in() -> None:
 
 def _class_of_spec(spec: ModelSpec, namespace: Mapping[str, Any] | None, *, search: bool = True) -> type[Any]:
     if not spec.model and not spec.executor_module:
-        raise ParameterError('The TOML names no model. Add for example: [model] class = "coastal_flood".')
+        raise ParameterError(message('The TOML names no model. Add for example: [model] class = "coastal_flood".'))
     found = _class_of_module(spec) if spec.executor_module else None
     return found if found is not None else _class_by_name(spec.model, namespace or {}, search=search)
 
@@ -222,12 +223,18 @@ def _class_of_module(spec: ModelSpec) -> type[Any] | None:
         raise missing[0]  # very likely of the one that is wanted: its own traceback says it best
     if spec.model and not called:
         return None
-    what = f"executors called {spec.model!r}" if spec.model else "executors with a name"
+    what = message("executors called {model!r}", model=spec.model) if spec.model else message("executors with a name")
     example = import_path(called[0]) if called else "package.module:Class"
     raise ExecutorNotFoundError(
-        f"The module {spec.executor_module!r} has {len(called)} {what}: "
-        f"{', '.join(map(import_path, called)) or 'none'}. "
-        f'Write in the TOML which one is meant, for example [model] class = "{example}".'
+        message(
+            "The module {executor_module!r} has {n_called} {what}: {map}. Write in the TOML which one is meant, "
+            'for example [model] class = "{example}".',
+            executor_module=spec.executor_module,
+            n_called=len(called),
+            what=what,
+            map=", ".join(map(import_path, called)) or message("none"),
+            example=example,
+        )
     )
 
 
@@ -275,13 +282,27 @@ def _class_by_name(name: str, namespace: Mapping[str, Any], *, search: bool = Tr
 def _not_found(name: str, namespace: Mapping[str, Any], listed: Sequence[FoundExecutor]) -> str:
     for one in listed:
         if one.name == name:
-            return f"The model {name!r} of {one.origin} cannot be used. {one.problem} Repair or update the package."
+            return message(
+                "The model {name!r} of {origin} cannot be used. {problem} Repair or update the package.",
+                name=name,
+                origin=one.origin,
+                problem=one.problem,
+            )
     broken = {one.origin: f"{one.path}: {one.problem}" for one in listed if one.executor_class is None}
-    return " ".join(
+    return joined(
         [
-            f"No model is called {name!r:.100}. {did_you_mean(name[:100], known_models(namespace))}",
-            "A model outside this list is named by its import path, package.module:Class, or by a .toml file.",
-            *(f"Not all of {origin} could be searched: {problem}" for origin, problem in broken.items()),
+            message(
+                "No model is called {name!r:.100}. {did_you_mean}",
+                name=name,
+                did_you_mean=did_you_mean(name[:100], known_models(namespace)),
+            ),
+            message(
+                "A model outside this list is named by its import path, package.module:Class, or by a .toml file."
+            ),
+            *(
+                message("Not all of {origin} could be searched: {problem}", origin=origin, problem=problem)
+                for origin, problem in broken.items()
+            ),
         ]
     )
 
@@ -291,7 +312,12 @@ def _ambiguous(name: str, namespace: Mapping[str, Any]) -> str:
 
     called = executors_called(name, list_executors(namespace, search=False))
     ways = [f"{one.way} ({one.origin})" if one.origin else one.way for one in called]
-    return f"{len(called)} models are called {name!r}. Write which one is meant: {' or '.join(ways)}."
+    return message(
+        "{n_called} models are called {name!r}. Write which one is meant: {ways}.",
+        n_called=len(called),
+        name=name,
+        ways=" or ".join(ways),
+    )
 
 
 def _class_by_path(path: str) -> type[Any]:
@@ -304,7 +330,12 @@ def _class_by_path(path: str) -> type[Any]:
             is_there = hasattr(found, part)
         if not is_there:
             raise ExecutorNotFoundError(
-                f"The module {module_name!r} has no {class_name!r:.100}. {did_you_mean(class_name, _offered(found))}"
+                message(
+                    "The module {module_name!r} has no {class_name!r:.100}. {did_you_mean}",
+                    module_name=module_name,
+                    class_name=class_name,
+                    did_you_mean=did_you_mean(class_name, _offered(found)),
+                )
             )
         found = getattr(found, part)
     return _checked(found)
@@ -324,15 +355,21 @@ def _no_exit(path: str) -> Iterator[None]:
         yield
     except SystemExit as error:
         raise ExecutorError(
-            f"The module {path.partition(':')[0]!r} called sys.exit({error.code!r:.80}) when it was imported. "
-            "Put what it runs under: if __name__ == '__main__'."
+            message(
+                "The module {path!r} called sys.exit({code!r:.80}) when it was imported. Put what it runs under: "
+                "if __name__ == '__main__'.",
+                path=path.partition(":")[0],
+                code=error.code,
+            )
         ) from error
 
 
 def _import(module_name: str, wanted: str) -> Any:
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise ExecutorNotFoundError(
-            f"{wanted!r:.100} is no import path. Write package.module:Class, or give a .toml file."
+            message(
+                "{wanted!r:.100} is no import path. Write package.module:Class, or give a .toml file.", wanted=wanted
+            )
         )
     from dissmodel_lab.discovery.undisturbed import undisturbed  # noqa: PLC0415 -- not needed for a built-in model
 
@@ -343,8 +380,12 @@ def _import(module_name: str, wanted: str) -> Any:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise  # the module is there, but something that it needs is not: its own traceback says it best
         raise ExecutorNotFoundError(
-            f"{wanted!r:.100} names a module that is not installed: {error.name!r:.100}. Install its package, or "
-            "check the spelling; an import path is written package.module:Class."
+            message(
+                "{wanted!r:.100} names a module that is not installed: {name!r:.100}. Install its package, or "
+                "check the spelling; an import path is written package.module:Class.",
+                wanted=wanted,
+                name=error.name,
+            )
         ) from error
 
 
@@ -359,8 +400,12 @@ def _checked(candidate: Any) -> type[Any]:
     ]
     name = getattr(candidate, "__name__", repr(candidate))
     raise ExecutorNotFoundError(
-        f"{name} is no executor: it lacks {', '.join(missing) or 'a class'}. "
-        "An executor is a class with the methods validate, load, run and save."
+        message(
+            "{name} is no executor: it lacks {missing}. An executor is a class with the methods validate, load, "
+            "run and save.",
+            name=name,
+            missing=", ".join(missing) or message("a class"),
+        )
     )
 
 
@@ -369,13 +414,21 @@ def _instance(model: Any) -> Any:
         if is_executor(model):
             return model
         raise ExecutorNotFoundError(
-            f"{model!r:.80} is no model. Give a name, a class, an import path 'package.module:Class' or a .toml file."
+            message(
+                "{model!r:.80} is no model. Give a name, a class, an import path 'package.module:Class' or a .toml "
+                "file.",
+                model=model,
+            )
         )
     executor_class = _checked(model)
     try:
         return executor_class()
     except SystemExit as error:  # it would end the notebook's cell, or the terminal, without a word
         raise ExecutorError(
-            f"{executor_class.__name__} called sys.exit({error.code!r:.80}) in its __init__. "
-            "Let it raise an exception that says what is wrong."
+            message(
+                "{executor_class} called sys.exit({code!r:.80}) in its __init__. Let it raise an exception that "
+                "says what is wrong.",
+                executor_class=executor_class.__name__,
+                code=error.code,
+            )
         ) from error

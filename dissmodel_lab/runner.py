@@ -27,6 +27,7 @@ from dissmodel_lab.errors import ExecutorError, LabError, OutputError, Parameter
 from dissmodel_lab.executor.events import Event, Fetching, Observer, Phase, StepFinished, Watcher
 from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text, execute_lifecycle
 from dissmodel_lab.executor.schemas import METADATA_KEYS, DataSource, ExperimentRecord, RunStatus, utc_now
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, refuse_deep, resolve_parameters
 from dissmodel_lab.provenance import Caller, collect_provenance, versions
 from dissmodel_lab.resolve import ResolvedModel, import_path, resolve_model
@@ -190,7 +191,7 @@ def run(
             _settle(record, error)
             if _files_in(folder.partial):
                 record.add_log(f"What save() left is kept in {folder.partial}.")
-            error.add_note(f"The record of this run is {folder.record_path}")
+            error.add_note(message("The record of this run is {record_path}", record_path=folder.record_path))
             _end(keep, folder, record, error)
             raise
         care.name_source()
@@ -328,8 +329,11 @@ def _resolve(model: Any, toml: str | Path | ModelSpec | None, namespace: Mapping
         other = resolve_model(spec, namespace=namespace)
         if import_path(other.executor_class) != import_path(resolved.executor_class):
             raise ParameterError(
-                f"The TOML is for the model {spec.model!r}, not for {resolved.name!r}. "
-                "Name that model, or take another TOML."
+                message(
+                    "The TOML is for the model {model!r}, not for {name!r}. Name that model, or take another TOML.",
+                    model=spec.model,
+                    name=resolved.name,
+                )
             )
     return ResolvedModel(resolved.executor, replace(spec, parameters=parameters))
 
@@ -421,19 +425,22 @@ def look_ahead(
         With everything that would make the run fail.
     """
     for table in resolved.spec.overlooked:
-        _warn_once(record, f"The table [{table}] beside [model] is never read. Write [model.parameters].")
+        _warn_once(
+            record,
+            message("The table [{table}] beside [model] is never read. Write [model.parameters].", table=table),
+        )
     if not _names_files(record) and not _names_dissmodel(record) and output is None:
         _warn_of_parameters(resolved, record)
         return
     from dissmodel_lab.preflight import preflight  # noqa: PLC0415 -- loads numpy, and what reads maps
 
     findings = preflight(resolved.executor_class, record, store_folder=store.root, output=output)
-    errors = [f"{finding.what} {finding.do}" for finding in findings if finding.level == "error"]
+    errors = [joined([finding.what, finding.do]) for finding in findings if finding.level == "error"]
     for finding in findings:
         if finding.level != "error":
             _warn_once(record, f"{finding.what} {finding.do}")
     if errors:
-        raise PreflightError(" ".join(errors))
+        raise PreflightError(joined(errors))
 
 
 def _names_files(record: ExperimentRecord) -> bool:
@@ -522,7 +529,7 @@ class _Care:
                 self._fetch()
             self._watch_input()
         elif phase is Phase.SAVE:
-            self._notice_changed_input("after it was read; its checksum is that of what was read")
+            self._notice_changed_input(message("after it was read; its checksum is that of what was read"))
             self._georeference = georeference_of(value)
             self._stage(value)
 
@@ -562,7 +569,11 @@ class _Care:
         source.read_from(fetched.path)
         source.checksum = fetched.sha256
         record.fetched = [file.as_dict() for file in fetched.files]
-        how = "was in the cache" if fetched.is_from_cache else f"was fetched in {fetched.seconds:.1f} s"
+        how = (
+            message("was in the cache")
+            if fetched.is_from_cache
+            else message("was fetched in {seconds:.1f} s", seconds=fetched.seconds)
+        )
         record.add_log(f"The input {named} ({fetched.bytes:,} bytes) {how}.")
         for note in fetched.notes:
             record.add_warning(note)
@@ -594,7 +605,9 @@ class _Care:
             return
         text = str(self._record.output_path)
         if "://" in text:
-            raise OutputError(f"The output {text!r} is not a local path. Give a path on this machine.")
+            raise OutputError(
+                message("The output {text!r} is not a local path. Give a path on this machine.", text=text)
+            )
         try:
             self._refuse_unsafe_output(text)
         except (OSError, ValueError) as error:
@@ -602,7 +615,11 @@ class _Care:
                 raise
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
-                f"The output {text!r:.300} cannot be written: {reason}. Choose another --output."
+                message(
+                    "The output {text!r:.300} cannot be written: {reason}. Choose another --output.",
+                    text=text,
+                    reason=reason,
+                )
             ) from error
 
     def _refuse_unsafe_output(self, text: str) -> None:
@@ -612,12 +629,19 @@ class _Care:
         given = local_path(self._record.source)
         if given is not None and _same_file(given, wanted):
             raise OutputError(
-                f"The output {text!r} is the input itself, which is never overwritten. Choose another --output."
+                message(
+                    "The output {text!r} is the input itself, which is never overwritten. Choose another --output.",
+                    text=text,
+                )
             )
         endings = ("",) if has_suffix(wanted) else ("", *KNOWN_SUFFIXES)
         taken = next((ending for ending in endings if os.path.lexists(f"{wanted}{ending}")), None)
         if taken is not None:
-            raise OutputError(f"The output {text + taken!r} exists and is never replaced. Choose another --output.")
+            raise OutputError(
+                message(
+                    "The output {text!r} exists and is never replaced. Choose another --output.", text=text + taken
+                )
+            )
         self._folder.reserve(with_suffix(wanted, ".record.json"), self._record)
 
     def _begin_hash(self) -> None:
@@ -643,7 +667,7 @@ class _Care:
             self._seen = None
             return
         if path == self._input:
-            self._notice_changed_input("while it was loaded; its checksum may not be that of what was read")
+            self._notice_changed_input(message("while it was loaded; its checksum may not be that of what was read"))
         if self._fetched is not None and path == self._fetched.path:  # its hash is known, and may be a folder's
             record.source.checksum = self._fetched.sha256
             return
@@ -691,8 +715,13 @@ class _Care:
         if overwritten or (elsewhere and self._input is not None and _same_file(Path(str(said)), self._input)):
             source = self._record.source
             raise ExecutorError(
-                f"save() of {self._record.model_name} wrote over its input {source.uri!r}; what stands there now is "
-                f"not what was read (SHA-256 {source.checksum}). Write to record.output_path."
+                message(
+                    "save() of {model_name} wrote over its input {uri!r}; what stands there now is not what was "
+                    "read (SHA-256 {checksum}). Write to record.output_path.",
+                    model_name=self._record.model_name,
+                    uri=source.uri,
+                    checksum=source.checksum,
+                )
             )
 
     def _stage(self, result: Any) -> None:
@@ -756,8 +785,12 @@ class _Care:
             return None
         if said and not path.exists():
             raise ExecutorError(
-                f"save() of {record.model_name} says that its output is {said!r}, but there is no such file. "
-                "Write it to record.output_path, or set record.output_path to where it is."
+                message(
+                    "save() of {model_name} says that its output is {said!r}, but there is no such file. Write it "
+                    "to record.output_path, or set record.output_path to where it is.",
+                    model_name=record.model_name,
+                    said=said,
+                )
             )
         if said:
             if self._wanted is not None:

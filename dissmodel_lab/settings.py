@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dissmodel_lab.errors import LabError, did_you_mean
+from dissmodel_lab.language import message
 
 SETTINGS_NAME = "dissmodel-lab.toml"
 _USERS_NAME = Path("dissmodel-lab", "settings.toml")
@@ -149,13 +150,33 @@ def _settings(path: Path) -> Settings:
     for name, table in document.items():
         if name not in _TABLES:
             raise LabError(
-                f"{_at(path)} has a table or name {name!r} that means nothing. {did_you_mean(name, _TABLES)}"
+                message(
+                    "{path} has a table or name {name!r} that means nothing. {did_you_mean}",
+                    path=_at(path),
+                    name=name,
+                    did_you_mean=did_you_mean(name, _TABLES),
+                )
             )
         if not isinstance(table, dict):
-            raise LabError(f"{_at(path)}: {name} must be a table, [{name}], got {table!r:.80}.")
+            raise LabError(
+                message(
+                    "{path}: {name} must be a table, [{name}], got {table!r:.80}.",
+                    path=_at(path),
+                    name=name,
+                    table=table,
+                )
+            )
         for key in table:
             if key not in _TABLES[name]:
-                raise LabError(f"{_at(path)}: [{name}] has no {key!r}. {did_you_mean(key, _TABLES[name])}")
+                raise LabError(
+                    message(
+                        "{path}: [{name}] has no {key!r}. {did_you_mean}",
+                        path=_at(path),
+                        name=name,
+                        key=key,
+                        did_you_mean=did_you_mean(key, _TABLES[name]),
+                    )
+                )
     said = {
         (name, key): _text(path, f"{name}.{key}", document[name][key])
         for name, keys in _TABLES.items()
@@ -174,21 +195,50 @@ def _document(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise LabError(f"{_at(path)} cannot be read: {error.strerror or error}. Check its permissions.") from error
+        raise LabError(
+            message(
+                "{path} cannot be read: {strerror}. Check its permissions.",
+                path=_at(path),
+                strerror=error.strerror or error,
+            )
+        ) from error
     if len(content) > _MOST_BYTES:
-        raise LabError(f"{_at(path)} is larger than {_MOST_BYTES // 1024} KiB. Keep author and licence in it only.")
+        raise LabError(
+            message(
+                "{path} is larger than {most_bytes} KiB. Keep author and licence in it only.",
+                path=_at(path),
+                most_bytes=_MOST_BYTES // 1024,
+            )
+        )
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LabError(f"{_at(path)} is no TOML: {error}. Compare it with the template.") from error
+        raise LabError(
+            message("{path} is no TOML: {error}. Compare it with the template.", path=_at(path), error=error)
+        ) from error
 
 
 def _text(path: Path, name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise LabError(f"{_at(path)}: {name} must be a text in quotation marks, got {value!r:.80}.")
+        raise LabError(
+            message(
+                "{path}: {name} must be a text in quotation marks, got {value!r:.80}.",
+                path=_at(path),
+                name=name,
+                value=value,
+            )
+        )
     text = value.strip()
     if len(text) > _LONGEST or not text.isprintable():
-        raise LabError(f"{_at(path)}: {name} must be one line of at most {_LONGEST} characters, got {value!r:.80}.")
+        raise LabError(
+            message(
+                "{path}: {name} must be one line of at most {longest} characters, got {value!r:.80}.",
+                path=_at(path),
+                name=name,
+                longest=_LONGEST,
+                value=value,
+            )
+        )
     return text
 
 
@@ -196,10 +246,16 @@ def _author(path: Path, said: dict[str, str]) -> Author | None:
     if not any(said.values()):
         return None
     if not said.get("name"):
-        raise LabError(f'{_at(path)}: [author] has no name. Add a line: name = "Your Name".')
+        raise LabError(message('{path}: [author] has no name. Add a line: name = "Your Name".', path=_at(path)))
     email = said.get("email", "")
     if email and not _EMAIL.fullmatch(email):
-        raise LabError(f"{_at(path)}: author.email is no address: {email!r:.80}. It looks like name@example.org.")
+        raise LabError(
+            message(
+                "{path}: author.email is no address: {email!r:.80}. It looks like name@example.org.",
+                path=_at(path),
+                email=email,
+            )
+        )
     return Author(
         name=said["name"],
         orcid=_orcid(path, said.get("orcid", "")),
@@ -214,13 +270,21 @@ def _orcid(path: Path, text: str) -> str:
     found = _ORCID.fullmatch(text)
     if found is None:
         raise LabError(
-            f"{_at(path)}: author.orcid is no ORCID: {text!r:.80}. It looks like 0000-0002-1825-0097, or like "
-            "https://orcid.org/0000-0002-1825-0097."
+            message(
+                "{path}: author.orcid is no ORCID: {text!r:.80}. It looks like 0000-0002-1825-0097, or like "
+                "https://orcid.org/0000-0002-1825-0097.",
+                path=_at(path),
+                text=text,
+            )
         )
     if check_digit(found[1][:-1]) != found[1][-1]:
         raise LabError(
-            f"{_at(path)}: author.orcid {found[1]} has a mistyped digit: its checksum is wrong. "
-            "Copy it from https://orcid.org."
+            message(
+                "{path}: author.orcid {found} has a mistyped digit: its checksum is wrong. Copy it from "
+                "https://orcid.org.",
+                path=_at(path),
+                found=found[1],
+            )
         )
     return found[1]
 
@@ -256,12 +320,22 @@ def _license(path: Path, text: str) -> str:
         except ValueError:  # a bracket that opens no address
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or " " in text:
-            raise LabError(f"{_at(path)}: export.license is no web address: {text!r:.80}. Begin with https://.")
+            raise LabError(
+                message(
+                    "{path}: export.license is no web address: {text!r:.80}. Begin with https://.",
+                    path=_at(path),
+                    text=text,
+                )
+            )
         return text
     if not _SPDX.fullmatch(text):
         raise LabError(
-            f"{_at(path)}: export.license is neither an identifier of https://spdx.org/licenses nor a URL: "
-            f"{text!r:.80}. Examples: CC-BY-4.0, MIT."
+            message(
+                "{path}: export.license is neither an identifier of https://spdx.org/licenses nor a URL: "
+                "{text!r:.80}. Examples: CC-BY-4.0, MIT.",
+                path=_at(path),
+                text=text,
+            )
         )
     return _known_license(path, text)
 
@@ -280,10 +354,14 @@ def _known_license(path: Path, text: str) -> str:
         return str(canonicalize_license_expression(text))
     except InvalidLicenseExpression as error:
         raise LabError(
-            f"{_at(path)}: export.license {text!r} is no identifier of https://spdx.org/licenses. "
-            "Examples: CC-BY-4.0, MIT. For any other licence give its URL."
+            message(
+                "{path}: export.license {text!r} is no identifier of https://spdx.org/licenses. Examples: "
+                "CC-BY-4.0, MIT. For any other licence give its URL.",
+                path=_at(path),
+                text=text,
+            )
         ) from error
 
 
 def _at(path: Path) -> str:
-    return f"The settings file {str(path)!r}"
+    return message("The settings file {path!r}", path=str(path))

@@ -10,6 +10,7 @@ from uuid import uuid4
 from dissmodel_lab.errors import EngineError, ExecutorNotFoundError, ParameterError
 from dissmodel_lab.executor.schemas import ExperimentRecord, JobRequest, RunStatus
 from dissmodel_lab.jobs import Job
+from dissmodel_lab.language import message
 from dissmodel_lab.launch import PRIORITIES, limits_of, queue_job, start_queued
 from dissmodel_lab.provenance import Caller, collect_provenance, package_version
 from dissmodel_lab.resolve import resolve_class
@@ -167,8 +168,11 @@ def read_request(request: JobRequest | Mapping[str, Any]) -> JobRequest:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in error.errors()]
         raise ParameterError(
-            f"This is no request for a run. {'; '.join(problems)}. "
-            'Write for example: {"model": {"class": "coastal_flood"}, "source": {"uri": "dem.tif"}}.'
+            message(
+                'This is no request for a run. {problems}. Write for example: {{"model": {{"class": '
+                '"coastal_flood"}}, "source": {{"uri": "dem.tif"}}}}.',
+                problems="; ".join(problems),
+            )
         ) from error
 
 
@@ -227,8 +231,10 @@ def _is_here(model: str, spec: PackageSpec, namespace: Mapping[str, Any] | None)
 def _refuse_inline(engine: str) -> None:
     if engine == "inline":
         raise EngineError(
-            "A model of another environment cannot run in this process, which has packages of its own. "
-            "Leave the engine out, or choose process."
+            message(
+                "A model of another environment cannot run in this process, which has packages of its own. Leave "
+                "the engine out, or choose process."
+            )
         )
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import ExperimentRecord
+from dissmodel_lab.language import in_language, mark, say
 from dissmodel_lab.plain import cut, printable
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import listed_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MODEL_COLUMNS = ["model", "package", "input", "output", "what it does", "executor", "problem"]
+MODEL_COLUMNS = [
+    mark("model"),
+    mark("package"),
+    mark("input"),
+    mark("output"),
+    mark("what it does"),
+    mark("executor"),
+    mark("problem"),
+]
+_KINDS = frozenset((mark("raster"), mark("vector"), mark("data cube"), mark("unknown")))
+"""What a model takes and makes."""
 _LONGEST = 2_000
 """Longest text of a record that is shown in plain text [characters]; all of it stands in the record."""
 # What a terminal obeys instead of showing it: C0, C1 and DEL.
@@ -25,7 +38,7 @@ _LONGEST_CELL = 400
 
 def model_rows(namespace: Mapping[str, Any] | None = None) -> list[list[str]]:
     """
-    Return each model that can be found as a row of texts under :data:`MODEL_COLUMNS`.
+    Return each model that can be found as a row of texts under :data:`MODEL_COLUMNS`, in English.
 
     Installed packages that may hold models are imported, once in a process. A package that cannot be searched
     has a row too: without a name, with its problem.
@@ -40,14 +53,47 @@ def model_rows(namespace: Mapping[str, Any] | None = None) -> list[list[str]]:
     >>> [row[2:4] for row in model_rows() if row[0] == "coastal_flood"]
     [['raster', 'raster']]
     """
+    return [[_in_a_cell(cell) for cell in cells] for cells in _models(namespace)]
+
+
+def model_table(namespace: Mapping[str, Any] | None = None) -> tuple[list[str], list[list[str]], str]:
+    """
+    Return the models as a table for people: its headings, its rows, and what is said instead of no rows.
+
+    Parameters
+    ----------
+    namespace : mapping, optional
+        The notebook's variables; models that are defined there are listed too.
+
+    Examples
+    --------
+    >>> columns, rows, _ = model_table()
+    >>> columns[:3], [row[2:4] for row in rows if row[0] == "coastal_flood"]
+    (['model', 'package', 'input'], [['raster', 'raster']])
+    """
+    rows = [[_in_a_cell(cell) for cell in _said(cells)] for cells in _models(namespace)]
+    return [say(column) for column in MODEL_COLUMNS], rows, say("No models are known.")
+
+
+def _said(cells: list[str]) -> list[str]:
+    name, origin, taken, made, *others = cells
+    return [name, origin, _kinds_text(taken), _kinds_text(made), *map(in_language, others)]
+
+
+def _kinds_text(kinds: str) -> str:
+    """Say one kind, or one or another."""
+    texts = [say(kind) if kind in _KINDS else kind for kind in kinds.split(" or ")]
+    return functools.reduce(lambda one, other: say("{one} or {other}", one=one, other=other), texts)
+
+
+def _models(namespace: Mapping[str, Any] | None) -> list[list[str]]:
     from dissmodel_lab.discovery.kinds import UNKNOWN, kinds_of  # noqa: PLC0415 -- only for this list
 
     rows = []
     for found in listed_models(namespace):
         taken, made = (UNKNOWN, UNKNOWN) if found.executor_class is None else kinds_of(found.executor_class)
         summary = "" if found.executor_class is None else summary_of(found.executor_class)
-        cells = [found.name or "-", found.origin, taken, made, summary, found.path, found.problem]
-        rows.append([_in_a_cell(cell) for cell in cells])
+        rows.append([found.name or "-", found.origin, taken, made, summary, found.path, found.problem])
     return rows
 
 
@@ -100,7 +146,7 @@ def _what_is_left(record: ExperimentRecord) -> ExperimentRecord:
         value = getattr(record, name, None)
         if isinstance(value, str):
             setattr(left, name, redact_text(value))
-    left.logs = ["The rest of this record cannot be shown: the executor put something into it that is no data."]
+    left.logs = [say("The rest of this record cannot be shown: the executor put something into it that is no data.")]
     return left
 
 
@@ -125,18 +171,24 @@ def shared_record_text(record: ExperimentRecord) -> str:
     >>> print(shared_record_text(ExperimentRecord(experiment_id="ab12", model_name="flood", status="failed")))
     flood: failed (run ab12)
     """
-    lines = [f"{cut(record.model_name, 200)}: {cut(record.status, 200)} (run {record.experiment_id[:8]})"]
+    model, status = cut(record.model_name, 200), cut(status_text(record.status), 200)
+    head = [say("{model}: {status} (run {run})", model=model, status=status, run=record.experiment_id[:8])]
     if record.error:
-        lines.append(f"  {cut(record.failed_phase or 'error', 200)}: {cut(record.error, _LONGEST)}")
-    lines += [f"  warning {cut(warning, _LONGEST)}" for warning in record.warnings]
+        head.append(f"  {cut(record.failed_phase or say('error'), 200)}: {cut(record.error, _LONGEST)}")
+    facts = [(say("warning"), cut(warning, _LONGEST)) for warning in map(in_language, record.warnings)]
     if record.source.checksum:
-        lines.append(f"  input   {cut(source_text(record), _LONGEST)}  sha256 {cut(record.source.checksum, 200)}")
+        checksum = cut(record.source.checksum, 200)
+        facts.append((say("input"), f"{cut(source_text(record), _LONGEST)}  sha256 {checksum}"))
     if record.output_sha256:
         path = cut(record.output_path or "", _LONGEST)
-        lines.append(f"  output  {path}  sha256 {cut(record.output_sha256, 200)}")
+        facts.append((say("output"), f"{path}  sha256 {cut(record.output_sha256, 200)}"))
     if record.record_path is not None:
-        lines.append(f"  record  {path_text(record.record_path)}")
-    return printable("\n".join(lines))
+        facts.append((say("record"), path_text(record.record_path)))
+    width = max(len(say(word)) for word in _FACTS)
+    return printable("\n".join([*head, *(f"  {name:<{width}} {text}" for name, text in facts)]))
+
+
+_FACTS = (mark("warning"), mark("input"), mark("output"), mark("record"))
 
 
 def path_text(path: Path) -> str:
@@ -202,5 +254,5 @@ def cancelled_text(interrupt: KeyboardInterrupt) -> str:
     'Interrupted; no run was cancelled by it.'
     """
     if getattr(interrupt, "__notes__", None):
-        return "The run was cancelled; its record is kept: %dissmodel show last"
-    return "Interrupted; no run was cancelled by it."
+        return say("The run was cancelled; its record is kept: %dissmodel show last")
+    return say("Interrupted; no run was cancelled by it.")

@@ -26,6 +26,7 @@ def workspace(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DISSMODEL_LAB_STORE", raising=False)
+    monkeypatch.setenv("DISSMODEL_LAB_LANG", "en")
     monkeypatch.setenv("DISSMODEL_LAB_CACHE", str(tmp_path / "cache of inputs"))
     return folder
 

@@ -22,7 +22,7 @@ TERMINAL = Grammar("dissmodel-lab")
 COMMANDS = [
     "models", "form", "run", "record", "validate", "cancel", "queue", "sweep", "sweeps", "platform",
     "map", "fetch", "cache", "show", "runs", "annotate", "changes", "compare", "verify", "rerun",
-    "export", "import", "cite", "reindex", "help",
+    "export", "import", "cite", "reindex", "doctor", "help",
 ]  # fmt: skip
 
 
@@ -261,7 +261,7 @@ def test_each_door_offers_what_it_can_do():
     assert TERMINAL.parse_line("show last --json") == Command("show", run_id="last", as_json=True)
     assert [name for name in COMMANDS if "--json" in TERMINAL.options(name)] == [
         "models", "run", "validate", "queue", "sweep", "sweeps", "platform",
-        "map", "fetch", "cache", "show", "runs", "changes", "compare", "verify", "rerun",
+        "map", "fetch", "cache", "show", "runs", "changes", "compare", "verify", "rerun", "doctor",
     ]  # fmt: skip
     assert [name for name in COMMANDS if "--as" in GRAMMAR.options(name)] == ["run", "record"]
     with pytest.raises(CommandError, match=r"^dissmodel-lab run has no option '--as'\. "):

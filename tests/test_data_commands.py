@@ -189,8 +189,8 @@ def test_what_is_fetched_once_is_there_the_next_time(said, server):
     first, second = (said("fetch", address).text.strip().split("\n") for _ in range(2))
     assert Path(first[0]).read_bytes() == CONTENT
     assert Path(first[0]).name == "dem.tif"
-    assert first[1].startswith("  5 KiB, fetched in ")
-    assert second[:2] == [first[0], "  5 KiB, was in the cache"]
+    assert first[1].startswith("  4.9 KiB, fetched in ")
+    assert second[:2] == [first[0], "  4.9 KiB, was in the cache"]
     assert first[2] == second[2] == f"  sha256 {SHA256}"
 
 
@@ -221,7 +221,7 @@ def test_the_cache_is_listed_and_verified(said, server):
     address = server.at("dem.tif")
     path = Path(said("fetch", address).text.strip().split("\n")[0])
     listed = said("cache").text
-    assert f"{SHA256[:12]}      5 KiB  " in listed
+    assert f"{SHA256[:12]}    4.9 KiB  " in listed
     assert f"  {address}\n" in listed
     assert listed.rstrip().endswith(f"in {root}")
     path.chmod(0o644)
@@ -231,11 +231,11 @@ def test_the_cache_is_listed_and_verified(said, server):
     assert "What was damaged is fetched again when it is needed." in problems
     assert Path(said("fetch", address).text.strip().split("\n")[0]).read_bytes() == CONTENT
     in_use = lab.fetch(address)
-    kept = f"0 B were removed from {root}. 5 KiB are in use by runs and stay."
+    kept = f"0 B were removed from {root}. 4.9 KiB are in use by runs and stay."
     assert said("cache", "clear").text.strip() == kept
     assert in_use.path.read_bytes() == CONTENT
     in_use.lease.close()
-    assert said("cache", "clear").text.strip() == f"5 KiB were removed from {root}."
+    assert said("cache", "clear").text.strip() == f"4.9 KiB were removed from {root}."
 
 
 def test_what_nobody_reads_is_cleared(said, server):
@@ -245,7 +245,7 @@ def test_what_nobody_reads_is_cleared(said, server):
     path = Path(done.stdout.split("\n")[0])
     assert path.read_bytes() == CONTENT
     root = os.environ["DISSMODEL_LAB_CACHE"]
-    assert said("cache", "clear").text.strip() == f"5 KiB were removed from {root}."
+    assert said("cache", "clear").text.strip() == f"4.9 KiB were removed from {root}."
     assert not path.exists()
     assert said("cache", "list").text.strip().startswith("0 inputs, 0 B of at most ")
 

@@ -353,7 +353,7 @@ def test_every_way_to_end_has_its_sentence():
         "The worker process was ended by signal 64.",
     )
     assert how_it_ended(-99, 2**20) == (
-        "The worker process was ended by signal 99; 1 MiB of memory was the most that was seen of it."
+        "The worker process was ended by signal 99; 1.0 MiB of memory was the most that was seen of it."
     )
     assert how_it_ended(3, 0) == "The worker process ended itself with exit code 3 in the middle of the run."
 

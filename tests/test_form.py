@@ -1015,7 +1015,7 @@ class TestLooks:
             (int, 20, {"ge": 1}, "a whole number, at least 1; default 20"),
             (float, 6e12, {"lt": 1e13}, "less than 1e13; default 6e12"),
             (int, ..., {"multiple_of": 5}, "a whole number, a multiple of 5; no default"),
-            (str, "a", {"min_length": 1, "pattern": "^a"}, "at least 1 characters, matching ^a; default a"),
+            (str, "a", {"min_length": 1, "pattern": "^a"}, "at least 1 character, matching ^a; default a"),
             (int | None, None, {}, "a whole number; empty means none"),
             (int | None, 5, {}, "a whole number; empty means none; default 5"),
             (list[int], [1], {"max_length": 3}, "at most 3 items, a TOML value such as [1, 2]; default [1]"),

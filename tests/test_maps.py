@@ -783,13 +783,14 @@ def test_large_pictures_of_any_number_of_colours_come_back(count, is_noise):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64"])
-def test_a_picture_of_noise_is_encoded_twice_and_quickly(monkeypatch, dtype):
+def test_a_picture_of_noise_is_encoded_whole_once_and_quickly(monkeypatch, dtype):
     from dissmodel_lab.maps import png
 
-    levels = []
-    monkeypatch.setattr(png, "encode", lambda *a, level=None: levels.append(level) or encode(*a, level=level))
+    asked = []
+    monkeypatch.setattr(png, "encode", lambda i, c, level=None: asked.append((i, level)) or encode(i, c, level=level))
     picture = preview(np.random.default_rng(0).integers(0, 6, (1000, 1000)).astype(dtype))
-    assert levels == [1, 1]
+    assert [(level, index.shape) for index, level in asked if index.shape[0] > 200] == [(1, picture.pixels.shape)]
+    assert {level for _, level in asked} == {1}
     assert 160_000 < len(picture.png) <= 180_000
 
 
@@ -856,3 +857,14 @@ def test_a_band_that_is_no_mask_hides_nothing(mask):
     shown = preview(masked(mask=mask))
     assert shown.grid.valid.all()
     assert not any("mask" in note for note in shown.notes)
+
+
+def test_classes_stay_classes_beside_a_quantity():
+    elevation = preview(raster(np.linspace(-300, 2000, 100).reshape(1, 10, 10), bands=("elevation",)))
+    classes = {"cover": {1: ("sea", "#005f9e"), 2: ("land", "#6b6259")}}
+    codes = np.arange(100, dtype="uint8").reshape(1, 10, 10) % 2 + 1
+    cover = raster(codes, bands=("cover",), classes=classes)
+    after = preview(cover, like=elevation)
+    assert (elevation.legend.kind, after.legend.kind) == ("continuous", "classes")
+    assert [entry.label for entry in after.legend.entries] == ["sea", "land"]
+    assert "More than 255 classes: shown as numbers on a scale." not in after.notes

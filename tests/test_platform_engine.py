@@ -31,6 +31,9 @@ from dissmodel_lab.maps import preview
 from dissmodel_lab.platform_client import ApiKey, PackageError, PlatformClient
 from dissmodel_lab.platform_client.transport import Timing
 
+# Runs in several threads read rasters without a transform: what one of them ignores, another one undoes.
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
 FAST = Timing(connect=2, read=2.0, deadline=3.0, attempts=4, first_pause=0.01)
 
 

@@ -739,8 +739,9 @@ def test_too_little_memory(monkeypatch):
     monkeypatch.setattr("dissmodel_lab.preflight.room._LIMITS", ())
     assert said(look(grid())) == [
         ("warning", "little-memory",
-         "The input holds 1.2 kB of values, so a run may take 3.6 kB of memory (3 times that), and 2.0 kB is free.",
-         "Take a smaller extent, larger cells or fewer bands, or free at least 1.6 kB of memory."),
+         ("The input holds 1.2 KiB of values, so a run may take 3.5 KiB of memory (3 times that), and "
+         "2.0 KiB is free."),
+         "Take a smaller extent, larger cells or fewer bands, or free at least 1.6 KiB of memory."),
     ]  # fmt: skip
 
 
@@ -749,7 +750,7 @@ def test_the_memory_of_a_container(tmp_path, monkeypatch):
     (tmp_path / "current").write_text("1000\n")
     monkeypatch.setattr("dissmodel_lab.preflight.room._LIMITS", ((str(tmp_path / "max"), str(tmp_path / "current")),))
     (finding,) = look(grid())
-    assert finding.what.endswith("and 2.0 kB is free.")
+    assert finding.what.endswith("and 2.0 KiB is free.")
     (tmp_path / "max").write_text("max\n")
     assert look("grid.tif") == []
 
@@ -758,7 +759,7 @@ def test_too_little_disk(monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     assert said(look(grid(), output="new/out.tif")) == [
         ("warning", "little-disk",
-         WHERE.format("1.2 kB", "1.0 kB"), "Free at least 200 bytes there, or choose another place."),
+         WHERE.format("1.2 KiB", "1000 B"), "Free at least 200 B there, or choose another place."),
     ]  # fmt: skip
 
 

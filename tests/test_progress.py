@@ -11,7 +11,7 @@ from dissmodel_lab.executor import ExperimentRecord, Phase, execute_lifecycle
 from dissmodel_lab.executor.events import PhaseFinished, PhaseStarted, RunFinished, StepFinished
 from dissmodel_lab.executor.schemas import PhaseUsage, utc_now
 from dissmodel_lab.executor.testing import FailingExecutor, SteppingExecutor
-from dissmodel_lab.progress import Progress, bytes_text, duration_text
+from dissmodel_lab.progress import Progress
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.views.phases import phases_html
 
@@ -127,24 +127,6 @@ def test_from_a_record_whose_memory_is_not_known():
 )
 def test_step_text(progress, text):
     assert progress.step_text() == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 ms"), (0.0004, "0 ms"), (0.9994, "999 ms"), (0.9996, "1.0 s"), (1, "1.0 s"), (59.94, "59.9 s"),
-     (59.96, "1 min 00 s"), (60, "1 min 00 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 00 min")],
-)  # fmt: skip
-def test_duration_text(seconds, text):
-    assert duration_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1024**2 - 1, "1 MiB"), (5 * 1024**2, "5 MiB"),
-     (1024**3, "1.0 GiB"), (1.5 * 1024**3, "1.5 GiB")],
-)  # fmt: skip
-def test_bytes_text(size, text):
-    assert bytes_text(size) == text
 
 
 def running(phase, **changes):

@@ -293,8 +293,8 @@ def test_a_file_without_overviews_is_refused_before_it_is_read(server, asked, mo
     monkeypatch.setattr("dissmodel_lab.maps.remote.BUDGET_BYTES", 2_000_000)
     uri = server.at("striped.tif")
     assert problem(uri) == (
-        f"A map of {uri} would fetch about 9.0 MB of its 9.0 MB: it has no overviews (it is no COG). One picture may "
-        "fetch 2.0 MB. Fetch it first, as a run's source, and show the fetched file. Or zoom in."
+        f"A map of {uri} would fetch about 8.6 MiB of its 8.6 MiB: it has no overviews (it is no COG). "
+        "One picture may fetch 1.9 MiB. Fetch it first, as a run's source, and show the fetched file. Or zoom in."
     )
     assert fetched(asked) < 300_000
     part = open_remote(uri).grid("band_1", 300, Area(west=0, south=7_999_000, east=600_000, north=8_000_000))
@@ -304,7 +304,9 @@ def test_a_file_without_overviews_is_refused_before_it_is_read(server, asked, mo
 def test_the_budget_holds_whatever_was_estimated(server):
     reader = RangeReader(parse(server.at("large.tif")), budget_bytes=200_000)
     with (
-        pytest.raises(SourceError, match=r"would fetch more than 0.2 MB of its 51 MB: that is what one picture may"),
+        pytest.raises(
+            SourceError, match=r"would fetch more than 195 KiB of its 49 MiB: that is what one picture may"
+        ),
         opened_raster(reader) as dataset,
     ):
         dataset.read(1, window=((0, 1500), (0, 1500)))

@@ -65,7 +65,7 @@ def verdict_of(first, second, kind=VerdictKind.DIFFERENT, **more):
         (VerdictKind.SAME_CONTENT, "&#10004; SAME CONTENT", "the same values in the same places."),
         (VerdictKind.WITHIN_TOLERANCE, "&#8776; WITHIN TOLERANCE", "by no more than the tolerance"),
         (VerdictKind.DIFFERENT, "&#10008; DIFFERENT", "The rerun gave something else."),
-        (VerdictKind.CANNOT_VERIFY, "? CANNOT VERIFY", "it says neither yes nor no."),
+        (VerdictKind.CANNOT_VERIFY, "? CANNOT VERIFY", "The run can neither be confirmed nor refuted."),
     ],
 )
 def test_each_verdict_is_a_word_with_a_sign(kind, sign, meaning):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.rasters import PLANAR_TOLERANCE, Raster, cell_areas
 
@@ -87,13 +88,20 @@ def areas_of_cells(place: Place) -> CellAreas:
     """
     crs, transform, (height, width) = place.crs, place.transform, place.shape
     if crs is None or transform is None:
-        return CellAreas(grid=None, method=f"Areas are unknown, the map has no {'transform' if crs else 'CRS'}.")
+        return CellAreas(
+            grid=None,
+            method=message(
+                "Areas are unknown, the map has no {words}.", words=message("transform") if crs else message("CRS")
+            ),
+        )
     if crs.geodetic_crs is None or transform.determinant == 0:
-        return CellAreas(grid=None, method="Areas are unknown: the map's CRS leads to no place on Earth.")
+        return CellAreas(grid=None, method=message("Areas are unknown: the map's CRS leads to no place on Earth."))
     name = _name(crs)
     if not crs.is_projected and transform.b == transform.d == 0:
         column = _areas(crs, transform, (height, 1))
-        return CellAreas(grid=column, method=f"Geodesic: {_ellipsoid_text(crs)}, row by row.")
+        return CellAreas(
+            grid=column, method=message("Geodesic: {ellipsoid}, row by row.", ellipsoid=_ellipsoid_text(crs))
+        )
     block = math.ceil(math.sqrt(max(1.0, height * width / MAX_CELLS)))
     blocks = math.ceil(height / block), math.ceil(width / block)
     areas = _areas(crs, cast("Affine", scaled(transform, block, block)), blocks) / block**2
@@ -101,10 +109,14 @@ def areas_of_cells(place: Place) -> CellAreas:
         crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else math.nan
     )
     if crs.is_projected and (abs(areas - planar) <= ALIKE * planar).all():
-        said = f"Width times height of a cell in {name}, which keeps areas within {PLANAR_TOLERANCE:.0%} here."
+        said = message(
+            "Width times height of a cell in {name}, which keeps areas within {planar_tolerance:.0%} here.",
+            name=name,
+            planar_tolerance=PLANAR_TOLERANCE,
+        )
         return CellAreas(grid=np.full((1, 1), planar), method=said.replace("%", " %"))
     said = f"{_ellipsoid_text(crs)}{'' if block == 1 else f', for blocks of {block} x {block} cells'}"
-    why = f", because {name} does not keep areas" if crs.is_projected else ""
+    why = message(", because {name} does not keep areas", name=name) if crs.is_projected else ""
     return CellAreas(grid=areas, method=f"Geodesic: {said}{why}.", block=block)
 
 
@@ -143,9 +155,9 @@ def areas_of_shapes(shapes: NDArray[Any], crs: CRS | None) -> tuple[NDArray[np.f
     import shapely  # noqa: PLC0415 -- only tables have shapes
 
     if not len(shapes) or (shapely.get_dimensions(shapes[~shapely.is_missing(shapes)]) < 2).any():  # noqa: PLR2004 -- areas
-        return None, "Points and lines have no area: features are counted."
+        return None, message("Points and lines have no area: features are counted.")
     if crs is None or crs.geodetic_crs is None:
-        return None, "Areas are unknown, the table has no CRS."
+        return None, message("Areas are unknown, the table has no CRS.")
     if not crs.is_projected:
         return _on_ellipsoid(shapes, crs), f"Geodesic: {_ellipsoid_text(crs)}."
     planar: NDArray[np.float64] = shapely.area(shapes) * crs.axis_info[0].unit_conversion_factor ** 2
@@ -154,11 +166,17 @@ def areas_of_shapes(shapes: NDArray[Any], crs: CRS | None) -> tuple[NDArray[np.f
     with np.errstate(invalid="ignore", divide="ignore"):
         is_kept = not (np.abs(truth / planar[sample] - 1) > PLANAR_TOLERANCE).any()
     if is_kept:
-        said = f"The plane's area in {_name(crs)}, which keeps areas within {PLANAR_TOLERANCE:.0%} here."
+        said = message(
+            "The plane's area in {name}, which keeps areas within {planar_tolerance:.0%} here.",
+            name=_name(crs),
+            planar_tolerance=PLANAR_TOLERANCE,
+        )
         return np.nan_to_num(planar), said.replace("%", " %")
     areas = _on_ellipsoid(_in_degrees(shapes, crs), crs, is_cut=True)
     areas = np.where(np.isfinite(areas), areas, np.nan_to_num(planar))
-    return areas, f"Geodesic: {_ellipsoid_text(crs)}, because {_name(crs)} does not keep areas."
+    return areas, message(
+        "Geodesic: {ellipsoid}, because {name} does not keep areas.", ellipsoid=_ellipsoid_text(crs), name=_name(crs)
+    )
 
 
 def in_unit(square_metres: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
@@ -243,7 +261,9 @@ def _in_degrees(shapes: NDArray[Any], crs: CRS) -> NDArray[Any]:
 
 def _ellipsoid_text(crs: CRS) -> str:
     ellipsoid = crs.ellipsoid.name if crs.ellipsoid is not None else "WGS 84"
-    return f"on the ellipsoid {ellipsoid} of {_name(crs)} ({_FORMULA})"
+    return message(
+        "on the ellipsoid {ellipsoid} of {name} ({formula})", ellipsoid=ellipsoid, name=_name(crs), formula=_FORMULA
+    )
 
 
 def _name(crs: CRS) -> str:

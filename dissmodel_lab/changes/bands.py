@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dissmodel_lab.changes.grids import Place
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.arrays import ArrayLayer
 from dissmodel_lab.maps.grid import check_drawable, to_crs, usable, within_mask
 from dissmodel_lab.upstream import MASK_BAND
@@ -145,7 +146,11 @@ class FileBand:
                 valid, _ = within_mask(valid, self.dataset.read(self.mask_number, window=window))
         except RasterioError as error:
             name = self.dataset.name
-            raise SourceError(f"{name} can't be read whole ({error}). Fetch or write the file again.") from error
+            raise SourceError(
+                message(
+                    "{name} can't be read whole ({error}). Fetch or write the file again.", name=name, error=error
+                )
+            ) from error
         if self.clear:
             valid &= ~np.isin(values, self.clear)
         return values, valid

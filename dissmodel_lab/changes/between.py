@@ -9,6 +9,7 @@ from dissmodel_lab.changes.comparison import Comparison
 from dissmodel_lab.changes.rasters import between_rasters
 from dissmodel_lab.changes.sides import Side, choose_bands
 from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.sources import open_layer
 
 if TYPE_CHECKING:
@@ -118,9 +119,20 @@ def change_of_sides(
     '4 of 4 cells changed (100 %)'
     """
     if before.is_table != after.is_table:
-        said = [f"{side.the} is a {'table of features' if side.is_table else 'raster'}" for side in (before, after)]
+        said = [
+            message(
+                "{the} is a {words}",
+                the=side.the,
+                words=message("table of features") if side.is_table else message("raster"),
+            )
+            for side in (before, after)
+        ]
         raise ComparisonError(
-            f"Cells and features can't be compared: {said[0]}, {said[1]}. Bring one into the form of the other first."
+            message(
+                "Cells and features can't be compared: {said}, {said_2}. Bring one into the form of the other first.",
+                said=said[0],
+                said_2=said[1],
+            )
         )
     comparison = Comparison(before=before, after=after, before_band=before_band, band=band)
     if before.is_table:

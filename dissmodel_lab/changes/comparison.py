@@ -9,6 +9,7 @@ import numpy as np
 
 from dissmodel_lab.changes.report import Change
 from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.language import Message, joined, message
 from dissmodel_lab.maps.grid import Grid
 from dissmodel_lab.maps.legend import MAX_CLASSES, STRANGER, Legend, paint
 
@@ -74,8 +75,8 @@ class Comparison:
             if all(drawn.may_be_classes(MAX_CLASSES) for drawn in both):
                 return "classes"  # a model keeps the codes of one of them as floats
             is_whole = all(drawn.is_whole for drawn in both)
-            why = "has more different ones than classes have" if is_whole else "holds fractions"
-            self.notes.append(f"Compared as numbers: one of the maps {why}.")
+            why = message("has more different ones than classes have") if is_whole else message("holds fractions")
+            self.notes.append(message("Compared as numbers: one of the maps {why}.", why=why))
             return "values"
         if not (self.first.may_be_classes() and self.second.may_be_classes()):
             raise self._unlike()
@@ -84,9 +85,17 @@ class Comparison:
     def _unlike(self) -> ComparisonError:
         alone = self.after.drawn(self.band)
         return ComparisonError(
-            f"Classes and values can't be compared: {self.before_band!r} of {self.before.the} holds "
-            f"{self.first.summary}; {self.band!r} of {self.after.the} holds {alone.summary}. "
-            f"Choose another band. In both: {', '.join(self.both_bands) or 'none'}."
+            message(
+                "Classes and values can't be compared: {before_band!r} of {the} holds {summary}; {band!r} of "
+                "{the_2} holds {alone_summary}. Choose another band. In both: {both_bands}.",
+                before_band=self.before_band,
+                the=self.before.the,
+                summary=self.first.summary,
+                band=self.band,
+                the_2=self.after.the,
+                alone_summary=alone.summary,
+                both_bands=", ".join(self.both_bands) or message("none"),
+            )
         )
 
     @property
@@ -97,8 +106,16 @@ class Comparison:
         one, other = self.first.grid.unit, self.second.grid.unit
         if one and other and one != other:
             raise ComparisonError(
-                f"Units differ: {self.before_band!r} of {self.before.the} is in {one!r}, {self.band!r} of "
-                f"{self.after.the} in {other!r}. Convert one of them first."
+                message(
+                    "Units differ: {before_band!r} of {the} is in {one!r}, {band!r} of {the_2} in {other!r}. "
+                    "Convert one of them first.",
+                    before_band=self.before_band,
+                    the=self.before.the,
+                    one=one,
+                    band=self.band,
+                    the_2=self.after.the,
+                    other=other,
+                )
             )
         return other or one
 
@@ -132,7 +149,14 @@ class Comparison:
         """Say where the two maps do not mean the same by a code, or by a label."""
         one, other = ({code: label for code, (label, _) in side.named.items()} for side in (self.first, self.second))
         told = [
-            f"{code} is {one[code]!r} in {self.before.the} and {other[code]!r} in {self.after.the}"
+            message(
+                "{code} is {one!r} in {the} and {other!r} in {the_2}",
+                code=code,
+                one=one[code],
+                the=self.before.the,
+                other=other[code],
+                the_2=self.after.the,
+            )
             for code in codes
             if code in one
             and code in other
@@ -141,8 +165,14 @@ class Comparison:
         ]
         if not told:
             return []
-        more = f"; and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
-        return [f"The two legends differ, codes are compared, not labels: {'; '.join(told[:_TOLD])}{more}."]
+        more = message("; and {n_told:,} more", n_told=len(told) - _TOLD) if len(told) > _TOLD else ""
+        return [
+            message(
+                "The two legends differ, codes are compared, not labels: {told}{more}.",
+                told=joined(told[:_TOLD], "; "),
+                more=more,
+            )
+        ]
 
     def class_change(
         self,
@@ -216,13 +246,22 @@ class Comparison:
         apart = figures["only_before"] + figures["only_after"]
         if apart:
             self.notes.append(
-                f"{apart:,} {noun if apart == 1 else noun + 's'} with a value in one map only "
-                f"({figures['only_before']:,} before, {figures['only_after']:,} after): counted apart, not as change."
+                message(
+                    "{apart:,} {noun} with a value in one map only ({figures:,} before, {figures_2:,} after): "
+                    "counted apart, not as change.",
+                    apart=apart,
+                    noun=Message(noun if apart == 1 else f"{noun}s"),
+                    figures=figures["only_before"],
+                    figures_2=figures["only_after"],
+                )
             )
         if picture.cells_per_pixel > 1:
             self.notes.append(
-                f"A pixel of the picture stands for up to {picture.cells_per_pixel:,} cells, and shows a change when "
-                "one of them changed; the figures count every cell."
+                message(
+                    "A pixel of the picture stands for up to {cells_per_pixel:,} cells, and shows a change when "
+                    "one of them changed; the figures count every cell.",
+                    cells_per_pixel=picture.cells_per_pixel,
+                )
             )
         return Change(
             kind="classes" if figures["values"] is None else "values",

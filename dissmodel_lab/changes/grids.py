@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.rasters import is_pixel_transform
 
 if TYPE_CHECKING:
@@ -113,16 +114,22 @@ def why_not_one_grid(first: Place, second: Place) -> str:
     'their sizes are 3 x 2 cells and 3 x 4 cells'
     """
     if first.shape != second.shape:
-        return f"their sizes are {first.text} and {second.text}"
+        return message("their sizes are {text} and {second_text}", text=first.text, second_text=second.text)
     if not _is_same_crs(first.crs, second.crs):
-        return f"their CRS are {first.crs_text} and {second.crs_text}"
+        return message(
+            "their CRS are {crs_text} and {second_crs_text}", crs_text=first.crs_text, second_crs_text=second.crs_text
+        )
     if first.transform is None or second.transform is None or _is_same_transform(first, second):
         return ""
     one, other = first.transform, second.transform
     if (one.a, one.b, one.d, one.e) == (other.a, other.b, other.d, other.e):
-        return f"their corners lie at {_point(one.c, one.f)} and {_point(other.c, other.f)}"
+        return message(
+            "their corners lie at {point} and {other_point}",
+            point=_point(one.c, one.f),
+            other_point=_point(other.c, other.f),
+        )
     said = (f"{_size(grid)} from {_point(grid.c, grid.f)}{_turned(grid)}" for grid in (one, other))
-    return f"their cells are {' and '.join(said)}"
+    return message("their cells are {said}", said=" and ".join(said))
 
 
 def _turns(crs: CRS | None) -> tuple[float, ...]:
@@ -166,8 +173,9 @@ def _point(x: float, y: float) -> str:
 def _turned(transform: Affine) -> str:
     """Say how a grid lies whose rows do not run from west to east, the first one in the north."""
     angle = math.degrees(math.atan2(transform.d, transform.a))
-    turned = f" turned by {angle:.6g} degrees" if abs(angle) > 1e-9 else ""  # noqa: PLR2004 -- rounding [degrees]
-    return turned + (" with the first row in the south" if transform.determinant > 0 else "")
+    turned = message(" turned by {angle:.6g} degrees", angle=angle) if abs(angle) > 1e-9 else ""  # noqa: PLR2004 -- rounding [degrees]
+    south = message(" with the first row in the south") if transform.determinant > 0 else ""
+    return joined([turned, south], "")
 
 
 def _size(transform: Affine) -> str:
@@ -208,7 +216,7 @@ class OnGrid:
         """Return the band's row and column under each centre, and whether it lies in the band."""
         here, there = self.place, self.band.place
         if here.transform is None or there.transform is None:
-            raise ComparisonError("A grid without a place cannot be brought onto another one.")
+            raise ComparisonError(message("A grid without a place cannot be brought onto another one."))
         x, y = _at(here.transform, columns[np.newaxis, :] + 0.5, rows[:, np.newaxis] + 0.5)
         x, y = np.broadcast_arrays(x, y)
         if not _is_same_crs(here.crs, there.crs):

@@ -13,6 +13,7 @@ from dissmodel_lab.changes.grids import OnGrid, Place, why_not_one_grid
 from dissmodel_lab.changes.picture import Canvas
 from dissmodel_lab.changes.values import ValueSums
 from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from dissmodel_lab.changes.bands import Band
@@ -63,7 +64,11 @@ def between_rasters(comparison: Comparison, *, common_grid: bool) -> Change:
             try:
                 return _count_classes(comparison, first, second, place)
             except TooManyClassesError:
-                comparison.notes.append(f"Compared as numbers: more than {MAX_CLASSES} different ones occur.")
+                comparison.notes.append(
+                    message(
+                        "Compared as numbers: more than {max_classes} different ones occur.", max_classes=MAX_CLASSES
+                    )
+                )
         return _sum_values(comparison, first, second, place)
 
 
@@ -71,23 +76,39 @@ def _on_common_grid(comparison: Comparison, place: Place, band: Band, reason: st
     names = f"{comparison.before.the} and {comparison.after.the}"
     if not is_allowed:
         raise ComparisonError(
-            f"Not one grid, {names}: {reason}. Bring them onto one grid first, or ask for it: common_grid=True "
-            f"(--common-grid) takes for each cell of {comparison.before.the} the nearest one of "
-            f"{comparison.after.the}."
+            message(
+                "Not one grid, {names}: {reason}. Bring them onto one grid first, or ask for it: common_grid=True "
+                "(--common-grid) takes for each cell of {the} the nearest one of {comparison_the}.",
+                names=names,
+                reason=reason,
+                the=comparison.before.the,
+                comparison_the=comparison.after.the,
+            )
         )
     for side, where in ((comparison.before, place), (comparison.after, band.place)):
         if where.transform is None:
             raise ComparisonError(
-                f"Not one grid, {names}: {reason}. {side.The} has no transform, so it can't be brought onto "
-                "another grid. Write its transform into the file first."
+                message(
+                    "Not one grid, {names}: {reason}. {the} has no transform, so it can't be brought onto another "
+                    "grid. Write its transform into the file first.",
+                    names=names,
+                    reason=reason,
+                    the=side.The,
+                )
             )
     comparison.notes.append(
-        f"Compared on the grid of {comparison.before.the} ({place.text}): {reason}. Each cell has the value "
-        f"of {comparison.after.the}'s nearest cell."
+        message(
+            "Compared on the grid of {the} ({text}): {reason}. Each cell has the value of {comparison_the}'s "
+            "nearest cell.",
+            the=comparison.before.the,
+            text=place.text,
+            reason=reason,
+            comparison_the=comparison.after.the,
+        )
     )
     if (place.crs is None) != (band.place.crs is None):
         lacking = comparison.before if place.crs is None else comparison.after
-        comparison.notes.append(f"{lacking.The} has no CRS: taken to be in the other one's.")
+        comparison.notes.append(message("{the} has no CRS: taken to be in the other one's.", the=lacking.The))
     return OnGrid(band=band, place=place)
 
 
@@ -98,8 +119,10 @@ def _one_place(comparison: Comparison, first: Place, second: Place) -> Place:
         facts = {"transform": (mine.transform, other.transform), "CRS": (mine.crs, other.crs)}
         missing = [word for word, (here, there) in facts.items() if here is None and there is not None]
         if missing:
-            said = " and no ".join(missing)
-            comparison.notes.append(f"{side.The} has no {said}: taken to lie on the other one's grid.")
+            said = message(" and no ").join(missing)
+            comparison.notes.append(
+                message("{the} has no {said}: taken to lie on the other one's grid.", the=side.The, said=said)
+            )
     return place
 
 
@@ -121,16 +144,29 @@ def _check_scaling(comparison: Comparison, first: Band, second: Band) -> None:
     """Refuse values that are stored in two ways: their difference has no meaning."""
     one, other = first.scaling, second.scaling
     if one != other:
-        how = [f"times {pair[0]:g} plus {pair[1]:g}" if pair != UNSCALED else "as it is" for pair in (one, other)]
+        how = [
+            message("times {pair:g} plus {pair_2:g}", pair=pair[0], pair_2=pair[1])
+            if pair != UNSCALED
+            else message("as it is")
+            for pair in (one, other)
+        ]
         said = [f"{band!r} of {side.the} {how[at]}" for at, (side, band) in enumerate(comparison.sides)]
         raise ComparisonError(
-            f"The values are stored in two ways: {said[0]}, {said[1]} (scale and offset in the file). "
-            "Write both with one scale and offset first."
+            message(
+                "The values are stored in two ways: {said}, {said_2} (scale and offset in the file). Write both "
+                "with one scale and offset first.",
+                said=said[0],
+                said_2=said[1],
+            )
         )
     if one != UNSCALED:
         comparison.is_stored = True
         comparison.notes.append(
-            f"Values as they are stored: the files say that each stands for {one[0]:g} times itself plus {one[1]:g}."
+            message(
+                "Values as they are stored: the files say that each stands for {one:g} times itself plus {one_2:g}.",
+                one=one[0],
+                one_2=one[1],
+            )
         )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dissmodel_lab.language import message
+
 if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
@@ -180,7 +182,8 @@ class ValueChange:
     @property
     def limit_text(self) -> str:
         """Say what the scale spans."""
-        return f"{SCALE_PART:.0%} of the differences that are not zero lie within the scale.".replace("%", " %", 1)
+        share = f"{100 * SCALE_PART:.0f} %"
+        return message("{share} of the differences that are not zero lie within the scale.", share=share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -253,11 +256,27 @@ class Change:
     @property
     def sentence(self) -> str:
         """``17 of 6,574 cells changed (0.26 %)``."""
-        nouns = f"{self.noun}s"
+        is_grid = self.noun == "cell"
         if not self.compared:
-            return f"No {self.noun} has a value in both maps: nothing to compare."
-        counted = f"{self.changed:,} of {self.compared:,} {nouns if self.compared != 1 else self.noun} changed"
-        return f"{counted} ({percent(self.changed / self.compared)})" if self.changed else counted
+            return message(
+                "No cell has a value in both maps: nothing to compare."
+                if is_grid
+                else "No feature has a value in both maps: nothing to compare."
+            )
+        if self.compared == 1:
+            counted = message(
+                "{n:,} of {total:,} cell changed" if is_grid else "{n:,} of {total:,} feature changed",
+                n=self.changed,
+                total=self.compared,
+            )
+        else:
+            counted = message(
+                "{n:,} of {total:,} cells changed" if is_grid else "{n:,} of {total:,} features changed",
+                n=self.changed,
+                total=self.compared,
+            )
+        share = percent(self.changed / self.compared)
+        return message("{counted} ({share})", counted=counted, share=share) if self.changed else counted
 
     @property
     def total(self) -> int:
@@ -267,7 +286,9 @@ class Change:
     @property
     def band_text(self) -> str:
         """The band's name; both names when they differ."""
-        return self.band if self.band == self.before_band else f"{self.before_band} to {self.band}"
+        if self.band == self.before_band:
+            return self.band
+        return message("{before} to {after}", before=self.before_band, after=self.band)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,11 +384,14 @@ class RunComparison:
     def sentence(self) -> str:
         """What differs, in one line."""
         count = len(self.parameters)
-        said = f"{count:,} parameters differ" if count > 1 else "1 parameter differs"
-        said = said if count else "The parameters are the same"
+        if count > 1:
+            said = message("{n:,} parameters differ", n=count)
+        else:
+            said = message("1 parameter differs") if count else message("The parameters are the same")
         if not self.changes:
-            return f"{said}."
-        return f"{said}; {self.changes[0].band_text}: {self.changes[0].sentence}."
+            return message("{said}.", said=said)
+        first = self.changes[0]
+        return message("{said}; {band}: {change}.", said=said, band=first.band_text, change=first.sentence)
 
 
 def percent(share: float) -> str:
@@ -380,9 +404,9 @@ def percent(share: float) -> str:
     ('0.26 %', 'less than 0.01 %', 'more than 99.99 %', '100 %', '50 %')
     """
     if 0 < share < 0.00005:  # noqa: PLR2004 -- what two digits can show [-]
-        return "less than 0.01 %"
+        return message("less than 0.01 %")
     if 0.99995 <= share < 1:  # noqa: PLR2004
-        return "more than 99.99 %"
+        return message("more than 99.99 %")
     return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
 
 

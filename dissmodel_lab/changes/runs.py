@@ -11,6 +11,7 @@ from dissmodel_lab.changes.report import RunComparison, RunSide, ValuePair
 from dissmodel_lab.changes.sides import Side, choose_bands, twins_of
 from dissmodel_lab.errors import ComparisonError, LabError
 from dissmodel_lab.executor.schemas import ExperimentRecord
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.maps.sources import open_layer
 from dissmodel_lab.provenance import loaded_executor
@@ -81,7 +82,7 @@ def change_of_run(
     >>> change.band_text, change.kind, change.classes.area_unit
     ('alive to last', 'classes', 'cells')
     """
-    output = _output(record, "output")
+    output = _output(record, message("output"))
     try:
         source: Side | None = _input(record)
         missing = ""
@@ -93,12 +94,16 @@ def change_of_run(
         before, first, second = found
         change = change_of_sides(before, output, first, second, common_grid=common_grid, key=key)
         if before is not source:
-            _say(change, f"Compared within the output: its band {first!r} is the state before.")
+            _say(change, message("Compared within the output: its band {first!r} is the state before.", first=first))
         return change
     if source is None:
         raise ComparisonError(
-            f"The output's band {chosen!r} has nothing to be compared with: {missing} "
-            "Name a band of the output that holds the state before (before_band=...)."
+            message(
+                "The output's band {chosen!r} has nothing to be compared with: {missing} Name a band of the output "
+                "that holds the state before (before_band=...).",
+                chosen=chosen,
+                missing=missing,
+            )
         )
     before_name, name = choose_bands(source, output, band=band, before_band=before_band)
     return change_of_sides(source, output, before_name, name, common_grid=common_grid, key=key)
@@ -144,17 +149,24 @@ def _is_alike(before: Side, before_band: str, after: Side, band: str) -> bool:
 def _input(record: ExperimentRecord) -> Side:
     path = source_path(record)
     if path is None:
-        said = f"{record.source.uri!r} ({record.source.type})" if record.source.uri else "none is named"
-        raise ComparisonError(f"the input of run {_short(record)} is not a local file: {said}.")
-    return Side(name="input", layer=open_layer(path), classes=loaded_executor(record))
+        said = f"{record.source.uri!r} ({record.source.type})" if record.source.uri else message("none is named")
+        raise ComparisonError(
+            message("the input of run {short} is not a local file: {said}.", short=_short(record), said=said)
+        )
+    return Side(name=message("input"), layer=open_layer(path), classes=loaded_executor(record))
 
 
 def _output(record: ExperimentRecord, name: str) -> Side:
     path = record.artifact_path() if "output" in record.artifacts else None
     if path is None:
-        where = f" in phase {record.failed_phase}" if record.failed_phase else ""
+        where = message(" in phase {failed_phase}", failed_phase=record.failed_phase) if record.failed_phase else ""
         raise ComparisonError(
-            f"Run {_short(record)} has no output to compare (it is {record.status}{where}). Choose a completed run."
+            message(
+                "Run {short} has no output to compare (it is {status}{where}). Choose a completed run.",
+                short=_short(record),
+                status=record.status,
+                where=where,
+            )
         )
     return Side(name=name, layer=open_layer(path), classes=loaded_executor(record), kept=kept_georeference(record))
 
@@ -213,7 +225,13 @@ def compare_runs(
     versions = _pairs(_versions(one), _versions(other))
     notes = []
     if one.model_name != other.model_name:
-        notes.append(f"Two models: {one.model_name or 'unnamed'} and {other.model_name or 'unnamed'}.")
+        notes.append(
+            message(
+                "Two models: {model_name} and {model_name_2}.",
+                model_name=one.model_name or message("unnamed"),
+                model_name_2=other.model_name or message("unnamed"),
+            )
+        )
     changes, problem, more = _output_changes(first, second, band=band, common_grid=common_grid, key=key)
     same_input, input_sentence = _compare_inputs(one, other)
     return RunComparison(
@@ -240,8 +258,11 @@ def _shared(record: ExperimentRecord) -> ExperimentRecord:
         copy = ExperimentRecord.model_validate_json(record.model_dump_json(warnings=False))
     except Exception as error:
         raise ComparisonError(
-            f"Run {_short(record)} can't be compared: its record holds what is no data ({type(error).__name__}). "
-            "Read it from the store."
+            message(
+                "Run {short} can't be compared: its record holds what is no data ({kind}). Read it from the store.",
+                short=_short(record),
+                kind=type(error).__name__,
+            )
         ) from error
     copy._record_path = record.record_path  # noqa: SLF001 -- private to keep it out of the JSON
     return copy
@@ -321,29 +342,39 @@ def _compare_inputs(first: ExperimentRecord, second: ExperimentRecord) -> tuple[
     is_same = _is_same_checksum(one.checksum, other.checksum)
     names = one.uri if one.uri == other.uri else f"{one.uri or 'none named'} and {other.uri or 'none named'}"
     if is_same:
-        return True, f"The same input, byte for byte: {names} (SHA-256 {one.checksum[:12]})."
+        return True, message(
+            "The same input, byte for byte: {names} (SHA-256 {checksum}).", names=names, checksum=one.checksum[:12]
+        )
     if is_same is False:
-        return False, f"The inputs differ: {names} (SHA-256 {one.checksum[:12]} and {other.checksum[:12]})."
+        return False, message(
+            "The inputs differ: {names} (SHA-256 {checksum} and {other_checksum}).",
+            names=names,
+            checksum=one.checksum[:12],
+            other_checksum=other.checksum[:12],
+        )
     if not one.uri and not other.uri:
-        return None, "No input is named in either record."
-    return None, f"Nobody knows whether the inputs are the same, a checksum is missing: {names}."
+        return None, message("No input is named in either record.")
+    return None, message("Nobody knows whether the inputs are the same, a checksum is missing: {names}.", names=names)
 
 
 def _output_changes(
     first: ExperimentRecord, second: ExperimentRecord, *, band: str | None, common_grid: bool, key: str | None
 ) -> tuple[tuple[Change, ...], str, tuple[str, ...]]:
     """Return the change of each band, why there is none, and what must be said."""
-    names = (f"output of run {_short(first)}", f"output of run {_short(second)}")
+    names = (
+        message("output of run {short}", short=_short(first)),
+        message("output of run {short}", short=_short(second)),
+    )
     if names[0] == names[1]:
-        names = ("output of the first run", "output of the second run")
+        names = (message("output of the first run"), message("output of the second run"))
     try:
         sides = _output(first, names[0]), _output(second, names[1])
     except LabError as error:
-        return (), str(error), ()
+        return (), error.args[0], ()
     bands = _common_bands(*sides, band)
     if not bands:
         said = (f"{side.name}: {_listing(side.layer.bands)}" for side in sides)
-        return (), f"The outputs have no band or column in common ({'; '.join(said)}).", ()
+        return (), message("The outputs have no band or column in common ({said}).", said=joined(said, "; ")), ()
     changes: list[Change] = []
     notes: list[str] = []
     problem = ""
@@ -351,14 +382,17 @@ def _output_changes(
         room = MAX_CELLS - sum(change.total for change in changes)
         if changes and (position >= MAX_BANDS or changes[-1].total > room):
             notes.append(
-                f"Not compared yet, to save time: {_listing(bands[position:])}. Name one of them (band=...)."
+                message(
+                    "Not compared yet, to save time: {listing}. Name one of them (band=...).",
+                    listing=_listing(bands[position:]),
+                )
             )
             break
         try:
             changes.append(change_of_sides(*sides, name, name, common_grid=common_grid, key=key))
         except LabError as error:
             if not changes:
-                problem = problem or str(error)
+                problem = problem or error.args[0]
             notes.append(f"{name}: {error}")
     if changes:
         return tuple(changes), "", tuple(notes)
@@ -381,5 +415,5 @@ def _common_bands(first: Side, second: Side, band: str | None) -> tuple[str, ...
 
 
 def _listing(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    more = message(" and {n_names} more", n_names=len(names) - _LISTED) if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

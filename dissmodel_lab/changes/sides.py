@@ -10,6 +10,7 @@ import numpy as np
 from dissmodel_lab.changes.classes import MAX_CLASSES
 from dissmodel_lab.changes.picture import MAX_SIDE
 from dissmodel_lab.errors import ComparisonError, did_you_mean
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.classes import with_classes
 from dissmodel_lab.maps.legend import Legend, paint
 
@@ -69,7 +70,11 @@ class Side:
         """
         if band not in self.layer.bands:
             known = did_you_mean(str(band), self.layer.bands)
-            raise ComparisonError(f"No band or column of {self.the} is called {band!r}. {known}")
+            raise ComparisonError(
+                message(
+                    "No band or column of {the} is called {band!r}. {known}", the=self.the, band=band, known=known
+                )
+            )
         return band
 
     def _grid(self, band: str) -> Grid:
@@ -85,7 +90,9 @@ class Side:
         grid = with_classes(plain, self.classes)
         said = grid.notes[len(plain.notes) :]
         masked = tuple(
-            note.replace("not shown", "not compared") for note in plain.notes if note.startswith("Cells outside of")
+            note.replace(message("not shown"), message("not compared"))
+            for note in plain.notes
+            if note.startswith("Cells outside of")
         )
         notes = (*getattr(self.layer, "notes", ()), *masked, *said)
         return Drawn(grid=grid, legend=paint(grid, like)[0], notes=notes)
@@ -195,7 +202,13 @@ def choose_bands(
     if band is None and both:
         return both[0], both[0]
     raise ComparisonError(
-        f"{after.The} has a band {chosen!r} and {before.the} has none to compare it with. "
-        f"Bands of {before.the}: {', '.join(known)}. In both: {', '.join(both) or 'none'}. "
-        "Choose one that is in both, or name the other one too (before_band=...)."
+        message(
+            "{the} has a band {chosen!r} and {before_the} has none to compare it with. Bands of {before_the}: "
+            "{known}. In both: {both}. Choose one that is in both, or name the other one too (before_band=...).",
+            the=after.The,
+            chosen=chosen,
+            before_the=before.the,
+            known=", ".join(known),
+            both=", ".join(both) or message("none"),
+        )
     )

@@ -19,6 +19,7 @@ from dissmodel_lab.changes.report import CHANGED, NOTHING, ONE_SIDED, SAME, Chan
 from dissmodel_lab.changes.sides import TRUTH
 from dissmodel_lab.changes.values import ValueSums
 from dissmodel_lab.errors import ComparisonError, did_you_mean
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.grid import Grid
 from dissmodel_lab.maps.vector import find_owners
 from dissmodel_lab.maps.vectors.columns import ID_NAMES
@@ -97,8 +98,12 @@ def match_rows(before: geopandas.GeoDataFrame, after: geopandas.GeoDataFrame, ke
     if by_shape is not None and _count(by_shape):
         return by_shape
     raise ComparisonError(
-        f"The features of the two tables ({len(before):,} and {len(after):,}) can't be matched: their geometries "
-        "differ, and no column with an id is in both. Name the column that identifies them (key=...)."
+        message(
+            "The features of the two tables ({n_before:,} and {n_after:,}) can't be matched: their geometries "
+            "differ, and no column with an id is in both. Name the column that identifies them (key=...).",
+            n_before=len(before),
+            n_after=len(after),
+        )
     )
 
 
@@ -126,7 +131,7 @@ def _by_shape(before: geopandas.GeoDataFrame, after: geopandas.GeoDataFrame) -> 
     """Match by equal geometries; None when one occurs twice, so that it names no feature."""
     if not _is_one_crs(before, after):
         return None
-    return _joined(_shapes(before), _shapes(after), "Features matched by their geometry.")
+    return _joined(_shapes(before), _shapes(after), message("Features matched by their geometry."))
 
 
 def _shapes(table: geopandas.GeoDataFrame) -> pd.Index[Any]:
@@ -140,12 +145,21 @@ def _by_key(before: geopandas.GeoDataFrame, after: geopandas.GeoDataFrame, key: 
     for table, which in ((before, "first"), (after, "second")):
         names = [str(name) for name in table.columns if name != table.geometry.name]
         if key not in names:
-            raise ComparisonError(f"The {which} table has no column {key!r}. {did_you_mean(key, names)}")
+            raise ComparisonError(
+                message(
+                    "The {which} table has no column {key!r}. {did_you_mean}",
+                    which=which,
+                    key=key,
+                    did_you_mean=did_you_mean(key, names),
+                )
+            )
     one, other = (pd.Index(column_of(table, key)) for table in (before, after))
-    found = _joined(one, other, f"Features matched by the column {key!r}.")
+    found = _joined(one, other, message("Features matched by the column {key!r}.", key=key))
     if found is None:
         raise ComparisonError(
-            f"The column {key!r} does not name each feature: a value of it occurs twice or is missing."
+            message(
+                "The column {key!r} does not name each feature: a value of it occurs twice or is missing.", key=key
+            )
         )
     return found
 
@@ -437,7 +451,9 @@ def between_tables(comparison: Comparison, key: str | None) -> Change:
         change = _count_classes(comparison, cells, shapes, crs)
         if change is not None:
             return change
-        comparison.notes.append(f"Compared as numbers: more than {MAX_CLASSES} different ones occur.")
+        comparison.notes.append(
+            message("Compared as numbers: more than {max_classes} different ones occur.", max_classes=MAX_CLASSES)
+        )
     _ = comparison.unit  # two units are refused
     sums = ValueSums()
     differs, difference = sums.add(*cells[:4], 0)
@@ -449,7 +465,7 @@ def between_tables(comparison: Comparison, key: str | None) -> Change:
 def _table_of(side: Side, band: str) -> geopandas.GeoDataFrame:
     table: geopandas.GeoDataFrame = cast("TableLayer", side.layer).table
     if band not in map(str, table.columns):
-        raise ComparisonError(f"{side.The} has no column to compare, only geometries. Add one.")
+        raise ComparisonError(message("{the} has no column to compare, only geometries. Add one.", the=side.The))
     return table
 
 
@@ -466,8 +482,13 @@ def _count_classes(comparison: Comparison, cells: Cells, shapes: NDArray[Any], c
         if not names:
             return None
         raise ComparisonError(
-            f"The column {comparison.band!r} holds {len(names):,} different texts: they name features, they are no "
-            f"classes. Choose another column: {', '.join(comparison.both_bands)}."
+            message(
+                "The column {band!r} holds {n_names:,} different texts: they name features, they are no classes. "
+                "Choose another column: {both_bands}.",
+                band=comparison.band,
+                n_names=len(names),
+                both_bands=", ".join(comparison.both_bands),
+            )
         ) from None
     differs = has_before & has_after & (before != after)
     picture, notes = picture_of(shapes, cells[:4], differs, None, crs=crs, max_pixels=MAX_SIDE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.changes.report import QUANTILES, SCALE_PART, Extreme, ValueChange
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,9 +218,16 @@ class ValueSums:
         """What must be said of the figures."""
         said = []
         if self._rounded_to:
-            said.append(f"Compared as {self._rounded_to}, the coarser of the two types: finer digits are no change.")
+            said.append(
+                message(
+                    "Compared as {rounded_to}, the coarser of the two types: finer digits are no change.",
+                    rounded_to=self._rounded_to,
+                )
+            )
         if not self._quantiles.is_exact:
-            said.append(f"Quantiles of {self.compared:,} differences: to 0.1 % of their value.")
+            said.append(
+                message("Quantiles of {compared:,} differences: to 0.1 % of their value.", compared=self.compared)
+            )
         return tuple(said)
 
     def change(self, unit: str, place: Place | None) -> ValueChange:

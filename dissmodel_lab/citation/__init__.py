@@ -14,6 +14,7 @@ from dissmodel_lab.citation.forms import FORMS
 from dissmodel_lab.citation.methods import Methods
 from dissmodel_lab.citation.words import LANGUAGES, Words
 from dissmodel_lab.errors import ExportError, did_you_mean
+from dissmodel_lab.language import message
 from dissmodel_lab.plain import as_on_disk
 from dissmodel_lab.settings import read_settings
 
@@ -70,10 +71,22 @@ def cite(
     """
     code = re.split(r"[-_]", str(language).lower(), maxsplit=1)[0]
     if code not in LANGUAGES:
-        raise ExportError(f"There is no methods text in {language!r}. {did_you_mean(code, LANGUAGES)}")
+        raise ExportError(
+            message(
+                "There is no methods text in {language!r}. {did_you_mean}",
+                language=language,
+                did_you_mean=did_you_mean(code, LANGUAGES),
+            )
+        )
     writer = FORMS.get(form)
     if writer is None:
-        raise ExportError(f"There is no methods text as {form!r}. {did_you_mean(str(form), FORMS)}")
+        raise ExportError(
+            message(
+                "There is no methods text as {form!r}. {did_you_mean}",
+                form=form,
+                did_you_mean=did_you_mean(str(form), FORMS),
+            )
+        )
     words = Words(code)
     shared = as_on_disk(record)
     if settings is None:

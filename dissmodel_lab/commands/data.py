@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.commands.elsewhere import Answer
 from dissmodel_lab.errors import CommandError
-from dissmodel_lab.progress import bytes_text
+from dissmodel_lab.language import in_language, message, say, say_n
+from dissmodel_lab.quantities import bytes_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,9 @@ def map_options(command: Command) -> dict[str, Any]:
     'cividis'
     """
     if len(command.sources) > _MOST_MAPS:
-        raise CommandError(f"map shows one source, or two beside each other; {len(command.sources)} are named.")
+        raise CommandError(
+            message("map shows one source, or two beside each other; {n} are named.", n=len(command.sources))
+        )
     return {"band": command.band, "part": command.part, "style": _style(command)}
 
 
@@ -49,7 +52,9 @@ def _style(command: Command) -> Style | None:
     chosen = bool(command.colours or command.reverse or command.limits or command.classify)
     if command.style and chosen:
         raise CommandError(
-            "Colours come from --style or from --colours, --limits and --classify, not from both. Leave one out."
+            message(
+                "Colours come from --style or from --colours, --limits and --classify, not from both. Leave one out."
+            )
         )
     if command.style:
         from dissmodel_lab.maps.styles import read_style  # noqa: PLC0415 -- loads numpy
@@ -107,13 +112,28 @@ def map_answer(name: str, preview: Preview) -> Answer:
         "notes": list(preview.notes),
     }
     width, height = preview.source_size
-    place = f"{preview.crs}, {south:.5g} to {north:.5g} north, {west:.5g} to {east:.5g} east [degrees]"
+    head = say(
+        "{name}: band {band} of {bands}; {width:,} x {height:,} cells",
+        name=name,
+        band=in_language(preview.band),
+        bands=", ".join(map(in_language, preview.bands)),
+        width=width,
+        height=height,
+    )
+    place = say(
+        "{crs}, {south:.5g} to {north:.5g} north, {west:.5g} to {east:.5g} east [degrees]",
+        crs=preview.crs,
+        south=south,
+        north=north,
+        west=west,
+        east=east,
+    )
     lines = [
-        f"{name}: band {preview.band} of {', '.join(preview.bands)}; {width:,} x {height:,} cells",
+        head,
         *([f"  {place}"] if preview.is_georeferenced else []),
-        *(f"  {entry.text}" for entry in legend.entries),
-        *([f"  {legend.range_text}"] if legend.range_text else []),
-        *(f"  {note}" for note in preview.notes),
+        *(f"  {in_language(entry.text)}" for entry in legend.entries),
+        *([f"  {in_language(legend.range_text)}"] if legend.range_text else []),
+        *(f"  {in_language(note)}" for note in preview.notes),
     ]
     return Answer("\n".join(lines), values)
 
@@ -138,8 +158,12 @@ def fetched(command: Command, progress: Callable[[str, int, int | None], None] |
 
     found = fetch(command.path, progress=progress)
     found.lease.close()  # the person has its path; nobody reads it now
-    how = "was in the cache" if found.is_from_cache else f"fetched in {found.seconds:.1f} s"
-    lines = [f"{found.path}", f"  {bytes_text(found.bytes)}, {how}", f"  sha256 {found.sha256}", *found.notes]
+    size = bytes_text(found.bytes)
+    if found.is_from_cache:
+        how = say("{size}, was in the cache", size=size)
+    else:
+        how = say("{size}, fetched in {seconds:.1f} s", size=size, seconds=found.seconds)
+    lines = [f"{found.path}", f"  {how}", f"  sha256 {found.sha256}", *map(in_language, found.notes)]
     values = {
         "path": str(found.path),
         "sha256": found.sha256,
@@ -171,19 +195,30 @@ def cache_answer(command: Command) -> Answer:
     if command.action == "verify":
         problems = cache.verify()
         n_entries = len(cache.entries())
-        said = [*problems, "What was damaged is fetched again when it is needed."] if problems else []
-        whole = "1 input is as it was" if n_entries == 1 else f"{n_entries} inputs are as they were"
-        return Answer("\n".join([*said, f"{whole} fetched."]), {"problems": problems})
+        said = list(map(in_language, problems))
+        if problems:
+            said.append(say("What was damaged is fetched again when it is needed."))
+        said.append(say_n("{n} input is as it was fetched.", "{n} inputs are as they were fetched.", n_entries))
+        return Answer("\n".join(said), {"problems": problems})
     if command.action == "clear":
         freed = cache.clear()
         left = cache.size
-        kept = f" {bytes_text(left)} are in use by runs and stay." if left else ""
-        return Answer(f"{bytes_text(freed)} were removed from {cache.root}.{kept}", {"removed_bytes": freed})
+        sentences = [say("{size} were removed from {folder}.", size=bytes_text(freed), folder=str(cache.root))]
+        if left:
+            sentences.append(say("{size} are in use by runs and stay.", size=bytes_text(left)))
+        return Answer(" ".join(sentences), {"removed_bytes": freed})
     entries = cache.entries()
     lines = [f"{entry.sha256[:_SHORT]}  {bytes_text(entry.bytes):>9}  {entry.day}  {entry.text}" for entry in entries]
-    count = f"{len(entries)} input{'' if len(entries) == 1 else 's'}"
-    lines.append(f"{count}, {bytes_text(cache.size)} of at most {bytes_text(cache.limit_bytes)}")
-    lines.append(f"in {cache.root}")
+    lines.append(
+        say_n(
+            "{n} input, {size} of at most {limit}",
+            "{n} inputs, {size} of at most {limit}",
+            len(entries),
+            size=bytes_text(cache.size),
+            limit=bytes_text(cache.limit_bytes),
+        )
+    )
+    lines.append(say("in {folder}", folder=str(cache.root)))
     values = [
         {"uri": entry.text, "sha256": entry.sha256, "bytes": entry.bytes, "checked_at": entry.day}
         for entry in entries

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab import records
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import CommandError
+from dissmodel_lab.language import in_language, message, say, say_n
 from dissmodel_lab.store import RunStore
 
 if TYPE_CHECKING:
@@ -53,15 +54,15 @@ def engine_options(command: Command) -> dict[str, Any]:
 
 
 def _cancel(command: Command) -> str:
-    return records.cancel(command.run_id).text
+    return in_language(records.cancel(command.run_id).text)
 
 
 def _annotate(command: Command) -> str:
     if not (command.tags or command.untag or command.note):
-        raise CommandError("annotate needs something to write: --tag NAME, --untag NAME or --note TEXT.")
+        raise CommandError(message("annotate needs something to write: --tag NAME, --untag NAME or --note TEXT."))
     found = records.annotate(command.run_id, tags=command.tags, untag=command.untag, note=command.note)
-    count = len(found.notes)
-    return f"Tags: {', '.join(found.tags) or 'none'}. {count} note{'' if count == 1 else 's'}."
+    tags = say("Tags: {tags}.", tags=", ".join(found.tags)) if found.tags else say("Tags: none.")
+    return f"{tags} {say_n('{n} note.', '{n} notes.', len(found.notes))}"
 
 
 def _export(command: Command) -> str:
@@ -70,25 +71,42 @@ def _export(command: Command) -> str:
     elif command.format in _TABLES:
         chosen = command.query
     else:
-        raise CommandError(f"export --format {command.format} needs a run: its first characters, or last.")
+        raise CommandError(
+            message("export --format {format} needs a run: its first characters, or last.", format=command.format)
+        )
     written = records.export(chosen, command.format, command.output or "")
-    return f"Written: {written}"
+    return say("Written: {path}", path=str(written))
 
 
 def _import(command: Command) -> str:
     imported = records.import_crate(command.path)
-    said = "Imported" if imported.is_new else "This run is in the store already, and nothing was changed"
-    return " ".join([f"{said}: {imported.record_path}.", *imported.notes])
+    path = str(imported.record_path)
+    if imported.is_new:
+        said = say("Imported: {path}.", path=path)
+    else:
+        said = say("This run is in the store already, and nothing was changed: {path}.", path=path)
+    return " ".join([said, *map(in_language, imported.notes)])
 
 
 def _reindex(_command: Command) -> str:
     store = RunStore()
     found = store.reindex()
+    notices = map(in_language, store.notices)
     if not found.n_records:
-        return " ".join([f"No record was found in {str(store.root)!r}.", *store.notices])
-    unreadable = f", {found.n_unreadable:,} of them unreadable" if found.n_unreadable else ""
-    removed = f" {found.n_removed:,} entries were of files that are gone." if found.n_removed else ""
-    return " ".join([f"{found.n_records:,} records{unreadable}.{removed}", *store.notices])
+        return " ".join([say("No record was found in {folder!r}.", folder=str(store.root)), *notices])
+    if found.n_unreadable:
+        said = [
+            say("{n:,} records, {unreadable:,} of them unreadable.", n=found.n_records, unreadable=found.n_unreadable)
+        ]
+    else:
+        said = [say_n("{n} record.", "{n} records.", found.n_records)]
+    if found.n_removed:
+        said.append(
+            say_n(
+                "{n} entry was of a file that is gone.", "{n} entries were of files that are gone.", found.n_removed
+            )
+        )
+    return " ".join([*said, *notices])
 
 
 _ENGINE_OPTIONS = ("engine", "workers", "address", "url", "seconds", "memory")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.commands.grammar import Command
 from dissmodel_lab.errors import CommandError, did_you_mean
+from dissmodel_lab.language import in_language, mark, message, say, say_in
 from dissmodel_lab.parameters import ModelSpec
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.store import RunStore
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from dissmodel_lab.platform_client import PlatformClient
     from dissmodel_lab.sweeps import Sweep, SweepEntry
 
-SWEEP_COLUMNS = ("sweep", "created (UTC)", "model", "over", "design", "runs", "done", "failed", "state")
-_JOB_COLUMNS = ("job", "model", "status", "created (UTC)", "output")
 _ID = 8
 """Characters of an id that are shown."""
 
@@ -101,7 +101,10 @@ def refuse_unknown_metric(sweep: Sweep, metric: str) -> None:
     """
     known = sweep.metric_names() if metric else []
     if known and metric not in known:
-        raise CommandError(f"No metric of this sweep is called {metric!r:.100}. {did_you_mean(metric, known)}")
+        hint = did_you_mean(metric, known)
+        raise CommandError(
+            message("No metric of this sweep is called {metric!r:.100}. {hint}", metric=metric, hint=hint)
+        )
 
 
 def _refuse_design(command: Command) -> None:
@@ -110,7 +113,10 @@ def _refuse_design(command: Command) -> None:
     given = [option for name, option in _DESIGN.items() if getattr(command, name) != getattr(plain, name)]
     if given:
         raise CommandError(
-            f"sweep --resume goes on with a sweep as it was designed. Leave {', '.join(given)} out, or begin another."
+            message(
+                "sweep --resume goes on with a sweep as it was designed. Leave {options} out, or begin another.",
+                options=", ".join(given),
+            )
         )
 
 
@@ -162,16 +168,28 @@ def agree_to_package(command: Command, spec: ModelSpec | str | None) -> None:
 
 def sweep_table(found: Sequence[SweepEntry]) -> tuple[Sequence[str], list[list[str]], str]:
     """Return columns, rows and what is said instead of no rows."""
-    return SWEEP_COLUMNS, [_sweep_row(entry) for entry in found], "No sweeps yet. Start one with: sweep MODEL"
+    columns = (
+        say("sweep"),
+        say("created (UTC)"),
+        say("model"),
+        say("over"),
+        say("design"),
+        say("runs"),
+        say_in("a number of runs", "done"),
+        say_in("a number of runs", "failed"),
+        say("state"),
+    )
+    return columns, [_sweep_row(entry) for entry in found], say("No sweeps yet. Start one with: sweep MODEL")
 
 
 def _sweep_row(entry: SweepEntry) -> list[str]:
     progress = entry.progress
     if progress is None:
-        return [entry.id[:_ID], "", "", "", "", "", "", "", entry.problem]
+        return [entry.id[:_ID], "", "", "", "", "", "", "", in_language(entry.problem)]
     counts = [f"{number:,}" for number in (progress.total, progress.done, progress.failed)]
     moment = entry.created_at[:16].replace("T", " ")
-    return [entry.id[:_ID], moment, entry.model_name, ", ".join(entry.names), entry.sample, *counts, progress.state]
+    state = status_text(progress.state)
+    return [entry.id[:_ID], moment, entry.model_name, ", ".join(entry.names), entry.sample, *counts, state]
 
 
 def sweep_values(sweep: Sweep) -> dict[str, Any]:
@@ -199,6 +217,21 @@ def sweep_line(entry: SweepEntry) -> dict[str, Any]:
     return {**asdict(entry), "folder": str(entry.folder), "names": list(entry.names), "progress": progress}
 
 
+def doctor_answer() -> Answer:
+    """
+    Say what this machine is like, ready to be pasted into a report of a problem.
+
+    Examples
+    --------
+    >>> "versions" in doctor_answer().text
+    True
+    """
+    from dissmodel_lab.doctor import examine  # noqa: PLC0415 -- imports what it asks for its version
+
+    report = examine()
+    return Answer(report.text(), report.values())
+
+
 def asked_platform(command: Command) -> Answer:
     """
     Ask a DisSModel Platform server.
@@ -216,14 +249,20 @@ def asked_platform(command: Command) -> Answer:
     from dissmodel_lab.platform_client import PlatformClient  # noqa: PLC0415 -- loads the HTTP client
 
     if command.action in _NEEDS and not command.path:
-        raise CommandError(f"platform {command.action} needs {_NEEDS[command.action]}.")
+        raise CommandError(message(_NEEDS[command.action], action=command.action))
     if command.action not in _NEEDS and command.path:
-        raise CommandError(f"platform {command.action} takes nothing behind it, got {command.path!r:.100}.")
+        raise CommandError(
+            message(
+                "platform {action} takes nothing behind it, got {path!r:.100}.",
+                action=command.action,
+                path=command.path,
+            )
+        )
     if command.action in ("fetch", "reproduce"):
         return _brought(command)
     with PlatformClient(command.url) as client:
         answer = _ACTIONS[command.action](client, command)
-        warnings = [f"Warning: {warning}" for warning in client.warnings]
+        warnings = [say("Warning: {text}", text=warning) for warning in client.warnings]
     return Answer("\n".join([*warnings, answer.text]), answer.values)
 
 
@@ -234,10 +273,13 @@ def _brought(command: Command) -> Answer:
     engine = engine_for("platform", url=command.url)
     act = engine.fetch if command.action == "fetch" else engine.reproduce  # type: ignore[attr-defined]  # the platform's
     outcome = act(command.path).wait()
-    said = f" {outcome.error}" if outcome.error else ""
-    where = f" Its record is {outcome.record_path}." if outcome.record_path is not None else ""
+    said = [say("Run {run}: {status}.", run=outcome.experiment_id[:_ID], status=status_text(outcome.status))]
+    if outcome.error:
+        said.append(in_language(outcome.error))
+    if outcome.record_path is not None:
+        said.append(say("Its record is {path}.", path=str(outcome.record_path)))
     values = {"experiment_id": outcome.experiment_id, "status": outcome.status, "error": outcome.error}
-    return Answer(f"Run {outcome.experiment_id[:_ID]}: {outcome.status}.{said}{where}", values)
+    return Answer(" ".join(said), values)
 
 
 def _health(client: PlatformClient, _: Command) -> Answer:
@@ -250,7 +292,9 @@ def _models(client: PlatformClient, _: Command) -> Answer:
 
     found = client.models()
     rows = [[model.name, model.class_name, model.description] for model in found]
-    text = table_text(("model", "class", "description"), rows, "The server knows no models.")
+    text = table_text(
+        (say("model"), say_in("of a program", "class"), say("description")), rows, say("The server knows no models.")
+    )
     return Answer(text, [asdict(model) for model in found])
 
 
@@ -258,29 +302,33 @@ def _jobs(client: PlatformClient, _: Command) -> Answer:
     from dissmodel_lab.texts import table_text  # noqa: PLC0415 -- as above
 
     found = client.jobs()
-    text = table_text(_JOB_COLUMNS, [_job_row(job) for job in found], "The server has no jobs.")
-    return Answer("\n".join([text, *found.notices]), [_job_values(job) for job in found])
+    columns = (say("job"), say("model"), say("status"), say("created (UTC)"), say("output"))
+    text = table_text(columns, [_job_row(job) for job in found], say("The server has no jobs."))
+    return Answer("\n".join([text, *map(in_language, found.notices)]), [_job_values(job) for job in found])
 
 
 def _job(client: PlatformClient, command: Command) -> Answer:
     job = client.cancel(command.path)
-    return Answer(f"Job {job.id}: {job.status}.", _job_values(job))
+    return Answer(say("Job {job}: {status}.", job=job.id, status=status_text(job.status)), _job_values(job))
 
 
 def _upload(client: PlatformClient, command: Command) -> Answer:
     done = client.upload(command.path, command.label)
-    return Answer(f"Uploaded: {done.uri} (SHA-256 {done.sha256}).", asdict(done))
+    text = say("Uploaded: {uri} (SHA-256 {checksum}).", uri=done.uri, checksum=done.sha256)
+    return Answer(text, asdict(done))
 
 
 def _download(client: PlatformClient, command: Command) -> Answer:
     if not command.output:
-        raise CommandError("platform download needs --output PATH: where the file goes.")
+        raise CommandError(message("platform download needs --output PATH: where the file goes."))
     done = client.download(command.path, command.output)
-    return Answer(f"Written: {done.path} (SHA-256 {done.sha256}).", {"path": str(done.path), "sha256": done.sha256})
+    text = say("Written: {path} (SHA-256 {checksum}).", path=str(done.path), checksum=done.sha256)
+    return Answer(text, {"path": str(done.path), "sha256": done.sha256})
 
 
 def _job_row(job: Any) -> list[str]:
     values = _job_values(job)
+    values["status"] = status_text(values.get("status", ""))
     return [str(values.get(name) or "") for name in ("id", "model_name", "status", "created_at", "output_path")]
 
 
@@ -289,11 +337,9 @@ def _job_values(job: Any) -> dict[str, Any]:
 
 
 _NEEDS = {
-    "cancel": "a job's id",
-    "reproduce": "a job's id",
-    "fetch": "a job's id",
-    "upload": "a file",
-    "download": "a URI",
+    **dict.fromkeys(("cancel", "reproduce", "fetch"), mark("platform {action} needs a job's id.")),
+    "upload": mark("platform {action} needs a file."),
+    "download": mark("platform {action} needs a URI."),
 }
 _ACTIONS: dict[str, Callable[[PlatformClient, Command], Answer]] = {
     "health": _health,

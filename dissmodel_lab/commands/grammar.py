@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dissmodel_lab.commands import words as w
 from dissmodel_lab.errors import CommandError, did_you_mean
 from dissmodel_lab.index import RunQuery
+from dissmodel_lab.language import Message, language, mark, message, say
 from dissmodel_lab.parameters import ModelSpec, parse_assignment
 
 if TYPE_CHECKING:
@@ -113,12 +115,70 @@ class _HelpWanted(Exception):  # noqa: N818 -- control flow inside of this modul
         self.text = text
 
 
+class _Formatter(argparse.HelpFormatter):
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, say("usage: ") if prefix is None else prefix)
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        # An error that is raised can be said in any language; one that argparse writes itself cannot.
+        super().__init__(formatter_class=_Formatter, exit_on_error=False, add_help=False, **options)
+        self._positionals.title = say("positional arguments")
+        self._optionals.title = say("options")
+        self.add_argument("-h", "--help", action="help", help=say("show this help message and exit"))
+
+    def parse(self, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Return the options, and the words that are none."""
+        try:
+            return self.parse_known_args(words)
+        except argparse.ArgumentError as error:
+            raise self._refusal(error.message, error.argument_name) from error
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            cause = error.__context__
+            if isinstance(cause, argparse.ArgumentTypeError) and len(cause.args) == 1:
+                error.message = cause.args[0]  # argparse keeps the English words of it alone
+            raise
+
     def error(self, message: str) -> NoReturn:
-        raise CommandError(f"{self.prog}: {message}. Usage: {' '.join(self.format_usage().split()[1:])}")
+        raise self._refusal(message, None)
+
+    def _refusal(self, problem: str, argument: str | None) -> CommandError:
+        facts = {
+            "prog": self.prog,
+            "problem": problem if isinstance(problem, Message) else _problem_of_argparse(problem),
+            "usage": " ".join(self.format_usage().split()[1:]),
+        }
+        if argument is None:
+            return CommandError(message("{prog}: {problem}. Usage: {usage}", **facts))
+        if problem.endswith("."):
+            return CommandError(
+                message("{prog}: argument {argument}: {problem} Usage: {usage}", argument=argument, **facts)
+            )
+        return CommandError(
+            message("{prog}: argument {argument}: {problem}. Usage: {usage}", argument=argument, **facts)
+        )
 
     def print_help(self, file: Any = None) -> None:  # noqa: ARG002 -- argparse's signature
         raise _HelpWanted(self.format_help())
+
+
+def _problem_of_argparse(said: str) -> str:
+    """Return what argparse said as a message; what is not known stays English."""
+    required = re.fullmatch(r"the following arguments are required: (.*)", said)
+    if required:
+        return message("the following arguments are required: {names}", names=required[1])
+    ignored = re.fullmatch(r"ignored explicit argument (.*)", said)
+    if ignored:
+        return message("ignored explicit argument {value}", value=ignored[1])
+    return Message(said) if said in _OF_ARGPARSE else said
+
+
+_OF_ARGPARSE = frozenset((mark("expected one argument"), mark("expected at least one argument")))
 
 
 class Grammar:
@@ -149,12 +209,13 @@ class Grammar:
     def __init__(self, prog: str, commands: Sequence[str] = tuple(w.SUMMARIES), model: str = "") -> None:
         self.prog = prog
         self._door = w.Door(prog, model)
-        self._parsers = {name: self._parser(name) for name in commands}
+        self._commands = tuple(commands)
+        self._parsers: dict[tuple[str, str], _Parser] = {}
 
     @property
     def commands(self) -> list[str]:
         """Names of the commands."""
-        return list(self._parsers)
+        return list(self._commands)
 
     def parse_line(self, line: str) -> Command:
         """
@@ -168,7 +229,17 @@ class Grammar:
         try:
             words = shlex.split(line)
         except ValueError as error:
-            raise CommandError(f"{self.prog}: {error} in {line!r}. Close the quotation marks.") from error
+            if "escape" in str(error):
+                problem = message(
+                    "{prog}: No escaped character in {line!r}. Take the last backslash away.",
+                    prog=self.prog,
+                    line=line,
+                )
+            else:
+                problem = message(
+                    "{prog}: No closing quotation in {line!r}. Close the quotation marks.", prog=self.prog, line=line
+                )
+            raise CommandError(problem) from error
         return self.parse(words)
 
     def parse(self, words: Sequence[str]) -> Command:
@@ -185,7 +256,7 @@ class Grammar:
             return Command(w.HELP, text=self._help(w.HELP if about in ("-h", "--help") else about))
         parser = self._parser_of(words[0])
         try:
-            options, rest = parser.parse_known_args(_glued(words[1:]))
+            options, rest = parser.parse(_glued(words[1:]))
         except _HelpWanted as wanted:
             return Command(w.HELP, text=wanted.text)
         if words[0] == w.EXPORT:  # argparse finds several runs in one place only, before or behind the options
@@ -196,15 +267,17 @@ class Grammar:
 
     def options(self, command: str) -> list[str]:
         """Return the long options of a command."""
-        parser = self._parsers.get(command)
-        actions = parser._actions if parser is not None else []  # noqa: SLF001 -- argparse has no public list
-        return [option for action in actions for option in action.option_strings if option.startswith("--")]
+        return [
+            option for action in self._actions(command) for option in action.option_strings if option.startswith("--")
+        ]
 
     def valued_options(self, command: str) -> list[str]:
         """Return the options of a command that are followed by a value."""
-        parser = self._parsers.get(command)
-        actions = parser._actions if parser is not None else []  # noqa: SLF001 -- argparse has no public list
-        return [option for action in actions if action.nargs != 0 for option in action.option_strings]
+        return [option for action in self._actions(command) if action.nargs != 0 for option in action.option_strings]
+
+    def _actions(self, command: str) -> list[argparse.Action]:
+        known = command in self._commands
+        return self._parser_of(command)._actions if known else []  # noqa: SLF001 -- argparse has no public list
 
     def _command(self, name: str, options: argparse.Namespace) -> Command:
         known = vars(options)
@@ -220,8 +293,13 @@ class Grammar:
             model = known.get("toml") or ""
             if not model:
                 raise CommandError(
-                    f"{self.prog} {name} needs a model: a name, package.module:Class, or a .toml file. "
-                    f"Write for example: {self.prog} {w.EXAMPLES[name]}"
+                    message(
+                        "{prog} {command} needs a model: a name, package.module:Class, or a .toml file. "
+                        "Write for example: {prog} {example}",
+                        prog=self.prog,
+                        command=name,
+                        example=w.EXAMPLES[name],
+                    )
                 )
             known["toml"] = None
         facts: dict[str, Any] = {
@@ -230,31 +308,47 @@ class Grammar:
         return Command(name, model=model, parameters=parameters, **facts)
 
     def _parser_of(self, name: str) -> _Parser:
-        if name not in self._parsers:
-            raise CommandError(f"{self.prog} has no command {name!r}. {did_you_mean(name, self._parsers)}")
-        return self._parsers[name]
+        if name not in self._commands:
+            hint = did_you_mean(name, self._commands)
+            raise CommandError(
+                message("{prog} has no command {name!r}. {hint}", prog=self.prog, name=name, hint=hint)
+            )
+        key = (name, language())  # help is written when a parser is made
+        if key not in self._parsers:
+            self._parsers[key] = self._parser(name)
+        return self._parsers[key]
 
     def _refuse_rest(self, name: str, rest: Sequence[str]) -> None:
         for word in rest:
             if word.startswith("-"):
                 option = word.partition("=")[0]
                 raise CommandError(
-                    f"{self.prog} {name} has no option {option!r}. {did_you_mean(option, self.options(name))}"
+                    message(
+                        "{prog} {command} has no option {option!r}. {hint}",
+                        prog=self.prog,
+                        command=name,
+                        option=option,
+                        hint=did_you_mean(option, self.options(name)),
+                    )
                 )
         if rest:
             raise CommandError(
-                f"{self.prog} {name} does not know what to do with {rest[0]!r}. "
-                f"Write for example: {self.prog} {w.EXAMPLES[name]}"
+                message(
+                    "{prog} {command} does not know what to do with {word!r}. Write for example: {prog} {example}",
+                    prog=self.prog,
+                    command=name,
+                    word=rest[0],
+                    example=w.EXAMPLES[name],
+                )
             )
 
     def _help(self, name: str) -> str:
         if name:
             return self._parser_of(name).format_help()
-        width = max(map(len, self._parsers))
-        lines = [f"  {command.ljust(width)}  {w.SUMMARIES[command]}" for command in self._parsers]
-        return "\n".join(
-            [f"{self.prog} COMMAND [options]", "", *lines, "", f"More on each: {self.prog} help COMMAND"]
-        )
+        width = max(map(len, self._commands))
+        lines = [f"  {command.ljust(width)}  {say(w.SUMMARIES[command])}" for command in self._commands]
+        head = say("{prog} COMMAND [options]", prog=self.prog)
+        return "\n".join([head, "", *lines, "", say("More on each: {prog} help COMMAND", prog=self.prog)])
 
     def _parser(self, name: str) -> _Parser:
         example = w.EXAMPLES[name]
@@ -262,8 +356,8 @@ class Grammar:
             example = example.replace("coastal_flood ", "").replace("coastal_flood", "").strip()
         parser = _Parser(
             prog=f"{self.prog} {name}",
-            description=w.SUMMARIES[name],
-            epilog=f"Example: {self.prog} {example}",
+            description=say(w.SUMMARIES[name]),
+            epilog=say("Example: {command}", command=f"{self.prog} {example}"),
             allow_abbrev=False,
         )
         w.add_arguments(parser, name, self._door)
@@ -309,4 +403,4 @@ def cell_spec(body: str) -> ModelSpec:
     ParameterError
         When it is not TOML; line 1 is the first line under the ``%%dissmodel`` line.
     """
-    return ModelSpec.from_text(body, origin="The cell's body")
+    return ModelSpec.from_text(body, origin=message("The cell's body"))

@@ -12,6 +12,7 @@ from dissmodel_lab.differences.rasters import raster_differences
 from dissmodel_lab.differences.report import Differences
 from dissmodel_lab.differences.tables import vector_differences
 from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.language import message
 from dissmodel_lab.sources import file_sha256
 
 _LONGEST_TEXT = 16 * 1024 * 1024
@@ -56,15 +57,23 @@ def find_differences(first: str | Path, second: str | Path, *, tolerance: float 
     """
     first, second = Path(first), Path(second)
     if tolerance is not None and not 0 <= tolerance < float("inf"):
-        raise ComparisonError(f"The tolerance {tolerance!r} is no number of 0 or more. Give for example 1e-6.")
+        raise ComparisonError(
+            message(
+                "The tolerance {tolerance!r} is no number of 0 or more. Give for example 1e-6.", tolerance=tolerance
+            )
+        )
     for path in (first, second):
         if not path.exists():
-            raise ComparisonError(f"{str(path)!r} does not exist, so it cannot be compared. Check the path.")
+            raise ComparisonError(
+                message("{path!r} does not exist, so it cannot be compared. Check the path.", path=str(path))
+            )
     if first.is_dir() and second.is_dir():
         return _folders(first, second, tolerance)
     if first.is_dir() or second.is_dir():
         return Differences(
-            kind="file", structure=("One of them is a folder, the other a file.",), tolerance=tolerance
+            kind="file",
+            structure=(message("One of them is a folder, the other a file."),),
+            tolerance=tolerance,
         )
     try:
         if _both(first, second, RASTER_SUFFIXES):
@@ -72,7 +81,12 @@ def find_differences(first: str | Path, second: str | Path, *, tolerance: float 
         if _both(first, second, VECTOR_SUFFIXES):
             return vector_differences(first, second, tolerance)
     except Exception as error:  # noqa: BLE001 -- any reader's complaint: such files are compared by their bytes
-        return _files(first, second, tolerance, note=f"Compared by bytes: {type(error).__name__}: {error}")
+        return _files(
+            first,
+            second,
+            tolerance,
+            note=message("Compared by bytes: {kind}: {error}", kind=type(error).__name__, error=error),
+        )
     return _files(first, second, tolerance)
 
 
@@ -100,14 +114,20 @@ def _folders(first: Path, second: Path, tolerance: float | None) -> Differences:
     structure, notes, files = [], [], {}
     for name in sorted({*inside[0], *inside[1]}):
         if name not in inside[0] or name not in inside[1]:
-            structure.append(f"{name}: only in the {'first' if name in inside[0] else 'second'}.")
+            structure.append(
+                message(
+                    "{name}: only in the {words}.",
+                    name=name,
+                    words=message("first") if name in inside[0] else message("second"),
+                )
+            )
             continue
         pair = inside[0][name], inside[1][name]
         if is_same_file(*pair):
             continue
         found = find_differences(*pair, tolerance=tolerance)
         if found.is_same:
-            notes.append(f"{name}: other bytes, the same content.")
+            notes.append(message("{name}: other bytes, the same content.", name=name))
         else:
             files[name] = found
         notes += [f"{name}: {note}" for note in found.notes]
@@ -126,7 +146,7 @@ def _files(first: Path, second: Path, tolerance: float | None, note: str = "") -
     if file_sha256(first) == file_sha256(second):
         return Differences(kind="file", notes=notes, tolerance=tolerance)
     sizes = [path.stat().st_size for path in (first, second)]
-    found = f"The bytes differ ({sizes[0]:,} and {sizes[1]:,} bytes)."
+    found = message("The bytes differ ({sizes:,} and {sizes_2:,} bytes).", sizes=sizes[0], sizes_2=sizes[1])
     if max(sizes) <= _LONGEST_TEXT:
         found = _lines_text(first.read_bytes(), second.read_bytes()) or found
     return Differences(kind="file", structure=(found,), notes=notes, tolerance=tolerance)
@@ -139,6 +159,16 @@ def _lines_text(first: bytes, second: bytes) -> str:
     pairs = list(zip_longest(first.splitlines(), second.splitlines()))
     differing = [pair for pair in pairs if pair[0] != pair[1]]
     plain = [[_NUMBER.sub(b"#", line or b"") for line in pair] for pair in differing]
-    numbers = ", only in numbers" if all(a == b for a, b in plain) else ""
+    numbers = message(", only in numbers") if all(a == b for a, b in plain) else ""
     verb = "differs" if len(differing) == 1 else "differ"
-    return f"{len(differing):,} of {len(pairs):,} lines {verb}{numbers}." if differing else ""
+    return (
+        message(
+            "{n_differing:,} of {n_pairs:,} lines {verb}{numbers}.",
+            n_differing=len(differing),
+            n_pairs=len(pairs),
+            verb=verb,
+            numbers=numbers,
+        )
+        if differing
+        else ""
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from dissmodel_lab.contents import nodata_text
 from dissmodel_lab.differences.report import Differences, Grid, PartDifference, Place
 from dissmodel_lab.differences.wording import listed, unequal, unequal_crs
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def raster_differences(first: Path, second: Path, tolerance: float | None) -> Di
         stack.enter_context(quiet_georeference())
         one, two = (stack.enter_context(rasterio.open(path)) for path in (first, second))
         structure = _raster_structure(one, two)
-        notes = [note.replace(".", "; that is no content.", 1) for note in _dtype_notes(one, two)]
+        notes = [note.replace(".", message("; that is no content."), 1) for note in _dtype_notes(one, two)]
         if one.shape != two.shape:
             return Differences(kind="raster", structure=tuple(structure), notes=tuple(notes), tolerance=tolerance)
         parts, bits = [], {}
@@ -73,12 +74,12 @@ def _raster_structure(one: Any, two: Any) -> list[str]:
 
     crs_one, crs_two = (dataset.crs.to_wkt() if dataset.crs else None for dataset in (one, two))
     names_one, names_two = band_names(one), band_names(two)
-    found = unequal("Rows and columns", *("{} x {}".format(*dataset.shape) for dataset in (one, two)))
+    found = unequal(message("Rows and columns"), *("{} x {}".format(*dataset.shape) for dataset in (one, two)))
     found += unequal_crs(crs_one, crs_two)
     found += unequal("Transform (a to f)", _transform(one) or "none", _transform(two) or "none")
     found += unequal("Bands", listed(names_one), listed(names_two))
     if names_one != names_two and not found:
-        found.append("Bands: not the same names.")
+        found.append(message("Bands: not the same names."))
     found += unequal("Nodata", nodata_text(one) or "none", nodata_text(two) or "none")
     found += unequal("Scales", one.scales, two.scales) if one.count == two.count else []
     found += unequal("Offsets", one.offsets, two.offsets) if one.count == two.count else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dissmodel_lab.errors import ComparisonError
+from dissmodel_lab.language import joined, message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +51,13 @@ class Place(NamedTuple):
         >>> Place(3, 4, None, None, 1.0, 2.0).text
         'row 3, column 4'
         """
-        where = f"row {self.row}" if self.col is None else f"row {self.row}, column {self.col}"
-        return where if self.x is None else f"{where} (x {_number(self.x, 12)}, y {_number(self.y, 12)})"
+        if self.col is None:
+            where = message("row {row}", row=self.row)
+        else:
+            where = message("row {row}, column {column}", row=self.row, column=self.col)
+        if self.x is None:
+            return where
+        return message("{where} (x {x}, y {y})", where=where, x=_number(self.x, 12), y=_number(self.y, 12))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,18 +92,40 @@ class PartDifference:
         'depth: 17 of 6,574 cells differ, largest difference 0.02.'
         """
         if not self.differing:
-            return f"{self.name}: all {self.compared:,} {self.unit} are equal."
-        verb = "differs" if self.differing == 1 else "differ"
-        parts = [f"{self.name}: {self.differing:,} of {self.compared:,} {self.unit} {verb}"]
+            return message(
+                "{name}: all {compared:,} rows are equal."
+                if self.unit == "rows"
+                else "{name}: all {compared:,} cells are equal.",
+                name=self.name,
+                compared=self.compared,
+            )
+        parts = [self._counted()]
         if self.beyond != self.differing:
-            parts.append(f"{self.beyond:,} of them by more than the tolerance")
+            parts.append(message("{beyond:,} of them by more than the tolerance", beyond=self.beyond))
         if self.one_sided:
-            parts.append(f"{self.one_sided:,} with a value on one side only")
+            parts.append(message("{one_sided:,} with a value on one side only", one_sided=self.one_sided))
         if self.largest is not None:
-            parts.append(f"largest difference {_number(self.largest)}")
+            parts.append(message("largest difference {size}", size=_number(self.largest)))
         if self.place is not None:
-            parts.append(f"at {self.place.text}: {_shown(self.place.first)} and {_shown(self.place.second)}")
-        return f"{', '.join(parts)}."
+            parts.append(
+                message(
+                    "at {place}: {first} and {second}",
+                    place=self.place.text,
+                    first=_shown(self.place.first),
+                    second=_shown(self.place.second),
+                )
+            )
+        return message("{said}.", said=joined(parts, ", "))
+
+    def _counted(self) -> str:
+        facts = {"name": self.name, "n": self.differing, "total": self.compared}
+        if self.unit == "rows":
+            if self.differing == 1:
+                return message("{name}: {n:,} of {total:,} rows differs", **facts)
+            return message("{name}: {n:,} of {total:,} rows differ", **facts)
+        if self.differing == 1:
+            return message("{name}: {n:,} of {total:,} cells differs", **facts)
+        return message("{name}: {n:,} of {total:,} cells differ", **facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +215,9 @@ class Differences:
         ([[False, False, False], [False, False, True]], [[False, True]])
         """
         if self.grid is None:
-            raise ComparisonError("There is no map of the differing cells: these are no two rasters of one shape.")
+            raise ComparisonError(
+                message("There is no map of the differing cells: these are no two rasters of one shape.")
+            )
         height, width = self.grid.shape
         found = np.zeros((-(-height // step), -(-width // step)), bool)
         rows = 8 * step  # a whole number of bytes, and of blocks

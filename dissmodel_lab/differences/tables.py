@@ -10,6 +10,7 @@ from dissmodel_lab.contents import moments, texts_of
 from dissmodel_lab.differences.rasters import sizes_of
 from dissmodel_lab.differences.report import Differences, PartDifference, Place
 from dissmodel_lab.differences.wording import listed, unequal, unequal_crs
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,26 +77,38 @@ class _TableComparison:
         found += unequal_crs(crs_one, crs_two)
         if set(first) != set(second):
             gone, new = [n for n in first if n not in second], [n for n in second if n not in first]
-            found.append(f"Columns only in the first: {listed(gone)}; only in the second: {listed(new)}.")
+            found.append(
+                message(
+                    "Columns only in the first: {listed}; only in the second: {new_listed}.",
+                    listed=listed(gone),
+                    new_listed=listed(new),
+                )
+            )
         elif first != second:
-            found.append("The columns stand in another order.")
+            found.append(message("The columns stand in another order."))
         if (self._shapes[0] is None) != (self._shapes[1] is None):
-            found.append("Only one of them has shapes.")
+            found.append(message("Only one of them has shapes."))
         return found + [
-            f"The column {name} holds numbers in one and other values in the other."
+            message("The column {name} holds numbers in one and other values in the other.", name=name)
             for name in first
             if name in second and _is_numeric(self._one[name]) != _is_numeric(self._two[name])
         ]
 
     def notes(self) -> list[str]:
         hidden = dict.fromkeys(name for names in self._columns for name in names if name.startswith("_"))
-        found = [f"Columns that begin with _ were not compared: {listed(hidden)}."] if hidden else []
+        found = (
+            [message("Columns that begin with _ were not compared: {listed}.", listed=listed(hidden))]
+            if hidden
+            else []
+        )
         kinds = [
             f"{name} ({self._one[name].dtype}, {self._two[name].dtype})"
             for name in self._compared[0]
             if name in self._compared[1] and self._one[name].dtype != self._two[name].dtype
         ]
-        return found + ([f"Data types differ, which is no content: {listed(kinds)}."] if kinds else [])
+        return found + (
+            [message("Data types differ, which is no content: {listed}.", listed=listed(kinds))] if kinds else []
+        )
 
     def parts(self) -> Iterator[tuple[PartDifference, NDArray[np.int64]]]:
         if len(self._one) != len(self._two):

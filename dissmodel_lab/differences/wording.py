@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dissmodel_lab.contents import crs_key
+from dissmodel_lab.language import message
 
 _LISTED = 6
 """How many names a sentence lists."""
@@ -20,7 +21,7 @@ def listed(names: Any) -> str:
     ('a, b, c, d, e, f and 2 more', 'none')
     """
     texts = [str(name) for name in names]
-    more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
+    more = message(" and {n_texts} more", n_texts=len(texts) - _LISTED) if len(texts) > _LISTED else ""
     return (", ".join(texts[:_LISTED]) + more) or "none"
 
 
@@ -33,7 +34,11 @@ def unequal(what: str, first: Any, second: Any) -> list[str]:
     >>> unequal("Rows", 3, 2), unequal("Rows", 3, 3)
     (['Rows: 3 in the first, 2 in the second.'], [])
     """
-    return [] if first == second else [f"{what}: {first} in the first, {second} in the second."]
+    return (
+        []
+        if first == second
+        else [message("{what}: {first} in the first, {second} in the second.", what=what, first=first, second=second)]
+    )
 
 
 def unequal_crs(first: str | None, second: str | None) -> list[str]:
@@ -48,5 +53,7 @@ def unequal_crs(first: str | None, second: str | None) -> list[str]:
     keys = [crs_key(first), crs_key(second)]
     if keys[0] == keys[1]:
         return []
-    shown = [key if isinstance(key, str) else "none" if key is None else "one without a code" for key in keys]
-    return unequal("CRS", *shown) or ["CRS: two without a code that are not the same."]
+    shown = [
+        key if isinstance(key, str) else "none" if key is None else message("one without a code") for key in keys
+    ]
+    return unequal("CRS", *shown) or [message("CRS: two without a code that are not the same.")]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def said(error: BaseException) -> str:
     ('ValueError: api_key=***', 'it calls sys.exit(3) when it is imported.')
     """
     if isinstance(error, SystemExit):
-        return f"it calls sys.exit({error.code!r:.80}) when it is imported."
+        return message("it calls sys.exit({code!r:.80}) when it is imported.", code=error.code)
     lines = str(error).strip().splitlines()
     return redact_text(f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__)
 
@@ -178,7 +179,7 @@ def _package(distribution: Distribution, *, is_dependent: bool) -> Package:
         if GROUP in (distribution.read_text("entry_points.txt") or ""):
             entries = tuple(entry for entry in distribution.entry_points if entry.group == GROUP)
     except Exception as error:  # noqa: BLE001 -- a file that was written by hand may hold anything
-        problem = f"Its entry_points.txt cannot be read: {said(error)}"
+        problem = message("Its entry_points.txt cannot be read: {said}", said=said(error))
     modules = _top_modules(distribution, name) if is_dependent else ()
     version = str(distribution.metadata["Version"] or "")
     return Package(name, version, modules, entries, problem)

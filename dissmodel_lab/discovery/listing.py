@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.discovery.at_hand import FoundExecutor, executors_at_hand, executors_called
 from dissmodel_lab.discovery.search import SEARCH
 from dissmodel_lab.executor.base import ModelExecutor
+from dissmodel_lab.language import joined, message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ def _described(one: FoundExecutor, at_hand: Sequence[FoundExecutor], outcomes: S
         package, version, remark = *_distribution_of(one), ""
     else:
         package, version, remark = outcome.package.name, outcome.package.version, outcome.remark
-    problem = " ".join(filter(None, [_ambiguity(one, at_hand), remark]))
+    problem = joined(filter(None, [_ambiguity(one, at_hand), remark]))
     return one._replace(package=package, version=version, problem=problem)
 
 
@@ -68,9 +69,13 @@ def _unusable(outcome: Outcome) -> list[FoundExecutor]:
 def _ambiguity(one: FoundExecutor, at_hand: Sequence[FoundExecutor]) -> str:
     called = executors_called(one.name, at_hand)
     if one not in called:
-        return f"The name alone means {called[0].way}; write {one.way} for this one."
+        return message(
+            "The name alone means {way}; write {one_way} for this one.", way=called[0].way, one_way=one.way
+        )
     if len(called) > 1:
-        return f"{len(called)} models are called so; write {one.way} for this one."
+        return message(
+            "{n_called} models are called so; write {way} for this one.", n_called=len(called), way=one.way
+        )
     return ""
 
 

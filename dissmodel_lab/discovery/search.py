@@ -14,6 +14,7 @@ from dissmodel_lab.discovery.classes import is_executor, own_name, public_names
 from dissmodel_lab.discovery.distributions import GROUP, Package, modules_with_executors, packages, said
 from dissmodel_lab.discovery.undisturbed import Aside, undisturbed
 from dissmodel_lab.executor.base import ModelExecutor
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Search:
         try:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever a package does, the others are listed
-            self._failed[name] = f"It cannot be imported: {said(error)}"
+            self._failed[name] = message("It cannot be imported: {said}", said=said(error))
             return None
 
     def _touch(self, module: ModuleType, outcome: Outcome) -> None:
@@ -117,7 +118,9 @@ class Search:
             try:
                 value = getattr(module, name, None)
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
-                outcome.problems.append((f"{module.__name__}:{name}", f"It cannot be imported: {said(error)}"))
+                outcome.problems.append(
+                    (f"{module.__name__}:{name}", message("It cannot be imported: {said}", said=said(error)))
+                )
                 continue
             self._note(value)
 
@@ -138,18 +141,20 @@ class Search:
             if name in self._failed:
                 return Entry(entry.name, entry.value, problem=self._failed[name])
         if not re.fullmatch(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?", entry.value):
-            problem = f"Its entry point {entry.value!r} names no class. It must be package.module:Class."
+            problem = message(
+                "Its entry point {entry!r} names no class. It must be package.module:Class.", entry=entry.value
+            )
             return Entry(entry.name, entry.value, problem=problem)
         try:
             value = entry.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
-            return Entry(entry.name, entry.value, problem=f"It cannot be imported: {said(error)}")
+            return Entry(entry.name, entry.value, problem=message("It cannot be imported: {said}", said=said(error)))
         if isinstance(value, type) and is_executor(value):
             name = self._searched.names[value] = own_name(value) or entry.name
             if name != entry.name:
                 self._searched.aliases[value] = entry.name
             return Entry(entry.name, entry.value, value)
-        problem = "It is no executor: a class with the methods validate, load, run and save is needed."
+        problem = message("It is no executor: a class with the methods validate, load, run and save is needed.")
         return Entry(entry.name, entry.value, problem=problem)
 
 
@@ -160,7 +165,15 @@ def _remark(printed: str, changed: Sequence[str]) -> str:
     lines = printed.strip().splitlines()
     remarks = []
     if lines:
-        remarks.append(f"Its import printed {len(lines)} lines, the first: {redact_text(lines[0][:120])!r}.")
+        remarks.append(
+            message(
+                "Its import printed {n_lines} lines, the first: {lines!r}.",
+                n_lines=len(lines),
+                lines=redact_text(lines[0][:120]),
+            )
+        )
     if changed:
-        remarks.append(f"Its import changed {', '.join(sorted(changed))}; that was put back.")
-    return " ".join(remarks)
+        remarks.append(
+            message("Its import changed {changed}; that was put back.", changed=", ".join(sorted(changed)))
+        )
+    return joined(remarks)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dissmodel_lab.engines.engine import Engine
 from dissmodel_lab.errors import EngineError, did_you_mean
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,13 @@ def engine_for(
     if isinstance(engine, Engine):
         return engine
     if engine not in ENGINES:
-        raise EngineError(f"There is no engine {engine!r:.100}. {did_you_mean(str(engine)[:100], ENGINES)}")
+        raise EngineError(
+            message(
+                "There is no engine {engine!r:.100}. {did_you_mean}",
+                engine=engine,
+                did_you_mean=did_you_mean(str(engine)[:100], ENGINES),
+            )
+        )
     _refuse_foreign_options(engine, workers, address, url)
     key = (os.getpid(), engine, workers, address, url)  # a forked child has none of the threads and workers
     with _lock:
@@ -112,7 +119,14 @@ def _refuse_foreign_options(engine: str, workers: int | None, address: str | Non
     }
     for name, (value, takers) in foreign.items():
         if value is not None and engine not in takers:
-            raise EngineError(f"The engine {engine} has no {name}. That is an option of: {', '.join(takers)}.")
+            raise EngineError(
+                message(
+                    "The engine {engine} has no {name}. That is an option of: {takers}.",
+                    engine=engine,
+                    name=name,
+                    takers=", ".join(takers),
+                )
+            )
 
 
 def _made(engine: str, workers: int | None, address: str | None, url: str | None) -> Engine:

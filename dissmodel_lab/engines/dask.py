@@ -33,6 +33,7 @@ from dissmodel_lab.errors import EngineError, LabError
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import LOST, RECORD_NAME
 from dissmodel_lab.jobs import Outcome
+from dissmodel_lab.language import message
 from dissmodel_lab.provenance import Caller, package_version
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.store.files import claim
@@ -120,7 +121,9 @@ class DaskEngine(Engine):
         patience: float = 60.0,
     ) -> None:
         if cluster is not None and workers is not None:
-            raise EngineError("The workers of a cluster that is there already cannot be chosen. Leave workers out.")
+            raise EngineError(
+                message("The workers of a cluster that is there already cannot be chosen. Leave workers out.")
+            )
         self._reach = _Reach(cluster, workers, timeout, f"dissmodel_lab-{uuid.uuid4().hex[:8]}")
         self.n_workers = self._reach.n_threads()
         self._patience = patience
@@ -146,11 +149,11 @@ class DaskEngine(Engine):
         """Take a job, see :meth:`Engine.start`; its priority is one among Dask's tasks, too."""
         packed = pack(job)
         if self._is_closed:
-            raise EngineError("The engine dask is closed. Start the run again.")
+            raise EngineError(message("The engine dask is closed. Start the run again."))
         parcel = self._reach.parcel(job, packed)
         with self._wakes:
             if self._is_closed:
-                raise EngineError("The engine dask is closed. Start the run again.")
+                raise EngineError(message("The engine dask is closed. Start the run again."))
             self._n_taken += 1
             ticket = _Ticket(job, parcel, priority, self._n_taken)
             handle = ticket.handle = RunHandle(job, self.name, lambda why: self._cancel(ticket, why))
@@ -167,7 +170,7 @@ class DaskEngine(Engine):
         self._close()
         if cancel:
             for ticket in list(self._open.values()):
-                ticket.the_handle().cancel("The engine was closed.")
+                ticket.the_handle().cancel(message("The engine was closed."))
         if wait:
             self._is_over.wait()
 
@@ -178,7 +181,7 @@ class DaskEngine(Engine):
         for ticket in list(self._open.values()):
             handle = ticket.the_handle()
             if handle.status != RunStatus.RUNNING or ticket.job.ends_with_kernel:
-                handle.cancel("The notebook's kernel has ended.")
+                handle.cancel(message("The notebook's kernel has ended."))
                 ending.append(handle)
         deadline = time.monotonic() + _AT_EXIT
         for handle in ending:
@@ -319,7 +322,10 @@ class DaskEngine(Engine):
             ticket.n_sent += 1
             ticket.travels_alone = True
             if ticket.n_sent >= _SENDINGS:
-                self._finish(ticket, _without_answer(ticket.job, f"Dask has given up on the run: {problem}"))
+                self._finish(
+                    ticket,
+                    _without_answer(ticket.job, message("Dask has given up on the run: {problem}", problem=problem)),
+                )
         self._put_back([load])
 
     def _put_back(self, loads: list[_Load]) -> None:
@@ -331,7 +337,11 @@ class DaskEngine(Engine):
                         heappush(self._waiting, (-ticket.priority, ticket.order, ticket))
 
     def _give_up(self) -> None:
-        text = f"The scheduler {self._reach.address} is gone, and did not come back within {self._patience:g} s."
+        text = message(
+            "The scheduler {address} is gone, and did not come back within {patience:g} s.",
+            address=self._reach.address,
+            patience=self._patience,
+        )
         for ticket in list(self._open.values()):
             self._finish(ticket, _without_answer(ticket.job, text))
         with self._wakes:
@@ -450,9 +460,14 @@ class _Reach:
                 return distributed.Client(self._cluster, timeout=timeout, set_as_default=False)
         except (OSError, TimeoutError, ValueError, TypeError) as error:
             raise EngineError(
-                f"The Dask scheduler {self.address!r:.200} does not answer within {timeout:g} s: "
-                f"{str(error) or type(error).__name__:.300}. Check its address, and that it runs; where it is only "
-                "slow, set DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT, such as 60s."
+                message(
+                    "The Dask scheduler {address!r:.200} does not answer within {timeout:g} s: {error:.300}. Check "
+                    "its address, and that it runs; where it is only slow, set "
+                    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT, such as 60s.",
+                    address=self.address,
+                    timeout=timeout,
+                    error=str(error) or type(error).__name__,
+                )
             ) from error
 
     def _set_up(self) -> None:
@@ -515,7 +530,9 @@ class _Reach:
         seen = self._client.run(os.path.exists, parcel.marker, on_error="return")
         for address, is_seen in seen.items():
             if is_seen is not True:
-                raise EngineError(unseen_store(f"The Dask worker {address}", parcel.job.store))
+                raise EngineError(
+                    unseen_store(message("The Dask worker {address}", address=address), parcel.job.store)
+                )
 
     def _compare(self, needs: dict[str, str]) -> None:
         from dissmodel_lab.engines.dask_worker import version_problem  # noqa: PLC0415 -- as above
@@ -524,11 +541,11 @@ class _Reach:
         for name in needs:
             # Functions of Python itself: a worker without dissmodel_lab must be able to answer, too.
             question = _question(name)
-            scheduler = f"The Dask scheduler {self.address}"
+            scheduler = message("The Dask scheduler {address}", address=self.address)
             if self._own_cluster is None:
                 found.setdefault(scheduler, {})[name] = self._ask_scheduler(question)
             for address, answer in self._client.run(*question, on_error="return").items():
-                found.setdefault(f"The Dask worker {address}", {})[name] = _text(answer)
+                found.setdefault(message("The Dask worker {address}", address=address), {})[name] = _text(answer)
         problems = [version_problem(where, needs, there) for where, there in found.items()]
         for problem in problems:
             if problem:
@@ -557,8 +574,12 @@ class _Reach:
                     marker.touch()
                 except OSError as error:
                     raise EngineError(
-                        f"The store {store!r} cannot be written: {error.strerror or error}. "
-                        "Make the folder writable, or set --store to another."
+                        message(
+                            "The store {store!r} cannot be written: {strerror}. Make the folder writable, or set "
+                            "--store to another.",
+                            store=store,
+                            strerror=error.strerror or error,
+                        )
                     ) from error
                 self._markers[store] = marker
             return marker
@@ -641,9 +662,15 @@ class _Reach:
             return answer[0]
         if error and isinstance(error[0], EngineError):
             raise error[0]
-        what = _words(error[0]) if error else f"there was no answer within {self.timeout:g} s"
+        what = (
+            _words(error[0]) if error else message("there was no answer within {timeout:g} s", timeout=self.timeout)
+        )
         raise EngineError(
-            f"The Dask cluster {self.address} cannot be asked: {what}. Check that its scheduler and workers run."
+            message(
+                "The Dask cluster {address} cannot be asked: {what}. Check that its scheduler and workers run.",
+                address=self.address,
+                what=what,
+            )
         )
 
 
@@ -652,7 +679,7 @@ def _distributed() -> Any:
         import distributed  # noqa: PLC0415 -- half a second, only for who asks for it
     except ImportError as error:
         raise EngineError(
-            "The engine dask needs the package distributed. Run: pip install 'dissmodel_lab[dask]'."
+            message("The engine dask needs the package distributed. Run: pip install 'dissmodel_lab[dask]'.")
         ) from error
     return distributed
 
@@ -772,12 +799,12 @@ def _words(error: BaseException) -> str:
 
 def _problem(future: Any) -> str:
     if future is None:
-        return "it was not sent"
+        return message("it was not sent")
     try:
         error = future.exception(timeout=1)
     except BaseException as problem:  # noqa: BLE001 -- it was cancelled, or is lost: Dask raises what it likes
         error = problem
-    return _words(error) if error is not None else f"its task is {future.status}"
+    return _words(error) if error is not None else message("its task is {status}", status=future.status)
 
 
 def _outcome(delivery: Delivery) -> Outcome:

@@ -31,6 +31,7 @@ from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import LOST, RECORD_NAME
 from dissmodel_lab.jobs import Outcome
+from dissmodel_lab.language import message
 from dissmodel_lab.store.reading import is_alive, try_read
 
 if TYPE_CHECKING:
@@ -131,7 +132,12 @@ def version_problem(where: str, needs: Mapping[str, str], found: Mapping[str, st
         return ""
     there = ", ".join(f"{name} {other}" if other else f"no {name}" for name, _, other in differing)
     here = ", ".join(f"{name} {wanted}" for name, wanted, _ in differing)
-    return f"{where} has {there}, this notebook {here}. Install the same versions on both, then run again."
+    return message(
+        "{where} has {there}, this notebook {here}. Install the same versions on both, then run again.",
+        where=where,
+        there=there,
+        here=here,
+    )
 
 
 def _significant(name: str, number: str) -> str:
@@ -241,7 +247,7 @@ class Post(WorkerPlugin):
         return self._objections[key]
 
     def _look(self, parcel: Parcel) -> str:
-        where = f"The Dask worker {self._where}"
+        where = message("The Dask worker {where}", where=self._where)
         problem = version_problem(where, parcel.needs, versions_here(list(parcel.needs)))
         if problem:
             return problem
@@ -249,7 +255,11 @@ class Post(WorkerPlugin):
             return unseen_store(where, parcel.job.store)
         folder = parcel.job.working_folder
         if not os.path.isdir(folder):  # noqa: PTH112 -- a text
-            return f"{where} does not see the working folder {folder!r}. Work in a folder that all machines share."
+            return message(
+                "{where} does not see the working folder {folder!r}. Work in a folder that all machines share.",
+                where=where,
+                folder=folder,
+            )
         return ""
 
     def _take(self) -> _Lane:
@@ -303,7 +313,7 @@ class _Lane:
         self._errands.put((parcel, answer))
         while not answer.is_there.wait(_POLL):
             if self._is_let_go:
-                raise RuntimeError("The Dask worker was closed. Its run goes on in a process of its own.")
+                raise RuntimeError(message("The Dask worker was closed. Its run goes on in a process of its own."))
             why = reason()
             if why:
                 self._slot.cancel(why)
@@ -386,14 +396,16 @@ def unseen_store(where: str, store: str) -> str:
     >>> unseen_store("The Dask worker tcp://a:1", "/home/ana/experiments")
     "The Dask worker tcp://a:1 does not see the store '/home/ana/experiments'. Runs are kept ..."
     """
-    return (
-        f"{where} does not see the store {store!r}. Runs are kept in a folder that the notebook and all workers "
-        "share, such as one on a network drive: set --store or DISSMODEL_LAB_STORE to one."
+    return message(
+        "{where} does not see the store {store!r}. Runs are kept in a folder that the notebook and all workers "
+        "share, such as one on a network drive: set --store or DISSMODEL_LAB_STORE to one.",
+        where=where,
+        store=store,
     )
 
 
 def _closed(where: str) -> RuntimeError:
-    return RuntimeError(f"The Dask worker {where} is being closed.")
+    return RuntimeError(message("The Dask worker {where} is being closed.", where=where))
 
 
 # ------------------------------------------------------------------------------- runs that others have begun
@@ -422,9 +434,11 @@ def _followed(job: Job, path: Path, record: ExperimentRecord) -> Outcome:
     while record.status == RunStatus.RUNNING:
         facts = record.provenance
         if facts is not None and facts.hostname != platform.node():
-            text = (
-                f"The Dask worker by which it was run, on {facts.hostname}, is gone. Where its process "
-                f"{facts.process_id} is still at work, it closes its record itself."
+            text = message(
+                "The Dask worker by which it was run, on {hostname}, is gone. Where its process {process_id} "
+                "is still at work, it closes its record itself.",
+                hostname=facts.hostname,
+                process_id=facts.process_id,
             )
             return Outcome(LOST, job.experiment_id, path, text, CrashError(text))
         if not is_alive(record):
@@ -438,7 +452,9 @@ def _followed(job: Job, path: Path, record: ExperimentRecord) -> Outcome:
 
 
 def _closed_record(path: Path, record: ExperimentRecord) -> ExperimentRecord:
-    text = "CrashError: The Dask worker by which it was run ended in the middle of the run, and its process with it."
+    text = message(
+        "CrashError: The Dask worker by which it was run ended in the middle of the run, and its process with it."
+    )
     try:
         return close_dead(path, RunStatus.FAILED.value, text)
     except LabError as problem:  # a full disk: it is listed as lost then

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.engines.slot import _Worker
 from dissmodel_lab.errors import EngineError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +87,7 @@ class ForeignWorker(_Worker):
 
     def _start_program(self) -> None:
         if os.name != "posix":
-            raise EngineError("A worker with another Python than this one's needs Linux or macOS.")
+            raise EngineError(message("A worker with another Python than this one's needs Linux or macOS."))
         from_us, to_worker = os.pipe()
         from_worker, to_us = os.pipe()
         environ = {name: value for name, value in os.environ.items() if name not in _LEADS_ASTRAY}

@@ -13,6 +13,7 @@ from dissmodel_lab.executor.events import RunFinished
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import LOST, RECORD_NAME
 from dissmodel_lab.journal import follow
+from dissmodel_lab.language import message
 from dissmodel_lab.store.reading import read_record, try_read
 
 if TYPE_CHECKING:
@@ -146,7 +147,13 @@ class RunHandle:
             When this process is interrupted meanwhile; the run goes on.
         """
         if not self._is_over.wait(timeout):
-            raise TimeoutError(f"Run {self.experiment_id[:8]} has not ended after {timeout:g} s. It goes on.")
+            raise TimeoutError(
+                message(
+                    "Run {experiment_id} has not ended after {timeout:g} s. It goes on.",
+                    experiment_id=self.experiment_id[:8],
+                    timeout=timeout,
+                )
+            )
         assert self._outcome is not None  # for the type checker: finish() sets it first
         with self._lock:
             teller = self._teller
@@ -181,10 +188,16 @@ class RunHandle:
         if outcome.status == RunStatus.CANCELLED:
             raise KeyboardInterrupt(outcome.error)
         if outcome.status == LOST:
-            raise CrashError(outcome.error or f"Run {self.experiment_id[:8]} is lost: its process is gone.")
+            raise CrashError(
+                outcome.error
+                or message("Run {experiment_id} is lost: its process is gone.", experiment_id=self.experiment_id[:8])
+            )
         raise EngineError(
-            f"{outcome.error or f'Run {self.experiment_id[:8]} ended as {outcome.status}.'} "
-            "(This exception could not travel from the worker process. The record's log has its traceback.)"
+            message(
+                "{error} (This exception could not travel from the worker process. The record's log has its "
+                "traceback.)",
+                error=outcome.error or f"Run {self.experiment_id[:8]} ended as {outcome.status}.",
+            )
         )
 
     def add_done_callback(self, call: Callable[[RunHandle], None]) -> None:

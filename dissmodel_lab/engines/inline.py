@@ -10,6 +10,7 @@ from dissmodel_lab.engines.engine import Engine
 from dissmodel_lab.engines.handle import RunHandle
 from dissmodel_lab.engines.worker_side import perform
 from dissmodel_lab.errors import EngineError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ class InlineEngine(Engine):
             When this process is interrupted, and it was not this one run that somebody asked to end.
         """
         if self._is_closed:
-            raise EngineError("The engine inline is closed. Start the run again.")
+            raise EngineError(message("The engine inline is closed. Start the run again."))
         _refuse_what_needs_a_process(job)
         job = self.named(job)
         handle = RunHandle(job, self.name)
@@ -75,8 +76,12 @@ class InlineEngine(Engine):
 def _refuse_what_needs_a_process(job: Job) -> None:
     if any(limit is not None for limit in job.limits):
         raise EngineError(
-            "A run in this process cannot have limits of time or memory: nobody could end it. "
-            "Run with engine process."
+            message(
+                "A run in this process cannot have limits of time or memory: nobody could end it. Run with engine "
+                "process."
+            )
         )
     if job.environment:
-        raise EngineError("A run in this process cannot have an environment of its own. Run with engine process.")
+        raise EngineError(
+            message("A run in this process cannot have an environment of its own. Run with engine process.")
+        )

@@ -24,6 +24,7 @@ from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Job, Outcome
+from dissmodel_lab.language import message
 from dissmodel_lab.platform_client import PlatformClient
 from dissmodel_lab.platform_client.submissions import refuse_package, sendable
 from dissmodel_lab.provenance import Caller
@@ -165,8 +166,13 @@ class PlatformEngine(Engine):
         if theirs and known.status in (RunStatus.CANCELLED, RunStatus.FAILED):
             return self._follow_new(str(theirs), keep, caller)
         raise EngineError(
-            f"Run {known.experiment_id[:8]} is in the store already, as {shown(known.status)}: "
-            f"{str(known.record_path)!r}. There is nothing to fetch."
+            message(
+                "Run {experiment_id} is in the store already, as {status}: {record_path!r}. There is nothing to "
+                "fetch.",
+                experiment_id=known.experiment_id[:8],
+                status=shown(known.status),
+                record_path=str(known.record_path),
+            )
         )
 
     def shutdown(self, wait: bool = True, cancel: bool = False) -> None:  # noqa: FBT001, FBT002 -- as Executor.shutdown
@@ -184,7 +190,7 @@ class PlatformEngine(Engine):
         self.shutdown(wait=False)
         ending = [ticket for ticket in self._line.close() if not ticket.is_taken or ticket.job.ends_with_kernel]
         for ticket in ending:
-            ticket.the_handle().cancel("The notebook's kernel has ended.")
+            ticket.the_handle().cancel(message("The notebook's kernel has ended."))
         for ticket in ending:
             with suppress(TimeoutError):
                 ticket.the_handle().wait(_AT_EXIT)
@@ -295,18 +301,26 @@ class _Ticket(Ticket):
 def _refuse_what_stays_here(job: Job) -> None:
     if job.data:
         raise EngineError(
-            "A platform takes its input as a file, and this run has one in memory. Write it to a file, and give that "
-            "as source."
+            message(
+                "A platform takes its input as a file, and this run has one in memory. Write it to a file, and "
+                "give that as source."
+            )
         )
     if any(limit is not None for limit in job.limits):
         raise EngineError(
-            "A platform cannot limit a run's time or memory: it does not end a job that runs. Use engine process or "
-            "dask for that."
+            message(
+                "A platform cannot limit a run's time or memory: it does not end a job that runs. Use engine "
+                "process or dask for that."
+            )
         )
     if job.environment:
-        raise EngineError("A platform's worker has its own environment. Use engine process for another one.")
+        raise EngineError(message("A platform's worker has its own environment. Use engine process for another one."))
     if job.output is not None and "://" in job.output:
-        raise EngineError(f"The output {shown(job.output)!r} is not a local path. Give a path on this machine.")
+        raise EngineError(
+            message(
+                "The output {output!r} is not a local path. Give a path on this machine.", output=shown(job.output)
+            )
+        )
 
 
 def _in_store(store: RunStore, run_id: str) -> ExperimentRecord | None:
@@ -319,5 +333,7 @@ def _in_store(store: RunStore, run_id: str) -> ExperimentRecord | None:
 
 def _outcome_of(job: Job, path: Path, record: ExperimentRecord | None) -> Outcome:
     if record is None:
-        return Outcome(RunStatus.CANCELLED.value, job.experiment_id, None, "cancelled before it was submitted")
+        return Outcome(
+            RunStatus.CANCELLED.value, job.experiment_id, None, message("cancelled before it was submitted")
+        )
     return Outcome(record.status, job.experiment_id, path, record.error or "")

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from dissmodel_lab.discovery import is_executor, own_name
 from dissmodel_lab.errors import EngineError, ExecutorNotFoundError, PlatformError, shown
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord, PhaseUsage, Provenance, RunStatus, Values
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.platform_client.submissions import sendable
 from dissmodel_lab.provenance import collect_provenance
@@ -69,15 +70,17 @@ def order_of(job: Job) -> Order:
     spec = toml if isinstance(toml, ModelSpec) else ModelSpec.from_path(_at(job, toml)) if toml else ModelSpec()
     if isinstance(model, str) and ":" not in model:
         if not model and not spec.model:
-            raise PlatformError('The TOML names no model. Add for example: [model] class = "coastal_flood".')
+            raise PlatformError(message('The TOML names no model. Add for example: [model] class = "coastal_flood".'))
         is_inline = bool(spec.model)
         return Order(model or spec.model, spec, spec.executor_module or _module_here(spec, model), is_inline)
     cls = resolve_class(model) if isinstance(model, str) else model if isinstance(model, type) else type(model)
     if not is_executor(cls) or cls.__module__ in _HERE_ONLY or "<locals>" in cls.__qualname__:
         raise EngineError(
-            f"The model {shown(getattr(cls, '__name__', cls))!r} is defined in this notebook or script; a platform "
-            "imports models by their module's name. Put it into a package that is installed there, or use engine "
-            "process."
+            message(
+                "The model {getattr!r} is defined in this notebook or script; a platform imports models by their "
+                "module's name. Put it into a package that is installed there, or use engine process.",
+                getattr=shown(getattr(cls, "__name__", cls)),
+            )
         )
     return Order(own_name(cls) or cls.__name__, spec, spec.executor_module or cls.__module__, bool(spec.model))
 
@@ -196,8 +199,10 @@ def take_over(record: ExperimentRecord, job: PlatformJob, served: Mapping[str, A
         record.logs += [line for line in job.logs if line not in known]
         if job.status == RunStatus.COMPLETED:  # of one that failed, the worker keeps none
             record.add_warning(
-                "The platform kept no record of this run that can be had: parameters are those that were asked for, "
-                "and metrics are not known."
+                message(
+                    "The platform kept no record of this run that can be had: parameters are those that were asked "
+                    "for, and metrics are not known."
+                )
             )
         return
     theirs = _readable(served)
@@ -205,7 +210,9 @@ def take_over(record: ExperimentRecord, job: PlatformJob, served: Mapping[str, A
     asked = sendable(record.parameters)[0] if record.parameters else {}
     other = [name for name, value in asked.items() if theirs.parameters.get(name, None) != value]
     if other and theirs.parameters != asked:
-        record.add_warning(f"The platform ran with other parameters than were asked for: {', '.join(other)}.")
+        record.add_warning(
+            message("The platform ran with other parameters than were asked for: {other}.", other=", ".join(other))
+        )
     for name in ("model_commit", "code_version", "resolved_spec", "parameters", "metrics", "period", "steps"):
         value = getattr(theirs, name)
         if value not in (None, "", {}):
@@ -227,7 +234,9 @@ def _readable(served: Mapping[str, Any]) -> ExperimentRecord:
         try:
             setattr(record, name, getattr(ExperimentRecord.model_validate({name: value}), name))
         except ValueError:
-            record.logs.append(f"The field {name} of the platform's record cannot be read, and was left out.")
+            record.logs.append(
+                message("The field {name} of the platform's record cannot be read, and was left out.", name=name)
+            )
     return record
 
 

@@ -17,6 +17,7 @@ from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import RunStatus, utc_now
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Outcome
+from dissmodel_lab.language import message
 from dissmodel_lab.platform_client import AnswerError, ChecksumError, UnknownSubmissionError, UnregisteredModelError
 from dissmodel_lab.platform_client.answers import CANCELLED, COMPLETED, FAILED
 from dissmodel_lab.platform_client.submissions import local_files, sendable
@@ -155,7 +156,7 @@ class PlatformRun:
                 record.provenance.process_id = os.getpid()
                 record.provenance.process_started = process_started(os.getpid())
             self._folder.write(record)
-            self._say("Followed again, after the process that did so had ended.")
+            self._say(message("Followed again, after the process that did so had ended."))
         else:
             self._folder = self._store.begin(record, self._job.folder_name, is_queued=True)
 
@@ -209,8 +210,12 @@ class PlatformRun:
             self._id = self._submit().id
             record.platform["id"] = self._id
             self._say(
-                f"Submitted to {self._client.url} as {self._id}. It tells only that a job is pending until it has "
-                "ended: whether it waits or runs, and its phase, is not known before its record arrives."
+                message(
+                    "Submitted to {url} as {id}. It tells only that a job is pending until it has ended: whether "
+                    "it waits or runs, and its phase, is not known before its record arrives.",
+                    url=self._client.url,
+                    id=self._id,
+                )
             )
         self._the_folder().write(record)
         self._finish(self._followed())
@@ -218,7 +223,10 @@ class PlatformRun:
     def _refuse_taken_output(self) -> None:
         if self._wanted is not None and self._wanted.exists():
             raise OutputError(
-                f"The output {self._job.output!r} exists and is never replaced. Choose another --output."
+                message(
+                    "The output {output!r} exists and is never replaced. Choose another --output.",
+                    output=self._job.output,
+                )
             )
 
     def _submit(self) -> PlatformJob:
@@ -240,8 +248,12 @@ class PlatformRun:
             except UnregisteredModelError as error:
                 order = inline_instead(order, error)
         if not order.executor_module:
-            self._warn("The TOML names no executor_module: the worker must know the model by its name alone.")
-        self._say("Submitted by TOML: the platform's registry does not know this model, so others cannot name it.")
+            self._warn(
+                message("The TOML names no executor_module: the worker must know the model by its name alone.")
+            )
+        self._say(
+            message("Submitted by TOML: the platform's registry does not know this model, so others cannot name it.")
+        )
         record.platform["mark"] = record.experiment_id[:12]
         return self._client.submit_inline(
             order.spec,
@@ -261,7 +273,14 @@ class PlatformRun:
         if path is None:
             return record.source.uri
         upload = self._client.upload(Path(self._job.working_folder, path))
-        self._say(f"Uploaded {shown(path.name)} to {upload.uri} (SHA-256 {upload.sha256}).")
+        self._say(
+            message(
+                "Uploaded {name} to {uri} (SHA-256 {sha256}).",
+                name=shown(path.name),
+                uri=upload.uri,
+                sha256=upload.sha256,
+            )
+        )
         record.source.checksum = upload.sha256
         return upload.uri
 
@@ -293,7 +312,7 @@ class PlatformRun:
                 silent_since = self._bear(error, silent_since, is_unknown=n_unknown >= _UNKNOWN)
             else:
                 if silent_since is not None:
-                    self._say("The platform answers again.")
+                    self._say(message("The platform answers again."))
                 silent_since, n_unknown = None, 0
                 if job.is_over:
                     return job
@@ -307,12 +326,17 @@ class PlatformRun:
         if _status(error) in _FINAL or is_unknown:
             raise error
         if since is None:
-            self._say(f"{error} The job may go on there; it is asked again.")
+            self._say(message("{error} The job may go on there; it is asked again.", error=error))
             return now
         if now - since > _PATIENCE:
             raise PlatformError(
-                f"{error} For {_PATIENCE / 60:.0f} minutes now. The job may go on there: get it later with "
-                f"platform fetch {self._id}."
+                message(
+                    "{error} For {patience:.0f} minutes now. The job may go on there: get it later with platform "
+                    "fetch {id}.",
+                    error=error,
+                    patience=_PATIENCE / 60,
+                    id=self._id,
+                )
             )
         return since
 
@@ -333,14 +357,19 @@ class PlatformRun:
                 time.sleep(_LOOK)
                 continue
             if job.status in (COMPLETED, FAILED):
-                self._say("The request to cancel came too late: the job had ended.")
+                self._say(message("The request to cancel came too late: the job had ended."))
                 return job
             self._say(
-                "The platform has noted that the job is cancelled, but does not tell its worker: it may complete all "
-                f"the same. Then get it with: platform fetch {self._id}."
+                message(
+                    "The platform has noted that the job is cancelled, but does not tell its worker: it may "
+                    "complete all the same. Then get it with: platform fetch {id}.",
+                    id=self._id,
+                )
             )
             raise _CancelledError
-        self._warn(f"The platform could not be told to cancel: {problem} The job may go on there.")
+        self._warn(
+            message("The platform could not be told to cancel: {problem} The job may go on there.", problem=problem)
+        )
         raise _CancelledError
 
     # ------------------------------------------------------------------------------------------- the result
@@ -361,8 +390,10 @@ class PlatformRun:
             raise _CancelledError
         if job.status == FAILED:
             said = next((line for line in reversed(job.logs) if line.lower().startswith("failed")), "")
-            said = said or (job.logs[-1] if job.logs else "no reason is told")
-            raise PlatformError(f"The run failed at {self._client.url}: {self._client.hide(said)[:1000]}")
+            said = said or (job.logs[-1] if job.logs else message("no reason is told"))
+            raise PlatformError(
+                message("The run failed at {url}: {hide}", url=self._client.url, hide=self._client.hide(said)[:1000])
+            )
         self._fetch_output(job)
         record.status = RunStatus.COMPLETED.value
 
@@ -374,12 +405,15 @@ class PlatformRun:
             return
         if not job.output_path.startswith("s3://"):
             record.add_warning(
-                f"The output stays on the platform's worker ({shown(job.output_path)!r}) and cannot be downloaded."
+                message(
+                    "The output stays on the platform's worker ({output_path!r}) and cannot be downloaded.",
+                    output_path=shown(job.output_path),
+                )
             )
             return
         expected = record.artifacts.get("output") or job.output_sha256
         if expected and job.output_sha256 and expected != job.output_sha256:
-            record.add_warning("The platform tells two checksums of its output: that of its record is used.")
+            record.add_warning(message("The platform tells two checksums of its output: that of its record is used."))
         name = Path(self._job.output_name).name or (self._wanted.name if self._wanted is not None else "")
         folder.partial.mkdir(exist_ok=True)
         place = folder.partial / name if name and has_suffix(Path(name)) else folder.partial
@@ -390,7 +424,7 @@ class PlatformRun:
             error.kept.rename(kept)
             raise ChecksumError(error.uri, error.expected, error.found, kept) from None
         if not expected:
-            record.add_warning("The platform told no checksum of its output: that of what came stands here.")
+            record.add_warning(message("The platform told no checksum of its output: that of what came stands here."))
         target = self._at / got.path.name
         if self._wanted is not None:
             target = with_suffix(self._wanted, got.path.suffix) if got.path.suffix else self._wanted

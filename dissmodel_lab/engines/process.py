@@ -20,6 +20,7 @@ from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Outcome
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ class ProcessEngine(Engine):
         running = [ticket for ticket in tickets if ticket.slot is not None]
         for ticket in tickets:
             if ticket.slot is None or ticket.job.ends_with_kernel:
-                ticket.the_handle().cancel("The notebook's kernel has ended.")
+                ticket.the_handle().cancel(message("The notebook's kernel has ended."))
         kept = {id(ticket.slot) for ticket in running if not ticket.job.ends_with_kernel}
         for slot in self._slots:
             if id(slot) in kept and slot.job is not None:
@@ -111,7 +112,9 @@ class ProcessEngine(Engine):
             if self._line.threads:  # those that are there do the work
                 return None
             ticket.is_cancelled = True
-            raise EngineError(f"The engine process cannot begin: {error}. Make room for more threads.") from error
+            raise EngineError(
+                message("The engine process cannot begin: {error}. Make room for more threads.", error=error)
+            ) from error
         self._slots.append(slot)
         return thread
 
@@ -178,7 +181,13 @@ def _cancelled_before(job: Job, why: str) -> Outcome:
 
 def _checked(workers: int) -> int:
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
-        raise EngineError(f"{workers!r} workers cannot be. Give a whole number from 1 to {_MOST_WORKERS}.")
+        raise EngineError(
+            message(
+                "{workers!r} workers cannot be. Give a whole number from 1 to {most_workers}.",
+                workers=workers,
+                most_workers=_MOST_WORKERS,
+            )
+        )
     return workers
 
 

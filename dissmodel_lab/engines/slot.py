@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing.process
 import os
 import platform
+import re
 import signal
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Outcome
 from dissmodel_lab.journal import CLOSED
+from dissmodel_lab.language import message
 from dissmodel_lab.store.reading import is_alive, try_read
 
 if TYPE_CHECKING:
@@ -43,9 +45,12 @@ _LAST_WORDS = 2.0
 """How long is waited for the system to tell how a process ended [s]."""
 _LINES = 20
 """How many of the last lines that a dead process printed stand in its record's log."""
-_MEMORY_NEEDED = " It needs a little shared memory (/dev/shm)." if sys.platform == "linux" else ""
+_MEMORY_NEEDED = message(" It needs a little shared memory (/dev/shm).") if sys.platform == "linux" else ""
 _FATAL = "Fatal Python error"
 """What Python writes when a signal ends it, before the stack of each thread."""
+_PRINTED = re.compile(r"dissmodel-lab-(\d+)-.+\.printed")
+_ABANDONED = 7 * 24 * 3600.0
+"""What nobody has printed into for so long, and whose process is gone, is nobody's [s]."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -118,7 +123,9 @@ class Slot:
                 outcome = self._attempt(job, errand, may_try_again=left > 0)
                 if outcome is not None:
                     return outcome
-            return _not_run(job, EngineError("The worker process was replaced again and again. Restart the kernel."))
+            return _not_run(
+                job, EngineError(message("The worker process was replaced again and again. Restart the kernel."))
+            )
         finally:
             with self._lock:
                 self._job = self._watch = self._busy = None
@@ -227,7 +234,7 @@ class Slot:
     def _ready(self, environment: Mapping[str, str], python: str = "") -> _Worker:
         with self._lock:
             if self._is_closed:
-                raise EngineError("The engine is closed. Start the run again.")
+                raise EngineError(message("The engine is closed. Start the run again."))
             if python:
                 from dissmodel_lab.engines.foreign import ForeignWorker  # noqa: PLC0415 -- for requests with a package
 
@@ -249,6 +256,30 @@ class Slot:
             worker.close()
 
 
+def forget_abandoned(folder: Path) -> None:
+    """
+    Remove the files for what workers print that were left by processes which were killed before their worker began.
+
+    Parameters
+    ----------
+    folder : Path
+        Of temporary files.
+
+    Examples
+    --------
+    >>> forget_abandoned(Path("no/such/folder"))
+    """
+    with suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208 -- names are all that is needed
+            match = _PRINTED.fullmatch(name)
+            if match is None or psutil.pid_exists(int(match[1])):
+                continue
+            with suppress(OSError):
+                path = folder / name
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
+
+
 class _GoneError(Exception):
     """The worker ended while it waited for a job: the next one will do."""
 
@@ -262,14 +293,18 @@ class _Worker:
 
     def __init__(self, own: Mapping[str, str]) -> None:
         try:
-            handle, name = tempfile.mkstemp(prefix="dissmodel-lab-", suffix=".printed")
+            handle, name = tempfile.mkstemp(prefix=f"dissmodel-lab-{os.getpid()}-", suffix=".printed")
         except OSError as error:
             raise EngineError(
-                f"No worker process could be started: no temporary file can be made: {error.strerror or error}. "
-                "Make room, or let the variable TMPDIR name a folder that can be written."
+                message(
+                    "No worker process could be started: no temporary file can be made: {strerror}. Make room, or "
+                    "let the variable TMPDIR name a folder that can be written.",
+                    strerror=error.strerror or error,
+                )
             ) from error
         os.close(handle)
         self.printed = Path(name)
+        forget_abandoned(self.printed.parent)
         self._own = dict(own)
         self._is_ready = False
         # A thread of its own starts it: it holds back interrupts, which the new process inherits, and loky's threads
@@ -281,8 +316,13 @@ class _Worker:
         if problems:
             self.printed.unlink(missing_ok=True)
             raise EngineError(
-                f"No worker process could be started: {type(problems[0]).__name__}: {problems[0]}.{_MEMORY_NEEDED} "
-                "Run with engine inline, or make room for more processes."
+                message(
+                    "No worker process could be started: {kind}: {problems}.{memory_needed} Run with engine "
+                    "inline, or make room for more processes.",
+                    kind=type(problems[0]).__name__,
+                    problems=problems[0],
+                    memory_needed=_MEMORY_NEEDED,
+                )
             ) from problems[0]
 
     def _start(self, problems: list[BaseException]) -> None:
@@ -323,7 +363,11 @@ class _Worker:
                     raise _CancelledError from None
                 if time.monotonic() > deadline:
                     raise EngineError(
-                        f"The worker process was not ready after {_START:g} s. Look what keeps Python from starting."
+                        message(
+                            "The worker process was not ready after {start:g} s. Look what keeps Python from "
+                            "starting.",
+                            start=_START,
+                        )
                     ) from None
             except Exception as error:
                 raise EngineError(self._stillborn(error)) from error
@@ -331,9 +375,13 @@ class _Worker:
     def _stillborn(self, error: Exception) -> str:
         code = self._exit_code()
         printed = keep_printed(self.printed, None).strip()
-        how = how_it_ended(code, None).replace(" in the middle of the run", "")
+        how = how_it_ended(code, None).replace(message(" in the middle of the run"), "")
         told = f" It printed: {printed[-600:]}" if printed else ""
-        return f"A worker process died before it was ready. {how}{told or f' {type(error).__name__}.'}"
+        return message(
+            "A worker process died before it was ready. {how}{told}",
+            how=how,
+            told=told or f" {type(error).__name__}.",
+        )
 
     def send(self, errand: Errand) -> Future[Returned | None]:
         from loky.process_executor import BrokenProcessPool  # noqa: PLC0415 -- as above
@@ -360,7 +408,9 @@ class _Worker:
             except Exception as error:  # noqa: BLE001 -- of loky: the process ended, or what it sent was no answer
                 if self._exit_code() is None:
                     kill(self.pid)
-                    return End(RunStatus.FAILED.value, f"The worker's answer cannot be read: {error}.")
+                    return End(
+                        RunStatus.FAILED.value, message("The worker's answer cannot be read: {error}.", error=error)
+                    )
                 return self._crash(watch)
 
     def _crash(self, watch: Watch) -> End:
@@ -431,7 +481,9 @@ def _ended(job: Job, end: End, worker: _Worker | None = None, peak: int | None =
     if record is None or not is_there:
         return outcome._replace(status=end.status if is_cancelled else REFUSED, record_path=None)
     if _is_anothers(record, worker):  # of a worker whose notebook is gone, that was there first
-        return outcome._replace(status=REFUSED, record_path=None, error=f"{text} Another process is at this run.")
+        return outcome._replace(
+            status=REFUSED, record_path=None, error=message("{text} Another process is at this run.", text=text)
+        )
     _forget_live(path.parent)
     if record.status not in CLOSED:
         try:
@@ -465,4 +517,4 @@ def _last_lines(printed: str) -> list[str]:
     lines = printed.strip().splitlines()
     crash = next((number for number, line in enumerate(lines) if line.startswith(_FATAL)), None)
     kept = lines[-_LINES:] if crash is None else lines[crash : crash + _LINES]
-    return ["The process printed last:\n" + "\n".join(kept)] if kept else []
+    return [message("The process printed last:\n") + "\n".join(kept)] if kept else []

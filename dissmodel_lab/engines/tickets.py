@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dissmodel_lab.errors import EngineError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +87,7 @@ class TicketLine(Generic[_T]):
         """
         with self.lock:
             if self._is_closed:
-                raise EngineError(f"The engine {self._engine} is closed. Start the run again.")
+                raise EngineError(message("The engine {engine} is closed. Start the run again.", engine=self._engine))
             self._open[ticket] = None
             self._waiting.put((-priority, next(self._order), ticket))
             if self._waiting.qsize() > self._n_idle and len(self.threads) < self._most:
@@ -136,7 +137,7 @@ class TicketLine(Generic[_T]):
             self._waiting.put((_LAST, next(self._order), None))
         if cancel:
             for ticket in tickets:
-                ticket.the_handle().cancel("The engine was closed.")
+                ticket.the_handle().cancel(message("The engine was closed."))
         if wait:
             for thread in list(self.threads):
                 thread.join()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.errors import EngineError, shown
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,13 +165,18 @@ def _complaint(job: Job, error: Exception) -> str:
             where, culprit = _culprit(part, 0)
             break
     else:  # the parts travel one by one, their whole does not
-        return (
-            f"The run cannot travel to another process: {type(error).__name__}: {error}. Run it with engine inline."
+        return message(
+            "The run cannot travel to another process: {kind}: {error}. Run it with engine inline.",
+            kind=type(error).__name__,
+            error=error,
         )
-    what = f"{where} is a {shown(type(culprit).__name__)}, which exists in this process alone"
-    return (
-        f"The run cannot travel to another process: {what}. "
-        "Make it inside of the method that uses it, or run with engine inline."
+    what = message(
+        "{where} is a {kind}, which exists in this process alone", where=where, kind=shown(type(culprit).__name__)
+    )
+    return message(
+        "The run cannot travel to another process: {what}. Make it inside of the method that uses it, or run "
+        "with engine inline.",
+        what=what,
     )
 
 
@@ -178,7 +184,7 @@ def _parts_of_job(job: Job) -> Iterator[_Part]:
     for name, value in job.parameters.items():
         yield _Part(f"its parameter {shown(name)!r}", value)
     for value in job.data:
-        yield _Part("its input data", value)
+        yield _Part(message("its input data"), value)
     name = getattr(job.model, "__name__", type(job.model).__name__)
     yield _Part(f"its model {shown(name)}", job.model)
     for field, value in vars(job).items():
@@ -214,7 +220,7 @@ def _inside(thing: Any) -> Iterator[_Part]:
 
 def _inside_class(thing: type[Any]) -> Iterator[_Part]:
     for base in thing.__bases__:
-        yield _Part(f"its base class {shown(base.__name__)}", base)
+        yield _Part(message("its base class {base}", base=shown(base.__name__)), base)
     for name, value in list(vars(thing).items()):
         if name not in _OF_EVERY_CLASS:
             kind = "method" if callable(getattr(value, "__func__", value)) else "attribute"
@@ -225,14 +231,14 @@ def _inside_function(function: Any) -> Iterator[_Part]:
     with suppress(Exception):  # of a decorated or built-in one, whose variables cannot be listed
         variables = inspect.getclosurevars(function)
         for name, value in variables.nonlocals.items():
-            yield _Part(f"the variable {shown(name)!r} around it", value)
+            yield _Part(message("the variable {name!r} around it", name=shown(name)), value)
         for name, value in variables.globals.items():
-            yield _Part(f"the global name {shown(name)!r} that it uses", value)
+            yield _Part(message("the global name {name!r} that it uses", name=shown(name)), value)
     for value in getattr(function, "__defaults__", None) or ():
-        yield _Part("a default of its arguments", value)
+        yield _Part(message("a default of its arguments"), value)
     wrapped = getattr(function, "__wrapped__", None)
     if wrapped is not None:
-        yield _Part("what it wraps", wrapped)
+        yield _Part(message("what it wraps"), wrapped)
 
 
 def _travels(value: Any) -> bool:

@@ -24,23 +24,24 @@ from dissmodel_lab.cancelling import (
 )
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.schemas import RunStatus
+from dissmodel_lab.language import message
+from dissmodel_lab.quantities import bytes_text
 
 if TYPE_CHECKING:
     from dissmodel_lab.jobs import Job, Limits
 
 POLL = 0.1
 """How often a worker is looked at while a job runs [s]."""
-_MIB = 1024**2
 #: What usually stands behind a signal, for those who do not know its name.
 _SIGNALS = {
-    "SIGSEGV": "a library read or wrote memory that is not its own",
-    "SIGBUS": "a library read or wrote memory that is not there",
-    "SIGABRT": "a library gave up",
-    "SIGFPE": "a library divided whole numbers by zero",
-    "SIGILL": "a library was built for another processor",
-    "SIGKILL": "killed from outside; systems do so when memory runs out",
-    "SIGTERM": "it was asked to end from outside",
-    "SIGXCPU": "the system's limit of processor time",
+    "SIGSEGV": message("a library read or wrote memory that is not its own"),
+    "SIGBUS": message("a library read or wrote memory that is not there"),
+    "SIGABRT": message("a library gave up"),
+    "SIGFPE": message("a library divided whole numbers by zero"),
+    "SIGILL": message("a library was built for another processor"),
+    "SIGKILL": message("killed from outside; systems do so when memory runs out"),
+    "SIGTERM": message("it was asked to end from outside"),
+    "SIGXCPU": message("the system's limit of processor time"),
 }
 
 
@@ -141,11 +142,10 @@ def beyond_limit(limits: Limits, seconds: float, memory: int | None) -> str:
     ''
     """
     if limits.memory_bytes is not None and memory is not None and memory > limits.memory_bytes:
-        return (
-            f"The run went beyond its limit of {mebibytes(limits.memory_bytes)} of memory ({mebibytes(memory)} seen)."
-        )
+        limit, seen = bytes_text(limits.memory_bytes), bytes_text(memory)
+        return message("The run went beyond its limit of {limit} of memory ({seen} seen).", limit=limit, seen=seen)
     if limits.seconds is not None and seconds > limits.seconds:
-        return f"The run went beyond its limit of {limits.seconds:g} s."
+        return message("The run went beyond its limit of {seconds:g} s.", seconds=limits.seconds)
     return ""
 
 
@@ -201,26 +201,18 @@ def how_it_ended(exit_code: int | None, peak: int | None) -> str:
     >>> how_it_ended(3, None)
     'The worker process ended itself with exit code 3 in the middle of the run.'
     """
-    seen = f"; {mebibytes(peak)} of memory was the most that was seen of it" if peak else ""
+    seen = message("; {peak} of memory was the most that was seen of it", peak=bytes_text(peak)) if peak else ""
     if exit_code is None:
-        return f"The worker process ended in the middle of the run{seen}."
+        return message("The worker process ended in the middle of the run{seen}.", seen=seen)
     if exit_code >= 0:
-        return f"The worker process ended itself with exit code {exit_code} in the middle of the run{seen}."
+        return message(
+            "The worker process ended itself with exit code {exit_code} in the middle of the run{seen}.",
+            exit_code=exit_code,
+            seen=seen,
+        )
     try:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = f"signal {-exit_code}"
     meaning = f" ({_SIGNALS[name]})" if name in _SIGNALS else ""
-    return f"The worker process was ended by {name}{meaning}{seen}."
-
-
-def mebibytes(size: int) -> str:
-    """
-    Return a size as people read it.
-
-    Examples
-    --------
-    >>> mebibytes(500 * 1024**2)
-    '500 MiB'
-    """
-    return f"{size / _MIB:.0f} MiB"
+    return message("The worker process was ended by {name}{meaning}{seen}.", name=name, meaning=meaning, seen=seen)

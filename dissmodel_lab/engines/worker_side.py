@@ -25,6 +25,7 @@ from dissmodel_lab.executor.lifecycle import NOT_GIVEN, error_text
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.jobs import Outcome
+from dissmodel_lab.language import message
 from dissmodel_lab.store.reading import try_read
 
 if TYPE_CHECKING:
@@ -318,8 +319,13 @@ def _surround(here: _Here, errand: Errand) -> None:
         os.chdir(folder)
     except OSError as error:
         raise EngineError(
-            f"The worker on {platform.node()} cannot go to the run's working folder {folder!r}: "
-            f"{error.strerror or error}. It must be there on the worker's machine, too."
+            message(
+                "The worker on {node} cannot go to the run's working folder {folder!r}: {strerror}. It must be "
+                "there on the worker's machine, too.",
+                node=platform.node(),
+                folder=folder,
+                strerror=error.strerror or error,
+            )
         ) from error
     here.working_folder = folder
     sys.path[:] = [folder, *(path for path in errand.sys_path if path not in ("", folder))]
@@ -376,7 +382,9 @@ def _class_in_file(path: Path, class_name: str) -> type[Any]:
     from dissmodel_lab.discovery import is_executor, own_name  # noqa: PLC0415 -- only for files
 
     if not path.is_file():
-        raise ExecutorNotFoundError(f"The file {str(path)!r} does not exist. Check the path of the executor.")
+        raise ExecutorNotFoundError(
+            message("The file {path!r} does not exist. Check the path of the executor.", path=str(path))
+        )
     name = path.stem if path.stem not in sys.modules else f"executor_{path.stem}"
     spec = spec_from_file_location(name, path)
     assert spec is not None  # for the type checker: the ending is that of Python
@@ -390,8 +398,14 @@ def _class_in_file(path: Path, class_name: str) -> type[Any]:
         return found[0]
     names = ", ".join(one.__name__ for one in found) or "none"
     raise ExecutorNotFoundError(
-        f"{str(path)!r} defines {len(found)} executors{f' called {class_name!r}' if class_name else ''}: {names}. "
-        f"Write which one is meant: {path.name}:Class."
+        message(
+            "{path!r} defines {n_found} executors{words}: {names}. Write which one is meant: {name}:Class.",
+            path=str(path),
+            n_found=len(found),
+            words=message(" called {class_name!r}", class_name=class_name) if class_name else "",
+            names=names,
+            name=path.name,
+        )
     )
 
 
@@ -426,7 +440,11 @@ def keep_printed(printed: Path, folder: Path | None) -> str:
         return ""
     if text and folder is not None:
         with suppress(OSError):  # a full disk: what was printed is a convenience
-            cut = f"... {size - len(text)} bytes before are left out\n".encode() if size > len(text) else b""
+            cut = (
+                message("... {size} bytes before are left out\n", size=size - len(text)).encode()
+                if size > len(text)
+                else b""
+            )
             (folder / PRINTED_NAME).write_bytes(cut + text)
     return text[-_TOLD:].decode("utf-8", "replace")
 
@@ -466,7 +484,7 @@ def _mind_job(job: Job, began: float) -> None:
     folder = Path(job.store, job.folder_name)
     if job.ends_with_kernel:
         with suppress(LabError):
-            request(folder, "The notebook's kernel has ended.")
+            request(folder, message("The notebook's kernel has ended."))
     reason = beyond_limit(job.limits, time.monotonic() - began, memory_of(os.getpid()))
     if reason:
         with suppress(LabError):  # a full disk: it is listed as lost then

@@ -15,6 +15,7 @@ from dissmodel_lab.discovery import import_path, is_executor, own_name
 from dissmodel_lab.discovery.distributions import modules_with_executors
 from dissmodel_lab.errors import ExecutorNotFoundError, InstallError, LabError
 from dissmodel_lab.executor.lifecycle import error_text
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import resolve_class
 
@@ -57,11 +58,20 @@ def model_in(environment: Environment, model: str) -> str:
         answer = json.loads(done.stdout.strip().splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         raise InstallError(
-            f"The environment of {environment.package!r} does not answer: {redact_text(error_text(error))}. "
-            f"Remove it, and submit again: remove_environment({environment.key[:12]!r})."
+            message(
+                "The environment of {package!r} does not answer: {error}. Remove it, and submit again: "
+                "remove_environment({key!r}).",
+                package=environment.package,
+                error=redact_text(error_text(error)),
+                key=environment.key[:12],
+            )
         ) from error
     if "problem" in answer:
-        raise ExecutorNotFoundError(f"In the environment of {environment.package!r}: {answer['problem']}")
+        raise ExecutorNotFoundError(
+            message(
+                "In the environment of {package!r}: {answer}", package=environment.package, answer=answer["problem"]
+            )
+        )
     found = str(answer["found"])
     with suppress(OSError):  # only an answer that is kept: the next request asks again
         unfinished = environment.folder / f".{_ANSWERS}-{os.getpid()}"
@@ -110,7 +120,13 @@ def find(model: str, distributions: Sequence[str]) -> type[object]:
             if not found and not classes:
                 raise
             raise ExecutorNotFoundError(
-                f"{len(found)} models of {', '.join(distributions)} are called {model!r:.100}. There are: {names}."
+                message(
+                    "{n_found} models of {distributions} are called {model!r:.100}. There are: {names}.",
+                    n_found=len(found),
+                    distributions=", ".join(distributions),
+                    model=model,
+                    names=names,
+                )
             ) from None
         return found[0]
 

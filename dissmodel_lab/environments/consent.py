@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dissmodel_lab.environments.packages import PackageSpec, package_spec
 from dissmodel_lab.errors import InstallError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +30,18 @@ class InstallPlan:
         """Return the question that is asked before."""
         what = f"The package {self.package.shown!r}"
         where = ", ".join(self.indexes) or "no index"
-        source = f" from its address, and what it needs from {where}," if self.package.address else f" from {where}"
-        return (
-            f"{what} is to be installed{source} into an environment of its own, {str(self.folder)!r}. "
-            "Installing a package, and running its model, runs its author's code with your rights. "
-            "The packages of this notebook stay as they are."
+        source = (
+            message(" from its address, and what it needs from {where},", where=where)
+            if self.package.address
+            else message(" from {where}", where=where)
+        )
+        return message(
+            "{what} is to be installed{source} into an environment of its own, {folder!r}. Installing a "
+            "package, and running its model, runs its author's code with your rights. The packages of this "
+            "notebook stay as they are.",
+            what=what,
+            source=source,
+            folder=str(self.folder),
         )
 
 
@@ -90,21 +98,38 @@ def refuse_without_consent(plan: InstallPlan, consent: Consent | Callable[[Insta
     is_shown = callable(consent)
     answer = consent(plan) if callable(consent) else consent
     if answer is None and not is_shown:
-        raise InstallError(f"{plan} Nothing was installed. {_how_to_agree(plan)}")
+        raise InstallError(
+            message("{plan} Nothing was installed. {how_to_agree}", plan=plan, how_to_agree=_how_to_agree(plan))
+        )
     if isinstance(answer, InstallConsent):
         if package_spec(answer.package) != plan.package:
             raise InstallError(
-                f"The consent is for {package_spec(answer.package).shown!r}, but the request names "
-                f"{plan.package.shown!r}. Nothing was installed. {_how_to_agree(plan)}"
+                message(
+                    "The consent is for {shown!r}, but the request names {plan_shown!r}. Nothing was installed. "
+                    "{how_to_agree}",
+                    shown=package_spec(answer.package).shown,
+                    plan_shown=plan.package.shown,
+                    how_to_agree=_how_to_agree(plan),
+                )
             )
         return
     if answer is not True:
-        raise InstallError(f"The package {plan.package.shown!r} was refused. Nothing was installed, nothing runs.")
+        raise InstallError(
+            message(
+                "The package {shown!r} was refused. Nothing was installed, nothing runs.", shown=plan.package.shown
+            )
+        )
     if plan.package.address and not is_shown:
-        raise InstallError(f"{plan} A package from an address has to be named. {_how_to_agree(plan)}")
+        raise InstallError(
+            message(
+                "{plan} A package from an address has to be named. {how_to_agree}",
+                plan=plan,
+                how_to_agree=_how_to_agree(plan),
+            )
+        )
 
 
 def _how_to_agree(plan: InstallPlan) -> str:
     if plan.package.address:
-        return f"To agree: consent=InstallConsent(package={plan.package.shown!r})."
-    return f"To agree: consent=True, or consent=InstallConsent(package={plan.package.shown!r})."
+        return message("To agree: consent=InstallConsent(package={shown!r}).", shown=plan.package.shown)
+    return message("To agree: consent=True, or consent=InstallConsent(package={shown!r}).", shown=plan.package.shown)

@@ -29,6 +29,7 @@ from dissmodel_lab.environments.places import (
     write_card,
 )
 from dissmodel_lab.errors import InstallError
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text, redact_uri
 
 if TYPE_CHECKING:
@@ -118,7 +119,12 @@ def make_environment(
     found = read_environment(plan.folder)
     if found is not None:
         return found
-    tell(f"Waiting for or making the environment of {plan.package.shown}; this takes up to some minutes.")
+    tell(
+        message(
+            "Waiting for or making the environment of {shown}; this takes up to some minutes.",
+            shown=plan.package.shown,
+        )
+    )
     with locked(plan.folder) as lock:
         found = read_environment(plan.folder)  # another process may have made it meanwhile
         if found is not None:
@@ -135,14 +141,22 @@ def _make(plan: InstallPlan, lock: int) -> Environment:
     import venv  # noqa: PLC0415 -- only for requests with a package
 
     if not sys.executable:
-        raise InstallError("This Python does not know its own program, so that no environment can be made with it.")
+        raise InstallError(
+            message("This Python does not know its own program, so that no environment can be made with it.")
+        )
     folder = plan.folder
     try:
         venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
         packages = _packages_in(folder)
         _show_beneath(folder, packages)
     except OSError as error:
-        raise InstallError(f"The environment {str(folder)!r} cannot be made: {error.strerror or error}.") from error
+        raise InstallError(
+            message(
+                "The environment {folder!r} cannot be made: {strerror}.",
+                folder=str(folder),
+                strerror=error.strerror or error,
+            )
+        ) from error
     before = set(_distributions(packages))
     _run(_pip(folder, plan.package), plan, lock, "pip could not install")
     _run([str(python_in(folder)), "-I", "-c", _IS_USABLE], plan, lock, "The lab cannot be used beside")
@@ -151,7 +165,9 @@ def _make(plan: InstallPlan, lock: int) -> Environment:
     write_card(folder, plan.package.shown, installed, datetime.now(UTC).isoformat())
     found = read_environment(folder)
     if found is None:
-        raise InstallError(f"The environment {str(folder)!r} was removed while it was made. Try again.")
+        raise InstallError(
+            message("The environment {folder!r} was removed while it was made. Try again.", folder=str(folder))
+        )
     return found
 
 
@@ -194,7 +210,7 @@ def _pip(folder: Path, spec: PackageSpec) -> list[str]:
     uv = shutil.which("uv")
     if uv is not None:
         return [uv, "pip", "install", "--python", python, "--no-progress", "--", spec.text]
-    raise InstallError("There is neither pip nor uv here. Install one of them: python -m ensurepip.")
+    raise InstallError(message("There is neither pip nor uv here. Install one of them: python -m ensurepip."))
 
 
 def _has_pip() -> bool:
@@ -227,8 +243,14 @@ def _run(command: Sequence[str], plan: InstallPlan, lock: int, failure: str) -> 
     if code != 0:
         said = "\n".join(redact_text(line) for line in _last_lines(log))
         raise InstallError(
-            f"{failure} {plan.package.shown!r} (exit code {code}). It said last:\n{said}\n"
-            "Nothing is left of it. Check the package's name and version, and the network."
+            message(
+                "{failure} {shown!r} (exit code {code}). It said last:\n{said}\nNothing is left of it. Check the "
+                "package's name and version, and the network.",
+                failure=failure,
+                shown=plan.package.shown,
+                code=code,
+                said=said,
+            )
         )
 
 
@@ -261,7 +283,7 @@ def _pip_settings() -> dict[str, str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=_environ())  # noqa: S603 -- this Python's own pip
     except (OSError, subprocess.SubprocessError) as error:
-        raise InstallError(f"pip cannot be asked where it installs from: {error}.") from error
+        raise InstallError(message("pip cannot be asked where it installs from: {error}.", error=error)) from error
     said: dict[str, dict[str, str]] = {}
     for line in done.stdout.splitlines():
         name, _, value = line.partition("=")

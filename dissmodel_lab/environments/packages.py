@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from dissmodel_lab.errors import InstallError
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_uri
 
 _LONGEST = 500
@@ -15,7 +16,7 @@ _SCHEMES = ("https", "git+https", "git+ssh", "file")
 _URL = re.compile(r"[A-Za-z0-9\-._~:/?#@!&()*+,=%\[\]]+")
 """What may stand in an address: none of the characters that a shell would take for its own."""
 _PATH = re.compile(r"[/\\]|\.(?:whl|zip|tar\.gz)$")
-_EXAMPLE = "Write a package as pip knows it, for example disslucc or disslucc>=0.5,<0.6."
+_EXAMPLE = message("Write a package as pip knows it, for example disslucc or disslucc>=0.5,<0.6.")
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,25 @@ def package_spec(text: str) -> PackageSpec:
     dissmodel_lab.errors.InstallError: '--index-url=https://example.org/simple disslucc' is an option of pip, ...
     """
     if not isinstance(text, str) or not text.strip():
-        raise InstallError(f"There is no package to install. {_EXAMPLE}")
+        raise InstallError(message("There is no package to install. {example}", example=_EXAMPLE))
     wanted = text.strip()
     shown = repr(redact_uri(wanted[:100]))
     if len(wanted) > _LONGEST or not wanted.isprintable() or not wanted.isascii():
         raise InstallError(
-            f"{shown} is no package: it is too long, or holds characters that no package has. {_EXAMPLE}"
+            message(
+                "{shown} is no package: it is too long, or holds characters that no package has. {example}",
+                shown=shown,
+                example=_EXAMPLE,
+            )
         )
     if wanted.startswith("-"):
-        raise InstallError(f"{shown} is an option of pip, not a package; options are never passed on. {_EXAMPLE}")
+        raise InstallError(
+            message(
+                "{shown} is an option of pip, not a package; options are never passed on. {example}",
+                shown=shown,
+                example=_EXAMPLE,
+            )
+        )
     if "://" in wanted and "@" not in wanted.partition("://")[0]:
         return PackageSpec(_address(wanted, shown), "", wanted)
     return _requirement(wanted, shown)
@@ -80,13 +91,21 @@ def _requirement(wanted: str, shown: str) -> PackageSpec:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 -- only for requests with a package
 
     if "://" not in wanted and _PATH.search(wanted):
-        raise InstallError(f"{shown} is a path; write file:// and the whole path. {_EXAMPLE}")
+        raise InstallError(
+            message("{shown} is a path; write file:// and the whole path. {example}", shown=shown, example=_EXAMPLE)
+        )
     try:
         found = Requirement(wanted)
     except InvalidRequirement as error:
-        raise InstallError(f"{shown} is no single package. {_EXAMPLE}") from error
+        raise InstallError(
+            message("{shown} is no single package. {example}", shown=shown, example=_EXAMPLE)
+        ) from error
     if found.marker is not None:
-        raise InstallError(f"{shown} says for which systems it is meant. Leave out what stands behind the semicolon.")
+        raise InstallError(
+            message(
+                "{shown} says for which systems it is meant. Leave out what stands behind the semicolon.", shown=shown
+            )
+        )
     if found.url is None:
         return PackageSpec(str(found), found.name)
     return PackageSpec(f"{_head(found)} @ {_address(found.url, shown)}", found.name, found.url)
@@ -105,11 +124,22 @@ def _address(url: str, shown: str) -> str:
         parts = urlsplit("")
     if parts.scheme not in _SCHEMES:
         raise InstallError(
-            f"{shown} comes from an address that is not trusted. Known ways: "
-            f"{', '.join(f'{scheme}://' for scheme in _SCHEMES)}."
+            message(
+                "{shown} comes from an address that is not trusted. Known ways: {schemes}.",
+                shown=shown,
+                schemes=", ".join(f"{scheme}://" for scheme in _SCHEMES),
+            )
         )
     if _URL.fullmatch(url) is None or parts.netloc.startswith("-") or "@-" in url:
-        raise InstallError(f"{shown} holds characters that an address of a package must not have. {_EXAMPLE}")
+        raise InstallError(
+            message(
+                "{shown} holds characters that an address of a package must not have. {example}",
+                shown=shown,
+                example=_EXAMPLE,
+            )
+        )
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
-        raise InstallError(f"{shown} is a file of another machine. Write file:// and the whole path.")
+        raise InstallError(
+            message("{shown} is a file of another machine. Write file:// and the whole path.", shown=shown)
+        )
     return url

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import InstallError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def environments_folder(folder: str | Path | None = None) -> Path:
         caches = Path.home() / "Library" / "Caches"
     else:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (caches / "dissmodel-lab" / "environments").absolute()
+    return (caches / "dissmodel_lab" / "environments").absolute()
 
 
 def environments(folder: str | Path | None = None) -> list[Environment]:
@@ -109,7 +110,7 @@ def remove_environment(key: str, folder: str | Path | None = None) -> Environmen
     if len(found) != 1:
         names = ", ".join(f"{one.key[:12]} ({one.package})" for one in found or known) or "none"
         what = f"{len(found)} environments begin with" if found else "There is no environment"
-        raise InstallError(f"{what} {key!r:.100}. Known: {names}.")
+        raise InstallError(message("{what} {key!r:.100}. Known: {names}.", what=what, key=key, names=names))
     with locked(found[0].folder, is_patient=False):
         discard(found[0].folder)
     return found[0]
@@ -181,8 +182,10 @@ def locked(folder: Path, *, is_patient: bool = True) -> Iterator[int]:
         import fcntl  # noqa: PLC0415 -- POSIX only
     except ImportError:
         raise InstallError(
-            "Environments of their own for packages need Linux or macOS. Install the package by hand, and leave "
-            "it out of the request."
+            message(
+                "Environments of their own for packages need Linux or macOS. Install the package by hand, and "
+                "leave it out of the request."
+            )
         ) from None
     lock = folder.with_suffix(".lock")
     try:
@@ -190,15 +193,22 @@ def locked(folder: Path, *, is_patient: bool = True) -> Iterator[int]:
         number = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise InstallError(
-            f"The folder {str(lock.parent)!r} cannot be written: {error.strerror or error}. "
-            f"Name another one in {FOLDER_VARIABLE}."
+            message(
+                "The folder {parent!r} cannot be written: {strerror}. Name another one in {folder_variable}.",
+                parent=str(lock.parent),
+                strerror=error.strerror or error,
+                folder_variable=FOLDER_VARIABLE,
+            )
         ) from error
     try:
         try:
             fcntl.flock(number, fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InstallError(
-                f"The environment {folder.name[:12]} is in use. Wait for the runs in it, or cancel them."
+                message(
+                    "The environment {name} is in use. Wait for the runs in it, or cancel them.",
+                    name=folder.name[:12],
+                )
             ) from error
         yield number
     finally:

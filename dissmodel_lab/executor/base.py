@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from dissmodel_lab.errors import ExecutorNotFoundError, did_you_mean
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -248,7 +249,13 @@ class ExecutorRegistry:
             When no executor has that name.
         """
         if name not in cls._executors:
-            raise ExecutorNotFoundError(f"No executor is registered as {name!r}. {did_you_mean(name, cls.list())}")
+            raise ExecutorNotFoundError(
+                message(
+                    "No executor is registered as {name!r}. {did_you_mean}",
+                    name=name,
+                    did_you_mean=did_you_mean(name, cls.list()),
+                )
+            )
         return cls._executors[name]
 
     @classmethod

@@ -58,6 +58,8 @@ class PhaseFailed(NamedTuple):
     phase: Phase
     usage: PhaseUsage
     error: BaseException
+    text: str = ""
+    """``Type: message`` without the secrets that the run was given; empty when nobody has looked for them."""
 
 
 class StepFinished(NamedTuple):

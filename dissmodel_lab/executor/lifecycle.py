@@ -43,6 +43,8 @@ from dissmodel_lab.executor.schemas import (
     shown_value,
     utc_now,
 )
+from dissmodel_lab.language import message
+from dissmodel_lab.redaction import SecretValues
 
 if TYPE_CHECKING:
     from dissmodel_lab.executor.base import ModelExecutor
@@ -123,7 +125,7 @@ def execute_lifecycle(
         Whatever a phase raises, unchanged; KeyboardInterrupt means cancelled.
     """
     runner = _Runner(executor, record, hooks, observers, watchers, around=around)
-    with _active(runner), _live_log(record, runner.tell):
+    with _active(runner), _live_log(record, runner):
         _begin(record)
         runner.tell(RunStarted(record))
         try:
@@ -133,8 +135,12 @@ def execute_lifecycle(
             raise
         except SystemExit as error:
             refusal = ExecutorError(
-                f"The executor ended the program (sys.exit({error.code!r})) in phase {record.failed_phase!r}. "
-                "A model reports a problem by raising an exception."
+                message(
+                    "The executor ended the program (sys.exit({code!r})) in phase {failed_phase!r}. A model "
+                    "reports a problem by raising an exception.",
+                    code=error.code,
+                    failed_phase=record.failed_phase,
+                )
             )
             refusal.__cause__ = error  # known already to the traceback that goes into the log
             runner.close(RunStatus.FAILED, refusal)
@@ -252,6 +258,7 @@ class _Runner:
         self._reads = Reads()
         self._given: frozenset[Any] = frozenset()
         self._phase_now: Phase | None = None
+        self.secrets = SecretValues()
 
     def all_phases(self, data: Any) -> None:
         executor, record = self._executor, self._record
@@ -292,7 +299,7 @@ class _Runner:
             self._record.phases[phase.value] = usage
             self._record.failed_phase = phase.value
             self.flush_step(stopped=True)
-            self.tell(PhaseFailed(phase, usage, error))
+            self.tell(PhaseFailed(phase, usage, error, self.secrets.hide(error_text(error))))
             raise
         usage = meter.stop("completed")
         self._record.phases[phase.value] = usage
@@ -308,16 +315,25 @@ class _Runner:
             with self._around(), self._folders, self._reads:
                 result = work()
         finally:
-            for problem in self._shape.restore(self._record, self.tell):
+            self._hide_in_metrics()
+            for problem in self._shape.restore(self._record, self):
                 self._record.add_log(f"{phase}() {problem}")
         if phase is not Phase.SAVE:  # its own result is looked at in _save
             _refuse_unrun(self._executor, phase, result)
         return result
 
+    def _hide_in_metrics(self) -> None:
+        metrics = self._record.metrics
+        if self.secrets and isinstance(metrics, dict):
+            hidden = self.secrets.hide_in(dict(metrics))
+            metrics.clear()
+            metrics.update(hidden)
+
     def _watch_parameters(self) -> None:
         """Note from here on what the executor's own methods read of its parameters."""
         record, reads = self._record, self._reads
         if not isinstance(record.parameters, WatchedParameters):
+            self.secrets.add(record.parameters, record.source.named)
             self._given = self._given or frozenset(record.parameters)
             record.parameters = WatchedParameters(record.parameters, reads)
             record.resolved_spec = watched_spec(record.resolved_spec, reads)
@@ -354,7 +370,7 @@ class _Runner:
             if record.failed_phase is None and self._phase_now is not None:  # interrupted between two phases
                 record.failed_phase = self._phase_now.value
                 where = f"after phase {record.failed_phase}"
-            record.error = error_text(error)
+            record.error = self.secrets.hide(error_text(error))
             record.add_log(f"{status.value} {where}: {record.error}")
             record.add_log(_traceback_text(error))
         self._note_reads()
@@ -363,6 +379,8 @@ class _Runner:
 
     def step(self, step: Step) -> None:
         self._n_told += 1
+        if self.secrets:
+            step = self._without_secrets(step)
         for watcher in self._watchers:
             self._watch(watcher, step)
         if time.perf_counter() < self._next_step and step.step != step.n_steps:
@@ -371,6 +389,10 @@ class _Runner:
         self._untold_step = None
         self._next_step = time.perf_counter() + STEP_INTERVAL
         self.tell(step.finished())
+
+    def _without_secrets(self, step: Step) -> Step:
+        said = step.label
+        return step._replace(label=lambda: self.secrets.hide(str(said() if callable(said) else said)))
 
     def _watch(self, watcher: Watcher, step: Step) -> None:
         try:
@@ -404,7 +426,7 @@ class _Runner:
                 self._leave_out("An observer", error)
 
     def _leave_out(self, who: str, error: Exception) -> None:
-        problem = f"{who} of the run failed and was left out: {error!r}"
+        problem = self.secrets.hide(f"{who} of the run failed and was left out: {error!r}")
         self._record.logs.append(problem)
         warnings.warn(problem, RuntimeWarning, stacklevel=3)
 
@@ -432,13 +454,14 @@ def _traceback_text(error: BaseException) -> str:
 class _LiveLog(list[str]):
     """The record's log while it runs: a list that tells of each line."""
 
-    def __init__(self, lines: Iterable[str], tell: Callable[[Event], None]) -> None:
+    def __init__(self, lines: Iterable[str], runner: _Runner) -> None:
         super().__init__(lines)
-        self._tell = tell
+        self._runner = runner
 
     def append(self, line: str) -> None:
-        super().append(line)
-        self._tell(LogLine(str(line)))
+        kept = self._runner.secrets.hide(line if isinstance(line, str) else str(line))
+        super().append(kept)
+        self._runner.tell(LogLine(str(kept)))
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy of the record has a plain list, and tells nobody
         return list, (list(self),)
@@ -461,8 +484,13 @@ def _refuse_unrun(executor: ModelExecutor, phase: Phase, result: Any) -> None:
         result.close()
     kind = "asynchronous" if is_asynchronous else "a generator"
     raise ExecutorError(
-        f"{phase}() of {type(executor).__name__} is {kind}, so its body never ran. Write it as a plain method; an "
-        "asynchronous call inside of it can be made with asyncio.run()."
+        message(
+            "{phase}() of {kind} is {kind_2}, so its body never ran. Write it as a plain method; an asynchronous "
+            "call inside of it can be made with asyncio.run().",
+            phase=phase,
+            kind=type(executor).__name__,
+            kind_2=kind,
+        )
     )
 
 
@@ -490,7 +518,7 @@ class _Shape:
         self._provenance = record.provenance
         self._logs: list[str] = record.logs
 
-    def restore(self, record: ExperimentRecord, tell: Callable[[Event], None]) -> list[str]:
+    def restore(self, record: ExperimentRecord, runner: _Runner) -> list[str]:
         """Put back what was replaced; return a sentence for each."""
         problems = []
         for name, kind in self._KINDS:
@@ -504,18 +532,19 @@ class _Shape:
             elif value is not self._good[name]:
                 setattr(record, name, self._good[name])
                 problems.append(f"set record.{name} to {shown_value(value)}; it was put back.")
-        problems += self._restore_logs(record, tell)
+        problems += self._restore_logs(record, runner)
         return problems
 
-    def _restore_logs(self, record: ExperimentRecord, tell: Callable[[Event], None]) -> list[str]:
+    def _restore_logs(self, record: ExperimentRecord, runner: _Runner) -> list[str]:
         value = getattr(record, "logs", None)
         if isinstance(value, _LiveLog):
-            value[:] = [str(line) for line in value]
+            value[:] = [runner.secrets.hide(str(line)) for line in value]
             self._logs = value
             return []
         kept = list(self._logs)
         lines = [str(line) for line in value] if isinstance(value, list | tuple) else kept
-        record.logs = self._logs = _LiveLog(lines if lines[: len(kept)] == kept else kept + lines, tell)
+        lines = [runner.secrets.hide(line) for line in (lines if lines[: len(kept)] == kept else kept + lines)]
+        record.logs = self._logs = _LiveLog(lines, runner)
         return [] if isinstance(value, list) else [f"set record.logs to {shown_value(value)}; it was put back."]
 
 
@@ -548,8 +577,8 @@ def _working_folder() -> str:
 
 
 @contextmanager
-def _live_log(record: ExperimentRecord, tell: Callable[[Event], None]) -> Iterator[None]:
-    record.logs = _LiveLog(record.logs, tell)
+def _live_log(record: ExperimentRecord, runner: _Runner) -> Iterator[None]:
+    record.logs = _LiveLog(record.logs, runner)
     try:
         yield
     finally:

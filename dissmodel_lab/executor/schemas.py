@@ -79,7 +79,10 @@ def utc_now() -> datetime:
 
 def _aware(moment: datetime) -> datetime:
     # dissmodel < 0.6 wrote naive times with datetime.utcnow(): they are UTC.
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:  # so that it is what pydantic, and a record that is mended, know as wrong
+        raise ValueError(f"{moment.isoformat()} is outside of the calendar in UTC") from error
 
 
 def _without_secrets(value: Any) -> Any:

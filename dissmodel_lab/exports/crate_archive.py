@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
 
 from dissmodel_lab.errors import ExportError, shown
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,11 +86,25 @@ class Crate:
         self._left = limits.total_bytes
         names = source.names
         if len(names) > limits.files:
-            raise ExportError(f"The crate {name} holds {len(names):,} files; {limits.files:,} are allowed. {_ADVICE}")
+            raise ExportError(
+                message(
+                    "The crate {name} holds {n_names:,} files; {files:,} are allowed. {advice}",
+                    name=name,
+                    n_names=len(names),
+                    files=limits.files,
+                    advice=_ADVICE,
+                )
+            )
         total = sum(names.values())
         if total > limits.total_bytes:
             raise ExportError(
-                f"The crate {name} holds {total:,} bytes; {limits.total_bytes:,} are allowed. {_ADVICE}"
+                message(
+                    "The crate {name} holds {total:,} bytes; {total_bytes:,} are allowed. {advice}",
+                    name=name,
+                    total=total,
+                    total_bytes=limits.total_bytes,
+                    advice=_ADVICE,
+                )
             )
         self._prefix = _root_of(names)
         self.files = {
@@ -119,7 +134,15 @@ class Crate:
         limit = self._limits.metadata_bytes
         if self.size(name) > limit:
             size = f"{self.size(name):,} bytes; {limit:,} are allowed"
-            raise ExportError(f"{shown(name)} of the crate {self.name} has {size}. {_ADVICE}")
+            raise ExportError(
+                message(
+                    "{name} of the crate {name_2} has {size}. {advice}",
+                    name=shown(name),
+                    name_2=self.name,
+                    size=size,
+                    advice=_ADVICE,
+                )
+            )
         return b"".join(self.blocks(name))
 
     def blocks(self, name: str) -> Iterator[bytes]:
@@ -138,13 +161,24 @@ class Crate:
                 self._left -= len(block)
                 if left < 0 or self._left < 0:
                     raise ExportError(
-                        f"{shown(name)} of the crate {self.name} is larger than it says ({expected:,} bytes), or "
-                        f"more comes out than the {self._limits.total_bytes:,} bytes that are allowed. "
-                        "Do not trust this crate."
+                        message(
+                            "{name} of the crate {name_2} is larger than it says ({expected:,} bytes), or more "
+                            "comes out than the {total_bytes:,} bytes that are allowed. Do not trust this crate.",
+                            name=shown(name),
+                            name_2=self.name,
+                            expected=expected,
+                            total_bytes=self._limits.total_bytes,
+                        )
                     )
                 yield block
         if left:
-            raise ExportError(f"{shown(name)} of the crate {self.name} is cut off. Get the crate again.")
+            raise ExportError(
+                message(
+                    "{name} of the crate {name_2} is cut off. Get the crate again.",
+                    name=shown(name),
+                    name_2=self.name,
+                )
+            )
 
     def copy(self, name: str, target: Path) -> str:
         """
@@ -197,7 +231,12 @@ class Crate:
             raise
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
             raise ExportError(
-                f"{shown(name)} of the crate {self.name} is damaged: {error}. Get the crate again."
+                message(
+                    "{name} of the crate {name_2} is damaged: {error}. Get the crate again.",
+                    name=shown(name),
+                    name_2=self.name,
+                    error=error,
+                )
             ) from error
 
 
@@ -226,17 +265,23 @@ def open_crate(path: Path, limits: CrateLimits) -> Iterator[Crate]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise ExportError(f"There is no crate {name}. Give a folder or a .zip.") from error
+        raise ExportError(message("There is no crate {name}. Give a folder or a .zip.", name=name)) from error
     with ExitStack() as opened:
         try:
             crate = Crate(_source(path, mode, limits, opened), limits, path)
         except ExportError:
             raise
         except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, OverflowError) as error:
-            raise ExportError(f"The crate {name} is no whole zip: {error}. Get it again.") from error
+            raise ExportError(
+                message("The crate {name} is no whole zip: {error}. Get it again.", name=name, error=error)
+            ) from error
         except OSError as error:
             raise ExportError(
-                f"The crate {name} cannot be read: {error.strerror or error}. Check its permissions."
+                message(
+                    "The crate {name} cannot be read: {strerror}. Check its permissions.",
+                    name=name,
+                    strerror=error.strerror or error,
+                )
             ) from error
         yield crate
 
@@ -247,7 +292,7 @@ def _source(path: Path, mode: int, limits: CrateLimits, opened: ExitStack) -> Cr
         return _Folder(path, name, limits)
     if stat.S_ISREG(mode):
         return _Zip(opened.enter_context(path.open("rb")), name, limits)
-    raise ExportError(f"The crate {name} is neither a file nor a folder. Give a folder or a .zip.")
+    raise ExportError(message("The crate {name} is neither a file nor a folder. Give a folder or a .zip.", name=name))
 
 
 class _Folder:
@@ -270,7 +315,12 @@ class _Folder:
                         raise ExportError(_odd(place, name))
                     if len(self.names) + len(waiting) > limits.files:
                         raise ExportError(
-                            f"The crate {name} holds more than the {limits.files:,} files that are allowed. {_ADVICE}"
+                            message(
+                                "The crate {name} holds more than the {files:,} files that are allowed. {advice}",
+                                name=name,
+                                files=limits.files,
+                                advice=_ADVICE,
+                            )
                         )
 
     def open(self, name: str) -> IO[bytes]:
@@ -293,16 +343,27 @@ class _Zip:
                 continue
             if member.filename in self._members:
                 raise ExportError(
-                    f"The crate {name} holds {shown(member.filename)} twice, and programs do not agree which of the "
-                    "two counts. It is not imported."
+                    message(
+                        "The crate {name} holds {filename} twice, and programs do not agree which of the two "
+                        "counts. It is not imported.",
+                        name=name,
+                        filename=shown(member.filename),
+                    )
                 )
             self._members[member.filename] = member
         self.names = {known: member.file_size for known, member in self._members.items()}
         total = sum(self.names.values())
         if packed > size or (total > limits.ratio_from and total > limits.ratio * max(packed, 1)):
             raise ExportError(
-                f"The crate {name} of {size:,} bytes would unpack to {total:,}: that is a zip bomb. Allowed are "
-                f"{limits.ratio:g} times its packed size, and members that do not overlap. {_ADVICE}"
+                message(
+                    "The crate {name} of {size:,} bytes would unpack to {total:,}: that is a zip bomb. Allowed are "
+                    "{ratio:g} times its packed size, and members that do not overlap. {advice}",
+                    name=name,
+                    size=size,
+                    total=total,
+                    ratio=limits.ratio,
+                    advice=_ADVICE,
+                )
             )
 
     def open(self, name: str) -> IO[bytes]:
@@ -317,7 +378,9 @@ def _check_directory(file: IO[bytes], name: str, limits: CrateLimits) -> int:
     tail = file.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) < at + 22:
-        raise ExportError(f"The crate {name} is no whole zip: it has no directory at its end. Get it again.")
+        raise ExportError(
+            message("The crate {name} is no whole zip: it has no directory at its end. Get it again.", name=name)
+        )
     directory: int = struct.unpack_from("<L", tail, at + 12)[0]
     if at >= 20 and tail[at - 20 : at - 16] == _LOCATOR_64:  # noqa: PLR2004 -- of 20 bytes, see APPNOTE.TXT 4.3.15
         file.seek(struct.unpack_from("<Q", tail, at - 12)[0])
@@ -326,8 +389,14 @@ def _check_directory(file: IO[bytes], name: str, limits: CrateLimits) -> int:
             directory = struct.unpack_from("<Q", end, 40)[0]
     if directory > limits.files * _DIRECTORY_PER_FILE or directory > size:
         raise ExportError(
-            f"The crate {name} says that its directory alone has {directory:,} bytes; {limits.files:,} files are "
-            f"allowed. {_ADVICE}"
+            message(
+                "The crate {name} says that its directory alone has {directory:,} bytes; {files:,} files are "
+                "allowed. {advice}",
+                name=name,
+                directory=directory,
+                files=limits.files,
+                advice=_ADVICE,
+            )
         )
     file.seek(0)
     return size
@@ -341,11 +410,22 @@ def _check_member(member: zipfile.ZipInfo, name: str) -> None:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ExportError(_odd(member.filename, name))
     if member.flag_bits & _ENCRYPTED:
-        raise ExportError(f"{shown(member.filename)} of the crate {name} is encrypted. Unpack it yourself first.")
+        raise ExportError(
+            message(
+                "{filename} of the crate {name} is encrypted. Unpack it yourself first.",
+                filename=shown(member.filename),
+                name=name,
+            )
+        )
     if member.compress_type not in _METHODS:
         raise ExportError(
-            f"{shown(member.filename)} of the crate {name} is packed by method {member.compress_type}. Allowed are "
-            "stored and deflated (0 and 8). Unpack it yourself, and import the folder."
+            message(
+                "{filename} of the crate {name} is packed by method {compress_type}. Allowed are stored and "
+                "deflated (0 and 8). Unpack it yourself, and import the folder.",
+                filename=shown(member.filename),
+                name=name,
+                compress_type=member.compress_type,
+            )
         )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from dissmodel_lab.errors import ExportError
 from dissmodel_lab.exports.crate_archive import METADATA_NAME, OLD_METADATA_NAME
+from dissmodel_lab.language import message
 from dissmodel_lab.plain import printable
 
 if TYPE_CHECKING:
@@ -116,15 +117,24 @@ def read_metadata(crate: Crate) -> tuple[Metadata, bytes]:
     name = next((name for name in (METADATA_NAME, OLD_METADATA_NAME) if name in crate.files), "")
     if not name:
         raise ExportError(
-            f"The crate {crate.name} has no {METADATA_NAME}: it is no RO-Crate. Give a folder or .zip that has."
+            message(
+                "The crate {name} has no {metadata_name}: it is no RO-Crate. Give a folder or .zip that has.",
+                name=crate.name,
+                metadata_name=METADATA_NAME,
+            )
         )
     content = crate.read(name)
     document = parse_json(content, f"{name} of the crate {crate.name}")
     graph = document.get("@graph") if isinstance(document, dict) else None
     if not isinstance(graph, list) or len(graph) > _MOST_ENTITIES:
         raise ExportError(
-            f"{name} of the crate {crate.name} has no @graph, a list of at most {_MOST_ENTITIES:,} entities. "
-            "It is no RO-Crate, or not in the flat form that RO-Crate asks for."
+            message(
+                "{name} of the crate {crate_name} has no @graph, a list of at most {most_entities:,} entities. It "
+                "is no RO-Crate, or not in the flat form that RO-Crate asks for.",
+                name=name,
+                crate_name=crate.name,
+                most_entities=_MOST_ENTITIES,
+            )
         )
     entities: dict[str, Mapping[str, Any]] = {}
     for entity in graph:
@@ -151,9 +161,13 @@ def parse_json(content: bytes, what: str) -> Any:
     try:
         return json.loads(content)
     except RecursionError as error:
-        raise ExportError(f"{what} is nested too deeply to be read. Do not trust this crate.") from error
+        raise ExportError(
+            message("{what} is nested too deeply to be read. Do not trust this crate.", what=what)
+        ) from error
     except ValueError as error:  # not JSON, not UTF-8, or a number of thousands of digits
-        raise ExportError(f"{what} is no JSON: {error!s:.200}. Get the crate again.") from error
+        raise ExportError(
+            message("{what} is no JSON: {error!s:.200}. Get the crate again.", what=what, error=error)
+        ) from error
 
 
 def place_of(identifier: str) -> str:
@@ -178,7 +192,9 @@ def _root(entities: Mapping[str, Mapping[str, Any]], crate: Crate) -> str:
             return about
     if "./" in entities:
         return "./"
-    raise ExportError(f"The metadata of the crate {crate.name} names no root dataset. It is no RO-Crate.")
+    raise ExportError(
+        message("The metadata of the crate {name} names no root dataset. It is no RO-Crate.", name=crate.name)
+    )
 
 
 def _values(said: Any) -> Iterator[Any]:

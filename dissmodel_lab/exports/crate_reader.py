@@ -32,6 +32,7 @@ from dissmodel_lab.exports.crate_archive import METADATA_NAME, CrateLimits, open
 from dissmodel_lab.exports.crate_files import SIDECARS, parameter_files, safe_file_name
 from dissmodel_lab.exports.crate_metadata import place_of, read_metadata
 from dissmodel_lab.index import RunQuery
+from dissmodel_lab.language import message
 from dissmodel_lab.plain import as_on_disk
 from dissmodel_lab.settings import SETTINGS_NAME
 from dissmodel_lab.sources import folder_sha256, local_path
@@ -147,8 +148,13 @@ def import_crate(
             record_path = _bring_in(crate, metadata, content, plan, keep)
         except OSError as error:
             raise ExportError(
-                f"The crate {crate.name} cannot be kept in the store {str(keep.root)!r}: {error.strerror or error}. "
-                "Nothing of it is left there. Make room, or make the store writable, or choose another."
+                message(
+                    "The crate {name} cannot be kept in the store {root!r}: {strerror}. Nothing of it is left "
+                    "there. Make room, or make the store writable, or choose another.",
+                    name=crate.name,
+                    root=str(keep.root),
+                    strerror=error.strerror or error,
+                )
             ) from error
         return Imported(record_path, is_new=True, notes=tuple(plan.notes))
 
@@ -177,18 +183,36 @@ def _plan_of_ours(crate: Crate, metadata: Metadata) -> _Plan:
     try:
         record = ExperimentRecord.model_validate_json(crate.read(RECORD_NAME))
     except (OverflowError, RecursionError) as error:  # a date outside of the calendar, for one
-        raise ExportError(f"{RECORD_NAME} of the crate {crate.name} holds no record: {error}.") from error
+        raise ExportError(
+            message(
+                "{record_name} of the crate {name} holds no record: {error}.",
+                record_name=RECORD_NAME,
+                name=crate.name,
+                error=error,
+            )
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ExportError(
-            f"{RECORD_NAME} of the crate {crate.name} holds no record: {first['msg']}"
-            f"{f' (field {where})' if where else ''}. Get the crate again."
+            message(
+                "{record_name} of the crate {name} holds no record: {first}{words}. Get the crate again.",
+                record_name=RECORD_NAME,
+                name=crate.name,
+                first=first["msg"],
+                words=message(" (field {where})", where=where) if where else "",
+            )
         ) from error
     if not record.experiment_id.isprintable() or not 0 < len(record.experiment_id) <= _LONGEST_ID:
         raise ExportError(
-            f"{RECORD_NAME} of the crate {crate.name} has the id {record.experiment_id!r:.80}. An id has 1 to "
-            f"{_LONGEST_ID} visible signs. Do not trust this crate."
+            message(
+                "{record_name} of the crate {name} has the id {experiment_id!r:.80}. An id has 1 to {longest_id} "
+                "visible signs. Do not trust this crate.",
+                record_name=RECORD_NAME,
+                name=crate.name,
+                experiment_id=record.experiment_id,
+                longest_id=_LONGEST_ID,
+            )
         )
     (record.model_extra or {}).pop(IMPORTED_FIELD, None)  # nobody else may say where files lie here
     places = _places_by_hash(crate, metadata)
@@ -233,8 +257,12 @@ def _refuse_changed_results(crate: Crate, metadata: Metadata, record: Experiment
             stated = metadata.hashes(result).get("sha256", "")
             if stated and place_of(result) and stated not in known:
                 raise ExportError(
-                    f"{shown(place_of(result))} of the crate {crate.name} is not what its record names: the output "
-                    "or the record was changed after the export. It is not imported."
+                    message(
+                        "{place_of} of the crate {name} is not what its record names: the output or the record was "
+                        "changed after the export. It is not imported.",
+                        place_of=shown(place_of(result)),
+                        name=crate.name,
+                    )
                 )
 
 
@@ -270,9 +298,13 @@ def _known(store: RunStore, plan: _Plan) -> Path | None:
         if not plan.is_ours or _same_record(path, plan.record):
             return path
         raise ExportError(
-            f"The store {str(store.root)!r} holds another record with the id {plan.record.experiment_id}, in "
-            f"{str(path)!r}: one of the two was changed. Nothing is replaced. Import the crate into another store, "
-            "and compare them."
+            message(
+                "The store {root!r} holds another record with the id {experiment_id}, in {path!r}: one of the two "
+                "was changed. Nothing is replaced. Import the crate into another store, and compare them.",
+                root=str(store.root),
+                experiment_id=plan.record.experiment_id,
+                path=str(path),
+            )
         )
     return None
 
@@ -307,7 +339,9 @@ def _bring_in(crate: Crate, metadata: Metadata, content: bytes, plan: _Plan, sto
             }
         text = lasting_json(record)
         if not can_be_read(text):
-            raise ExportError(f"The record of the crate {crate.name} cannot be written. Do not trust this crate.")
+            raise ExportError(
+                message("The record of the crate {name} cannot be written. Do not trust this crate.", name=crate.name)
+            )
         content = text.encode()
         write_atomic(stage / RECORD_NAME, content)
         write_atomic(stage / JOURNAL_NAME, record_line(content))
@@ -320,7 +354,12 @@ def _refuse_without_room(crate: Crate, plan: _Plan, store: RunStore) -> None:
     free = shutil.disk_usage(store.root).free
     if needed > free:
         raise ExportError(
-            f"The crate {crate.name} needs {needed:,} bytes, and the store's disk has {free:,} left. Make room first."
+            message(
+                "The crate {name} needs {needed:,} bytes, and the store's disk has {free:,} left. Make room first.",
+                name=crate.name,
+                needed=needed,
+                free=free,
+            )
         )
 
 
@@ -431,8 +470,15 @@ class _Copies:
         for algorithm, stated in self._stated.get(place, ()):
             if found.get(algorithm, stated) != stated:
                 raise ExportError(
-                    f"{shown(place)} of the crate {self._crate.name} was changed or damaged: its {algorithm} is "
-                    f"{found[algorithm]}, and the crate says {stated}. It is not imported. Get the crate again."
+                    message(
+                        "{place} of the crate {name} was changed or damaged: its {algorithm} is {found}, and the "
+                        "crate says {stated}. It is not imported. Get the crate again.",
+                        place=shown(place),
+                        name=self._crate.name,
+                        algorithm=algorithm,
+                        found=found[algorithm],
+                        stated=stated,
+                    )
                 )
 
 

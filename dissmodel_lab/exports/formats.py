@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.errors import ExportError, did_you_mean
 from dissmodel_lab.executor.schemas import ExperimentRecord
 from dissmodel_lab.exports.target import refuse_existing
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +96,13 @@ def export(
     """
     wanted = _FORMATS.get(format)
     if wanted is None:
-        raise ExportError(f"There is no export format {format!r}. {did_you_mean(str(format), FORMATS)}")
+        raise ExportError(
+            message(
+                "There is no export format {format!r}. {did_you_mean}",
+                format=format,
+                did_you_mean=did_you_mean(str(format), FORMATS),
+            )
+        )
     _check_path(format, wanted, str(path))
     given = records if wanted.takes_many else _only(records, format)
     options = {"preview_html": preview_html, "settings": settings}
@@ -116,21 +123,43 @@ def _only(records: ExperimentRecord | Iterable[ExperimentRecord], format_name: s
         return given[0]
     many = ", ".join(name for name, known in _FORMATS.items() if known.takes_many)
     raise ExportError(
-        f"The format {format_name!r} holds one run, got {len(given)}. Name one, or choose one of: {many}."
+        message(
+            "The format {format_name!r} holds one run, got {n_given}. Name one, or choose one of: {many}.",
+            format_name=format_name,
+            n_given=len(given),
+            many=many,
+        )
     )
 
 
 def _check_path(format_name: str, wanted: _Format, path: str) -> None:
     if not path.strip():
-        raise ExportError(f"A path is needed for an export as {format_name!r}. Allowed: {_allowed(wanted)}.")
+        raise ExportError(
+            message(
+                "A path is needed for an export as {format_name!r}. Allowed: {allowed}.",
+                format_name=format_name,
+                allowed=_allowed(wanted),
+            )
+        )
     if "://" in path and wanted.adds:
         return  # a tracking store's URI; its exporter knows which it can use
     if "://" in path:
-        raise ExportError(f"{path!r} is not a path on this machine. Allowed: {_allowed(wanted)}.")
+        raise ExportError(
+            message(
+                "{path!r} is not a path on this machine. Allowed: {allowed}.", path=path, allowed=_allowed(wanted)
+            )
+        )
     ending = Path(path).suffix.lower()
     # A folder may be called anything, but for the name of another format's file.
     if ending not in wanted.endings and ("" not in wanted.endings or ending in _ENDINGS):
-        raise ExportError(f"{path!r} is no name for an export as {format_name!r}. Allowed: {_allowed(wanted)}.")
+        raise ExportError(
+            message(
+                "{path!r} is no name for an export as {format_name!r}. Allowed: {allowed}.",
+                path=path,
+                format_name=format_name,
+                allowed=_allowed(wanted),
+            )
+        )
     if not wanted.adds:
         refuse_existing(Path(path))
 

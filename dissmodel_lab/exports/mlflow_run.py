@@ -35,6 +35,7 @@ from dissmodel_lab.annotations import read_annotations
 from dissmodel_lab.errors import ExportError, LabError
 from dissmodel_lab.executor.schemas import ExperimentRecord, Provenance, RunStatus
 from dissmodel_lab.exports.target import missing_library, unwritable
+from dissmodel_lab.language import message
 from dissmodel_lab.plain import Plain, as_on_disk, cut, flat_values, plain_value
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources import sha256
@@ -141,15 +142,22 @@ def _target(path: str | Path) -> _Target:
         place, is_database = Path(url2pathname(urlsplit(said).path)), False
     elif "://" in said:
         raise ExportError(
-            f"{redact_uri(said)!r} is no MLflow store on this machine. Allowed: a folder, a file that ends in .db or "
-            ".sqlite, or their URI (file:///... or sqlite:///...)."
+            message(
+                "{said!r} is no MLflow store on this machine. Allowed: a folder, a file that ends in .db or "
+                ".sqlite, or their URI (file:///... or sqlite:///...).",
+                said=redact_uri(said),
+            )
         )
     else:
         place = Path(said)
         is_database = place.suffix.lower() in _DATABASES
     if "\0" in said or not place.name or (is_database and re.search(r"[?#%]", said)):
         raise ExportError(
-            f"{said!r} is no path for an MLflow store. Give a folder, or a file that ends in .db, without ?, # and %."
+            message(
+                "{said!r} is no path for an MLflow store. Give a folder, or a file that ends in .db, without ?, # "
+                "and %.",
+                said=said,
+            )
         )
     target = _Target(place, is_database)
     _check_place(target)
@@ -170,9 +178,13 @@ def _check_place(target: _Target) -> None:
     except OSError as error:
         raise ExportError(unwritable(place, error)) from error
     if not is_theirs:
-        raise ExportError(f"{str(place)!r} holds something else than an MLflow store. Choose another --output.")
+        raise ExportError(
+            message("{place!r} holds something else than an MLflow store. Choose another --output.", place=str(place))
+        )
     if not writable:
-        raise ExportError(f"{str(place)!r} cannot be written: Permission denied. Choose another --output.")
+        raise ExportError(
+            message("{place!r} cannot be written: Permission denied. Choose another --output.", place=str(place))
+        )
 
 
 def _is_empty(folder: Path) -> bool:
@@ -221,8 +233,11 @@ def _client(target: _Target) -> Any:
     except ImportError as error:
         if target.is_database:
             raise ExportError(
-                f"An MLflow store in an SQLite file needs all of MLflow: {error}. Install it: pip install mlflow, "
-                "or give a folder as --output."
+                message(
+                    "An MLflow store in an SQLite file needs all of MLflow: {error}. Install it: pip install "
+                    "mlflow, or give a folder as --output.",
+                    error=error,
+                )
             ) from error
         raise ExportError(missing_library("mlflow", "mlflow-skinny", error)) from error
     with _told(target):
@@ -241,8 +256,13 @@ def _told(target: _Target) -> Iterator[None]:
     except Exception as error:
         first = " ".join(str(error).split())
         raise ExportError(
-            f"MLflow refuses to write to {str(target.place)!r}: {type(error).__name__}: {cut(first, 500)}. "
-            "Nothing is left of this run there. Choose another --output."
+            message(
+                "MLflow refuses to write to {place!r}: {kind}: {first}. Nothing is left of this run there. Choose "
+                "another --output.",
+                place=str(target.place),
+                kind=type(error).__name__,
+                first=cut(first, 500),
+            )
         ) from error
 
 
@@ -298,8 +318,13 @@ def _is_abandoned(run: Any, target: _Target, record: ExperimentRecord) -> bool:
     began = tags.get(_BEGAN, "")
     if began.isdecimal() and time.time() - float(began) < _ABANDONED:
         raise ExportError(
-            f"Run {record.experiment_id[:8]} is being added to {str(target.place)!r} by another process, or an "
-            f"export of it was stopped in the last {_ABANDONED / 60:.0f} minutes. Try again later."
+            message(
+                "Run {experiment_id} is being added to {place!r} by another process, or an export of it was "
+                "stopped in the last {abandoned:.0f} minutes. Try again later.",
+                experiment_id=record.experiment_id[:8],
+                place=str(target.place),
+                abandoned=_ABANDONED / 60,
+            )
         )
     return True
 
@@ -520,8 +545,10 @@ def _text(value: Plain, limit: int) -> str:
 def _nothing_new(target: _Target, present: dict[str, str]) -> str:
     where = f"in the MLflow store {str(target.place)!r} already"
     if not present:
-        return f"There is no run to export to {str(target.place)!r}. Nothing was added."
+        return message("There is no run to export to {place!r}. Nothing was added.", place=str(target.place))
     if len(present) > 1:
-        return f"All {len(present):,} runs are {where}. Nothing was added."
+        return message("All {n_present:,} runs are {where}. Nothing was added.", n_present=len(present), where=where)
     run_id, there = next(iter(present.items()))
-    return f"Run {run_id[:8]} is {where}, as run {there}. Nothing was added."
+    return message(
+        "Run {run_id} is {where}, as run {there}. Nothing was added.", run_id=run_id[:8], where=where, there=there
+    )

@@ -22,14 +22,14 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from dissmodel_lab.annotations import Annotations, annotations_path, read_annotations
 from dissmodel_lab.errors import ExportError
 from dissmodel_lab.executor.schemas import IMPORTED_FIELD, ExperimentRecord
 from dissmodel_lab.exports.crate_files import LARGEST_INPUT, files_of
 from dissmodel_lab.exports.crate_page import crate_page
-from dissmodel_lab.exports.target import missing_library, new_file, refuse_existing, unwritable
+from dissmodel_lab.exports.target import missing_library, new_file, refuse_existing, temporary_for, unwritable
+from dissmodel_lab.language import message
 from dissmodel_lab.plain import as_on_disk
 from dissmodel_lab.settings import Settings, read_settings
 from dissmodel_lab.sources import fingerprint
@@ -140,7 +140,7 @@ def _write(crate: Any, temporary: Path, *, is_zip: bool) -> None:
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
     """Write a folder under a temporary name; it gets its own when the block ends well."""
-    temporary = path.with_name(f".{uuid4().hex}.partial")
+    temporary = temporary_for(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
@@ -157,8 +157,11 @@ def _refuse_changed(files: Sequence[CrateFile], before: dict[Path, Any]) -> None
         for path, seen in {**{path: before.get(path) for _, path in file.members()}, **hashed}.items():
             if fingerprint(path) != seen:
                 raise ExportError(
-                    f"{str(path)!r} changed while it was exported. Nothing is left of the crate. Export it again "
-                    "when nobody writes there."
+                    message(
+                        "{path!r} changed while it was exported. Nothing is left of the crate. Export it again "
+                        "when nobody writes there.",
+                        path=str(path),
+                    )
                 )
 
 

@@ -23,6 +23,7 @@ from dissmodel_lab.annotations import read_annotations
 from dissmodel_lab.errors import ExportError
 from dissmodel_lab.executor.schemas import ExperimentRecord
 from dissmodel_lab.exports.target import missing_library, new_file, unwritable
+from dissmodel_lab.language import message
 from dissmodel_lab.plain import Plain, as_on_disk, flat_values, plain_value
 from dissmodel_lab.titles import title_of
 
@@ -195,7 +196,9 @@ def _spooled(records: ExperimentRecord | Iterable[ExperimentRecord], path: Path)
                 spool.add(row_of(record))
             spool.close_rows()
             if not spool.n_rows:
-                raise ExportError(f"There is no run to export to {str(path)!r}. Nothing was written.")
+                raise ExportError(
+                    message("There is no run to export to {path!r}. Nothing was written.", path=str(path))
+                )
             yield spool
     except OSError as error:  # the temporary file's own disk
         raise ExportError(unwritable(path, error)) from error

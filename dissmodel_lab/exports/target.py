@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dissmodel_lab.errors import ExportError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.partial")
+_ABANDONED = 24 * 3600.0
+"""What nobody went on writing for so long was left by a process that was killed [s]."""
 
 
 def refuse_existing(path: Path) -> None:
@@ -32,9 +39,13 @@ def refuse_existing(path: Path) -> None:
     >>> refuse_existing(Path("new.json"))
     """
     if "\0" in str(path):
-        raise ExportError(f"{str(path)!r} is no path: it holds a NUL. Choose another --output.")
+        raise ExportError(message("{path!r} is no path: it holds a NUL. Choose another --output.", path=str(path)))
     if os.path.lexists(path):
-        raise ExportError(f"{str(path)!r} exists and is never replaced. Choose another --output, or move it away.")
+        raise ExportError(
+            message(
+                "{path!r} exists and is never replaced. Choose another --output, or move it away.", path=str(path)
+            )
+        )
 
 
 @contextmanager
@@ -68,7 +79,7 @@ def new_file(path: Path) -> Iterator[Path]:
     ['run.json']
     """
     refuse_existing(path)
-    temporary = path.with_name(f".{uuid4().hex}.partial")
+    temporary = temporary_for(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -78,6 +89,35 @@ def new_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_for(path: Path) -> Path:
+    """
+    Return a temporary name beside a path; what killed exports have left there under such names is removed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> len(temporary_for(Path("no", "such", "run.json")).name)
+    41
+    """
+    with suppress(OSError):
+        for name in os.listdir(path.parent):  # noqa: PTH208 -- names are all that is needed
+            if _TEMPORARY.fullmatch(name) and _is_abandoned(path.with_name(name)):
+                _remove(path.with_name(name))
+    return path.with_name(f".{uuid4().hex}.partial")
+
+
+def _is_abandoned(path: Path) -> bool:
+    times = [item.lstat().st_mtime for item in (path, *path.rglob("*"))]
+    return time.time() - max(times) > _ABANDONED
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def unwritable(path: Path | str, error: OSError) -> str:
@@ -90,10 +130,16 @@ def unwritable(path: Path | str, error: OSError) -> str:
     'a.csv' cannot be written: No space left on device. Nothing is left of it. Make room, or choose another...
     """
     if isinstance(error, FileExistsError) and os.path.lexists(path):
-        return f"{str(path)!r} exists and is never replaced. Choose another --output, or move it away."
+        return message(
+            "{path!r} exists and is never replaced. Choose another --output, or move it away.", path=str(path)
+        )
     # A file where the folder should be "exists", says the system when the folder is made.
     reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror or error
-    advice = "Make room, or choose another --output." if error.errno in _FULL else "Choose another --output."
+    advice = (
+        message("Make room, or choose another --output.")
+        if error.errno in _FULL
+        else message("Choose another --output.")
+    )
     return f"{str(path)!r} cannot be written: {reason}. Nothing is left of it. {advice}"
 
 

@@ -32,6 +32,7 @@ from dissmodel_lab.executor.events import (
 from dissmodel_lab.frames import checkpoint
 from dissmodel_lab.frames.checkpoint import FILM_NAME, Checkpoint, read_film
 from dissmodel_lab.frames.moments import UNNAMED, Backdrop, Moment, RawFrame, Series, Shown
+from dissmodel_lab.language import message
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import RECORD_NAME, write_atomic
@@ -308,7 +309,7 @@ class FrameKeeper:
         if not self._film.items:
             self._begin_film(frame)
         elif frame.values.shape != self._film.items[0][1].values.shape:
-            note = "Frames of a map of another size are left out."
+            note = message("Frames of a map of another size are left out.")
             self.notes += [note] if note not in self.notes else []
             return
         self.copies += 1
@@ -392,7 +393,9 @@ class FrameKeeper:
             try:
                 write_frames(Path(path).parent, self.frames)
             except OSError as error:
-                self.notes.append(f"The frames could not be kept: {error.strerror or error}.")
+                self.notes.append(
+                    message("The frames could not be kept: {strerror}.", strerror=error.strerror or error)
+                )
                 is_kept = False
         if self._disk is not None:
             self._disk_due = math.inf
@@ -716,7 +719,12 @@ def read_frames(folder: Path, notes: list[str] | None = None) -> Frames | None:
     ) as error:
         if notes is not None:
             notes.append(
-                f"The steps of this run cannot be shown: {path.name} is damaged ({type(error).__name__}: {error})."
+                message(
+                    "The steps of this run cannot be shown: {name} is damaged ({kind}: {error}).",
+                    name=path.name,
+                    kind=type(error).__name__,
+                    error=error,
+                )
             )
     return None
 
@@ -733,7 +741,7 @@ def _composed(path: Path) -> Frames | None:
         points.add(count, point)
     record = try_read(path.with_name(RECORD_NAME))
     kept = [frame for _, frame in film.evened()]
-    notes = ["The run's process was ended: the last steps may be missing."]
+    notes = [message("The run's process was ended: the last steps may be missing.")]
     return compose(kept, _series(points.items), notes, loaded_executor(record) if record is not None else None)
 
 

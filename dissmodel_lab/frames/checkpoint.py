@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dissmodel_lab.frames.moments import Backdrop, Moment, RawFrame, Shown
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import write_atomic
+from dissmodel_lab.store.files import LIVE_NAME, WATCHED_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
-FILM_NAME, LIVE_NAME, WATCHED_NAME = "frames.part", ".live", ".watched"
+FILM_NAME = "frames.part"
 SHARE, LIVE_SHARE = 0.002, 0.0015
 """Parts of the run's time that the film and the live picture may take; copying has another 0.5 %."""
 INTERVAL, LIVE_INTERVAL = 2.0, 0.5

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dissmodel_lab.language import message
+
 if TYPE_CHECKING:
     from dissmodel_lab.rasters import Classes
 
@@ -53,9 +55,15 @@ class Moment:
         >>> Moment(3, 20, "year 2030").text, Moment(0).text, Moment(2, part=2).text
         ('step 3 of 20: year 2030', 'start', 'part 2, step 2')
         """
-        part = f"part {self.part}, " if self.part > 1 else ""
-        step = f"step {self.step}{f' of {self.n_steps}' if self.n_steps else ''}" if self.step else "start"
-        return f"{part}{step}{f': {self.label}' if self.label else ''}"
+        if not self.step:
+            said = message("start")
+        elif self.n_steps:
+            said = message("step {step} of {total}", step=self.step, total=self.n_steps)
+        else:
+            said = message("step {step}", step=self.step)
+        if self.part > 1:
+            said = message("part {part}, {step}", part=self.part, step=said)
+        return message("{step}: {label}", step=said, label=self.label) if self.label else said
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from dissmodel_lab.index.rows import stamps_of
 from dissmodel_lab.index.scan import File, Scan, joined
 from dissmodel_lab.index.summaries import MOST_FACTS, moment
 from dissmodel_lab.index.tables import NOT_USABLE, Database, close, database, is_there, recover
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -297,13 +298,21 @@ class RunIndex:
             n_capped = opened.connection.execute("SELECT count(*) FROM runs WHERE capped = 1").fetchone()[0]
         if reason:
             self._notices.append(
-                f"The index of {str(self._root)!r} is kept in memory: {reason}. Each new process reads all records "
-                "again, which takes a while where there are many; nothing is lost."
+                message(
+                    "The index of {root!r} is kept in memory: {reason}. Each new process reads all records again, "
+                    "which takes a while where there are many; nothing is lost.",
+                    root=str(self._root),
+                    reason=reason,
+                )
             )
         if n_capped:
             self._notices.append(
-                f"{n_capped:,} records have more than {MOST_FACTS:,} parameters and metrics: only the first of them "
-                "can be asked for."
+                message(
+                    "{n_capped:,} records have more than {most_facts:,} parameters and metrics: only the first of "
+                    "them can be asked for.",
+                    n_capped=n_capped,
+                    most_facts=MOST_FACTS,
+                )
             )
 
     # --- asking

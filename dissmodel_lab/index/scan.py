@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from dissmodel_lab.index.rows import Found, drop_folder, drop_rows, note_folder, stamps_of, write_rows
 from dissmodel_lab.index.tables import add_lookups, drop_lookups
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -157,8 +158,11 @@ class Scan:
             for found in self._folder(n, path, None if every else mtime):
                 if n_seen >= _MOST_FOLDERS:
                     self.notices.append(
-                        f"Only the first {_MOST_FOLDERS:,} folders were looked through. "
-                        "Keep runs in a folder of their own."
+                        message(
+                            "Only the first {most_folders:,} folders were looked through. Keep runs in a folder of "
+                            "their own.",
+                            most_folders=_MOST_FOLDERS,
+                        )
                     )
                     return
                 n_seen += 1
@@ -189,7 +193,13 @@ class Scan:
             if isinstance(error, FileNotFoundError | NotADirectoryError):
                 self._drop(n)
                 return []
-            self.notices.append(f"{os.fsdecode(path)!r} cannot be looked through: {error.strerror or error}.")
+            self.notices.append(
+                message(
+                    "{fsdecode!r} cannot be looked through: {strerror}.",
+                    fsdecode=os.fsdecode(path),
+                    strerror=error.strerror or error,
+                )
+            )
             return []
         self._take_all([File(n, place, joined(folder, place)) for place in listing.unknown])
         return self._close(n, path, listing, facts.st_mtime_ns if at - facts.st_mtime_ns > _SETTLED else None)

@@ -18,6 +18,7 @@ from dissmodel_lab.inference.files import Files, Unreadable, function_of, label_
 from dissmodel_lab.inference.parameter import NO_DEFAULT, InferredParameter
 from dissmodel_lab.inference.statements import Reader
 from dissmodel_lab.inference.symbols import Use
+from dissmodel_lab.language import message
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,12 @@ def misplaced_parameters(executor_class: type[Any], given: Mapping[str, Any]) ->
     for name in known.keys() & given.keys():
         is_made, taken = _make_of(type(given[name])), _make_of(known[name].kind)
         if (is_made, taken) in _MISPLACED or (known[name].is_cast and (is_made, taken) == (_LIST, _NUMBER)):
-            found[name] = f"is {is_made}, where {executor_class.__name__} takes {taken}."
+            found[name] = message(
+                "is {is_made}, where {executor_class} takes {taken}.",
+                is_made=is_made,
+                executor_class=executor_class.__name__,
+                taken=taken,
+            )
     return {name: found[name] for name in given if name in found}
 
 
@@ -174,9 +180,13 @@ def doubtful_parameters(executor_class: type[Any], given: Mapping[str, Any]) -> 
     rule, name_of = "unknown-parameter", executor_class.__name__
     said = [(rule, unread_text(executor_class, shown(name)), do) for name, do in list(unknown.items())[:_MOST]]
     if len(unknown) > _MOST:
-        more = f"{len(unknown) - _MOST:,} more parameters are never read by {name_of}."
-        said.append((rule, more, "Leave them out."))
-    do = "Write it so, unless the model takes both."
+        more = message(
+            "{n_unknown:,} more parameters are never read by {name_of}.",
+            n_unknown=len(unknown) - _MOST,
+            name_of=name_of,
+        )
+        said.append((rule, more, message("Leave them out.")))
+    do = message("Write it so, unless the model takes both.")
     for name, what in misplaced_parameters(executor_class, given).items():
         said.append(("wrong-kind", f"The parameter {shown(name)} {what}", do))
     return said
@@ -215,7 +225,9 @@ def unread_text(executor_class: type[Any], name: str) -> str:
     >>> unread_text(dict, "yeers")
     'The parameter yeers is never read by dict.'
     """
-    return f"The parameter {name} is never read by {executor_class.__name__}."
+    return message(
+        "The parameter {name} is never read by {executor_class}.", name=name, executor_class=executor_class.__name__
+    )
 
 
 def required_names(executor_class: type[Any]) -> list[str]:
@@ -301,7 +313,12 @@ def _findings_of(executor_class: type[Any]) -> _Findings:
     try:
         reader.read_phases()
     except RecursionError:
-        reader.give_up(f"The source of {executor_class.__name__} is nested too deeply to be read.")
+        reader.give_up(
+            message(
+                "The source of {executor_class} is nested too deeply to be read.",
+                executor_class=executor_class.__name__,
+            )
+        )
     return _Findings(_merged(executor_class, reader), reader.reads_anything, reader.problem)
 
 

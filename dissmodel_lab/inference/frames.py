@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.inference.constants import listing
 from dissmodel_lab.inference.files import Definition, Files, Unreadable, defined, function_of
 from dissmodel_lab.inference.symbols import Arguments, Closure, Frame, Self, Use, arguments_of
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +47,12 @@ class Frames:
     def problem(self) -> str:
         """What cannot be read, and why; empty when all can."""
         unread = (
-            f"What {listing(names)} {'read' if len(names) > 1 else 'reads'} is not known: {why}."
+            message(
+                "What {listing} {words} is not known: {why}.",
+                listing=listing(names),
+                words="read" if len(names) > 1 else "reads",
+                why=why,
+            )
             for why, names in self._unread.items()
         )
         return self._problem or " ".join(unread)

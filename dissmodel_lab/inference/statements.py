@@ -14,6 +14,7 @@ from dissmodel_lab.inference.expressions import Expressions
 from dissmodel_lab.inference.files import function_of
 from dissmodel_lab.inference.parameter import NO_DEFAULT
 from dissmodel_lab.inference.symbols import Missing, Read, Record, Table, Use, arguments_of, called_name, record_name
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +33,11 @@ class Reader(Expressions):
         missing = [phase.value for phase in Phase if self._owner_of(phase.value) is None]
         if len(missing) == len(Phase):
             self.give_up(
-                f"{self._class.__name__} has no phases to read parameters from: {listing(missing)} are missing."
+                message(
+                    "{kind} has no phases to read parameters from: {listing} are missing.",
+                    kind=self._class.__name__,
+                    listing=listing(missing),
+                )
             )
             return
         for phase in Phase:

@@ -193,6 +193,10 @@ def _function(value: Any) -> types.FunctionType | None:
     return value if isinstance(value, types.FunctionType) else None
 
 
+# The package's own files, such as its catalogs of sentences, are no input.
+_OWN = Path(__file__).parents[1]
+
+
 class Code(NamedTuple):
     """What can be said of a load from its code alone."""
 
@@ -227,7 +231,8 @@ def code_of(executor_class: Hashable, content: str = "") -> Code:  # noqa: ARG00
             names.update(code.co_names)
             texts.update(_texts(code.co_consts))
         texts.update(str(value) for value in _read_globals(function) if names_file(value))
-    return Code(bool(names & _FICKLE), tuple(sorted(text for text in texts if names_file(text))))
+    files = sorted(text for text in texts if names_file(text) and not Path(text).is_relative_to(_OWN))
+    return Code(bool(names & _FICKLE), tuple(files))
 
 
 def _reached(executor_class: Hashable) -> list[types.FunctionType]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -50,8 +51,14 @@ class Area:
         edges = (self.west, self.south, self.east, self.north)
         if not all(map(math.isfinite, edges)) or self.west > self.east or self.south > self.north:
             raise SourceError(
-                f"An area from {self.west}, {self.south} to {self.east}, {self.north} is none: it needs finite "
-                "numbers, west up to east and south up to north."
+                message(
+                    "An area from {west}, {south} to {east}, {north} is none: it needs finite numbers, west up to "
+                    "east and south up to north.",
+                    west=self.west,
+                    south=self.south,
+                    east=self.east,
+                    north=self.north,
+                )
             )
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.area import extent_of, window_of
 from dissmodel_lab.maps.grid import (
     Grid,
@@ -173,8 +174,11 @@ def from_array(array: NDArray[Any]) -> ArrayLayer:
     """
     if array.ndim not in {PLANE, STACK}:
         raise SourceError(
-            f"An array of the shape {array.shape} is not a map. "
-            "A map has the shape (height, width) or (bands, height, width)."
+            message(
+                "An array of the shape {shape} is not a map. A map has the shape (height, width) or (bands, "
+                "height, width).",
+                shape=array.shape,
+            )
         )
     stack = array if array.ndim == STACK else array[np.newaxis]
     arrays = {f"band_{i + 1}": band for i, band in enumerate(stack)}
@@ -221,13 +225,28 @@ def from_named_arrays(source: Any) -> ArrayLayer:
 
 def _check_shapes(arrays: Mapping[str, NDArray[Any]]) -> None:
     if not arrays:
-        raise SourceError("There is no band to show: the source holds no array. Add at least one.")
+        raise SourceError(message("There is no band to show: the source holds no array. Add at least one."))
     shapes = {name: array.shape for name, array in arrays.items()}
     first = next(iter(shapes.values()))
     for name, shape in shapes.items():
         if len(shape) != PLANE:
-            raise SourceError(f"Array {name!r} has the shape {shape}; a band has (height, width).")
+            raise SourceError(
+                message("Array {name!r} has the shape {shape}; a band has (height, width).", name=name, shape=shape)
+            )
         if 0 in shape:
-            raise SourceError(f"Array {name!r} has the shape {shape}: it holds no cell, so nothing to show.")
+            raise SourceError(
+                message(
+                    "Array {name!r} has the shape {shape}: it holds no cell, so nothing to show.",
+                    name=name,
+                    shape=shape,
+                )
+            )
         if shape != first:
-            raise SourceError(f"Array {name!r} has the shape {shape}, others {first}: not one grid.")
+            raise SourceError(
+                message(
+                    "Array {name!r} has the shape {shape}, others {first}: not one grid.",
+                    name=name,
+                    shape=shape,
+                    first=first,
+                )
+            )

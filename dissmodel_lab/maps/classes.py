@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dissmodel_lab.class_tables import ClassTable, Code, class_table, class_tables
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,7 +122,7 @@ def with_classes(grid: Grid, classes: type[Any] | Mapping[Any, Any] | None) -> G
     found = class_legend_of(classes, values, band=grid.band, bands=grid.bands) if values is not None else None
     if found is None:
         return grid
-    said = f"Classes of the model: {found.origin}, matched by their codes."
+    said = message("Classes of the model: {origin}, matched by their codes.", origin=found.origin)
     return replace(grid, classes=cast("Classes", dict(found.classes)), notes=(*grid.notes, said))
 
 

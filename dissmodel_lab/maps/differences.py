@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.area import Area, Window, extent_of, has_place, window_of
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import (
@@ -121,9 +122,9 @@ class MarkedLayer(_OneBand):
     states: NDArray[Any]
     """(height, width), whole numbers: ``NOTHING``, ``SAME``, ``ONE_SIDED``, or ``FIRST_MARK`` and more."""
     marks: tuple[Mark, ...]
-    ground: str = "the same"
+    ground: str = message("the same")
     """What the cells are that have no mark."""
-    one_sided: str = "a value on one side only"
+    one_sided: str = message("a value on one side only")
     """What those are that cannot be compared."""
     source_size: tuple[int, int] | None = None
     """(width, height) of the grid that the states were taken from [cells]; None when all are here."""
@@ -205,7 +206,11 @@ class DifferenceLayer(_OneBand):
         window, facts = self._window(area, crs)
         factor = decimation(window.rows, window.columns, max_pixels)
         shown = largest_of_blocks(window.of(self.differences), factor)
-        said = f"Drawn 1 of {factor * factor:,} pixels: the one with the largest difference" if factor > 1 else ""
+        said = (
+            message("Drawn 1 of {factor:,} pixels: the one with the largest difference", factor=factor * factor)
+            if factor > 1
+            else ""
+        )
         if said:
             notes += (f"{said}.",)
         rows, columns = shown.shape
@@ -311,19 +316,21 @@ def shown_states(states: NDArray[Any], max_pixels: int) -> tuple[NDArray[Any], t
     is_rare = 0 < marked <= max(1, math.ceil(RARE * compared))
     if factor > 1 and not is_rare:
         rows, columns = centres(height, decimated(height, factor)), centres(width, decimated(width, factor))
-        return states[np.ix_(rows, columns)], (f"Drawn 1 of {factor * factor:,} pixels.",)
+        return states[np.ix_(rows, columns)], (message("Drawn 1 of {factor:,} pixels.", factor=factor * factor),)
     notes: tuple[str, ...] = ()
     drawn = states
     if factor > 1:
         drawn = _reduced(np.maximum, states, factor)
-        notes = (f"Drawn 1 of {factor * factor:,} pixels: a marked one where there is any.",)
+        notes = (message("Drawn 1 of {factor:,} pixels: a marked one where there is any.", factor=factor * factor),)
     if is_rare:
         wide = max(drawn.shape) * MARK_WIDTH / PAGE_WIDTH  # a mark that can be seen on the page [pixels]
         radius = max(0, math.ceil((wide - 1) / 2))
         if radius:
             drawn = enlarged(drawn, radius)
             side = 2 * radius + 1
-            notes += (f"Marked cells are drawn {side} x {side} pixels large, so that they can be seen.",)
+            notes += (
+                message("Marked cells are drawn {side} x {side} pixels large, so that they can be seen.", side=side),
+            )
     return drawn, notes
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dissmodel_lab.errors import SourceError, did_you_mean
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.area import Area, extent_of, window_of
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import (
@@ -180,7 +181,9 @@ class DimensionLayer(LayerBase):
         values, valid, said = _values(stored, variable.attrs)
         classes = flags(variable.attrs)
         shown = shown_text(factor) if coarse == 1 else (
-            f"1 of {factor * factor * coarse:,} pixels shown, coarser because the file has no overviews"
+            message(
+                "1 of {n:,} pixels shown, coarser because the file has no overviews", n=factor * factor * coarse
+            )
         )  # fmt: skip
         rows, columns = values.shape
         where = tuple(
@@ -244,10 +247,20 @@ def open_dimensions(
         parts = _variables(dataset)
         if not parts:
             raise SourceError(
-                f"{title} holds no variable with rows and columns of numbers, so there is no map in it."
+                message(
+                    "{title} holds no variable with rows and columns of numbers, so there is no map in it.",
+                    title=title,
+                )
             )
         if part is not None and part not in parts:
-            raise SourceError(f"{title} has no variable {part!r} with rows and columns. {did_you_mean(part, parts)}")
+            raise SourceError(
+                message(
+                    "{title} has no variable {part!r} with rows and columns. {did_you_mean}",
+                    title=title,
+                    part=part,
+                    did_you_mean=did_you_mean(part, parts),
+                )
+            )
         chosen = part or parts[0]
         shape = _shape_of(dataset, dataset[chosen])
     return DimensionLayer(
@@ -273,8 +286,14 @@ def _opened(path: str, title: str) -> Iterator[Any]:
         options = _options(kind, path, title)
     except ImportError as error:
         raise SourceError(
-            f"{title} is {kind}, and {error.name or 'xarray'} is not installed, which reads it. "
-            f"Install it with: pip install '{EXTRA}'"
+            message(
+                "{title} is {kind}, and {name} is not installed, which reads it. Install it with: pip install "
+                "'{extra}'",
+                title=title,
+                kind=kind,
+                name=error.name or "xarray",
+                extra=EXTRA,
+            )
         ) from error
     plain: dict[str, Any] = {"mask_and_scale": False, "decode_timedelta": False, "cache": False}
     with warnings.catch_warnings():
@@ -313,14 +332,24 @@ def _blamed(title: str, what: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise SourceError(
-            f"{title} needs {error.name or 'a package'}, which is not installed. "
-            f"Install it with: pip install '{EXTRA}'"
+            message(
+                "{title} needs {name}, which is not installed. Install it with: pip install '{extra}'",
+                title=title,
+                name=error.name or "a package",
+                extra=EXTRA,
+            )
         ) from error
     except Exception as error:  # the libraries below raise anything for a broken file
         if type(error).__module__.startswith("dissmodel_lab"):
             raise
         raise SourceError(
-            f"{title}: {what} can't be read ({type(error).__name__}: {error}). Is the file whole?"
+            message(
+                "{title}: {what} can't be read ({kind}: {error}). Is the file whole?",
+                title=title,
+                what=what,
+                kind=type(error).__name__,
+                error=error,
+            )
         ) from error
 
 
@@ -347,7 +376,7 @@ def _shape_of(dataset: Any, variable: Any) -> Shape:
     steps = _step(y.values), _step(x.values)
     if steps[0] is None or steps[1] is None:
         uneven = rows if steps[0] is None else columns
-        said = (f"Cells are not evenly spaced along {uneven!r}.",)
+        said = (message("Cells are not evenly spaced along {uneven!r}.", uneven=uneven),)
         return Shape(str(rows), str(columns), size, axes, None, "", (*notes, *said))
     crs, more = _crs_of(mapping, y, x)
     factors = _factor(y, mapping), _factor(x, mapping)
@@ -388,7 +417,12 @@ def _no_coordinates(variable: Any) -> tuple[str, ...]:
     two = [str(name) for name, c in variable.coords.items() if c.ndim == 2]  # noqa: PLR2004 -- rows and columns
     if not two:
         return ()
-    return (f"Each cell has a place of its own ({', '.join(two[:2])}: a curvilinear grid), which a grid can't show.",)
+    return (
+        message(
+            "Each cell has a place of its own ({two}: a curvilinear grid), which a grid can't show.",
+            two=", ".join(two[:2]),
+        ),
+    )
 
 
 def _step(values: NDArray[Any]) -> float | None:
@@ -410,7 +444,9 @@ def _grid_mapping(dataset: Any, variable: Any) -> tuple[Mapping[str, Any], tuple
     if not name:
         return {}, ()
     if name not in dataset.variables:
-        return {}, (f"The file says that {name!r} describes its CRS, but there is no such variable.",)
+        return {}, (
+            message("The file says that {name!r} describes its CRS, but there is no such variable.", name=name),
+        )
     return dict(dataset[name].attrs), ()
 
 
@@ -425,14 +461,14 @@ def _crs_of(mapping: Mapping[str, Any], y: Any, x: Any) -> tuple[str, tuple[str,
             crs = CRS.from_wkt(str(text)) if text else CRS.from_cf(dict(mapping))
             return crs.to_wkt(), ()
         except (CRSError, KeyError, ValueError, TypeError):
-            return "", ("The CRS that the file describes can't be understood.",)
+            return "", (message("The CRS that the file describes can't be understood."),)
     units = str(y.attrs.get("units", "")).lower(), str(x.attrs.get("units", "")).lower()
     names = str(y.name).lower(), str(x.name).lower()
     by_unit = units[0].startswith("degree") and units[1].startswith("degree") and not names[0].startswith("r")
     by_name = names[0] in {"lat", "latitude"} and names[1] in {"lon", "long", "longitude"}
     if by_unit or by_name:
         return CRS.from_epsg(4326).to_wkt(), (
-            "No CRS is named: longitude and latitude are taken as WGS 84 (EPSG:4326).",
+            message("No CRS is named: longitude and latitude are taken as WGS 84 (EPSG:4326)."),
         )
     return "", ()
 
@@ -538,7 +574,11 @@ def _values(
         valid &= stored <= high
     scale, offset = (_number(attrs.get("scale_factor"), 1.0), _number(attrs.get("add_offset"), 0.0))
     if (scale, offset) != (1.0, 0.0) and scale:
-        said = f"Values are the stored numbers times {scale:g} plus {offset:g}, as the file says."
+        said = message(
+            "Values are the stored numbers times {scale:g} plus {offset:g}, as the file says.",
+            scale=scale,
+            offset=offset,
+        )
         return stored * np.float64(scale) + offset, valid, (*notes, said)
     return stored, valid, notes
 

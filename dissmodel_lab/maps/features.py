@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dissmodel_lab.language import message
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -113,7 +115,11 @@ def features_of(
     if not rows.size:
         return None
     lost = int(is_there.size - rows.size)
-    notes = (f"{lost:,} of {is_there.size:,} features have no place on the map.",) if lost else ()
+    notes = (
+        (message("{lost:,} of {size:,} features have no place on the map.", lost=lost, size=is_there.size),)
+        if lost
+        else ()
+    )
     for columns in (HOVER_COLUMNS, 1):
         geojson = _collection(table, rows, on_map, _hover_columns(table, band, columns))
         if len(json.dumps(geojson)) <= max_bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps import png
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.classes import with_classes
@@ -273,7 +274,10 @@ class Scene:
             names=("False", "True") if plain.dtype == bool and not backdrop.classes else None,
             unit=backdrop.unit,
             is_discrete=plain.dtype.kind in "biu",
-            notes=(*((f"1 of {factor * factor:,} pixels shown.",) if factor > 1 else ()), *notes),
+            notes=(
+                *((message("1 of {factor:,} pixels shown.", factor=factor * factor),) if factor > 1 else ()),
+                *notes,
+            ),
         )
 
     def _column_grid(self, values: Any) -> Grid:
@@ -327,7 +331,7 @@ def compose(
             pixels, legend, said = scene.paint_all([frame.values for frame in frames])
         except Exception as error:  # noqa: BLE001 -- a model's data of any kind; the run itself went well
             kind = "" if isinstance(error, SourceError) else f"{type(error).__name__}: "
-            notes.append(f"The steps could not be drawn: {kind}{error}")
+            notes.append(message("The steps could not be drawn: {kind}{error}", kind=kind, error=error))
         else:
             placement = scene.place(scene.grid(frames[0].values))
             return replace(

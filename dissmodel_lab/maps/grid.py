@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from dissmodel_lab.errors import SourceError, did_you_mean
+from dissmodel_lab.language import message
 from dissmodel_lab.upstream import MASK_BAND
 
 if TYPE_CHECKING:
@@ -188,10 +189,21 @@ def check_positions(axes: Sequence[Axis], indices: Mapping[str, int]) -> None:
     for name, position in indices.items():
         if name not in known:
             raise SourceError(
-                f"No axis is called {name!r}. {did_you_mean(name, known) if known else 'There is none.'}"
+                message(
+                    "No axis is called {name!r}. {did_you_mean}",
+                    name=name,
+                    did_you_mean=did_you_mean(name, known) if known else message("There is none."),
+                )
             )
         if not 0 <= position < known[name]:
-            raise SourceError(f"Axis {name!r} has no position {position}: it has 0 to {known[name] - 1}.")
+            raise SourceError(
+                message(
+                    "Axis {name!r} has no position {position}: it has 0 to {known}.",
+                    name=name,
+                    position=position,
+                    known=known[name] - 1,
+                )
+            )
 
 
 def check_band(band: str, bands: Sequence[str]) -> str:
@@ -209,7 +221,13 @@ def check_band(band: str, bands: Sequence[str]) -> str:
     'state'
     """
     if band not in bands:
-        raise SourceError(f"No band or column is called {band!r}. {did_you_mean(str(band), bands)}")
+        raise SourceError(
+            message(
+                "No band or column is called {band!r}. {did_you_mean}",
+                band=band,
+                did_you_mean=did_you_mean(str(band), bands),
+            )
+        )
     return band
 
 
@@ -228,8 +246,12 @@ def check_drawable(dtype: np.dtype[Any], what: str) -> None:
     """
     if dtype.kind not in DRAWABLE_KINDS:
         raise SourceError(
-            f"{what} holds values of type {dtype}, which a map can't show. "
-            "Whole numbers, floats and truth values can be shown: convert it first."
+            message(
+                "{what} holds values of type {dtype}, which a map can't show. Whole numbers, floats and truth "
+                "values can be shown: convert it first.",
+                what=what,
+                dtype=dtype,
+            )
         )
 
 
@@ -295,7 +317,7 @@ def shown_text(factor: int) -> str:
     >>> shown_text(4), shown_text(1)
     ('1 of 16 pixels shown', '')
     """
-    return f"1 of {factor * factor:,} pixels shown" if factor > 1 else ""
+    return message("1 of {factor:,} pixels shown", factor=factor * factor) if factor > 1 else ""
 
 
 def usable(
@@ -335,7 +357,12 @@ def usable(
     if values.dtype.kind == "f":
         infinite = int(np.count_nonzero(np.isinf(values) & valid))
         if infinite:
-            notes = (f"{infinite:,} infinite value{' is' if infinite == 1 else 's are'} not shown.",)
+            notes = (
+                message(
+                    "{n:,} infinite value is not shown." if infinite == 1 else "{n:,} infinite values are not shown.",
+                    n=infinite,
+                ),
+            )
         valid &= np.isfinite(values)
     return valid, notes
 
@@ -366,7 +393,7 @@ def within_mask(valid: NDArray[np.bool_], mask: NDArray[Any]) -> tuple[NDArray[n
     exists = mask == 1
     if not (exists | (mask == 0)).all() or not (valid & ~exists).any():
         return valid, ()
-    return valid & exists, (f"Cells outside of the band {MASK_BAND!r} are not shown.",)
+    return valid & exists, (message("Cells outside of the band {mask_band!r} are not shown.", mask_band=MASK_BAND),)
 
 
 def _as_type(number: float, dtype: np.dtype[Any]) -> Any:
@@ -397,4 +424,4 @@ def to_crs(value: Any) -> tuple[CRS | None, tuple[str, ...]]:
         # rasterio's CRS is told by its WKT: pyproj only guesses at foreign objects
         return CRS.from_user_input(value.to_wkt() if hasattr(value, "to_wkt") else value), ()
     except CRSError:
-        return None, (f"The CRS {str(value)[:60]!r} can't be understood.",)
+        return None, (message("The CRS {value!r} can't be understood.", value=str(value)[:60]),)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.legend import counted_from, number, numbers_in_ranges, places_on_scale, range_labels
 
 if TYPE_CHECKING:
@@ -50,11 +51,17 @@ class Histogram:
     def summary(self) -> str:
         """One sentence for those who can't see the bars."""
         if not self.total:
-            return "no cell has a value"
+            return message("no cell has a value")
         most = max(range(len(self.counts)), key=self.counts.__getitem__)
         part = f" ({self.counted})" if self.counted else ""
         percent = share_text(self.counts[most], self.total)
-        return f"{self.total:,} cells{part}; most often {self.labels[most]}: {percent}"
+        return message(
+            "{total:,} cells{part}; most often {labels}: {percent}",
+            total=self.total,
+            part=part,
+            labels=self.labels[most],
+            percent=percent,
+        )
 
 
 def share_text(part: int, whole: int) -> str:

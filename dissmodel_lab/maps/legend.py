@@ -9,6 +9,7 @@ vision. A class keeps its colour from one map to the next, because the colour fo
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dissmodel_lab.class_tables import one_line
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.maps.styles import colours as palettes
 from dissmodel_lab.maps.styles.ranges import upper_ends
 from dissmodel_lab.maps.styles.style import Style
@@ -35,7 +37,7 @@ MAX_CLASSES = 32
 #: Whole numbers that lie no farther apart are counted instead of sorted.
 MAX_COUNTED = 1 << 16
 #: What a class is called that has no name where others have one.
-STRANGER = "not in the legend"
+STRANGER = message("not in the legend")
 #: A paletted picture has 256 colours; index 0 is "no data".
 MAX_COLOURS = palettes.MAX_COLOURS
 #: Longer legends of the data list only the classes that occur.
@@ -106,10 +108,21 @@ class Legend:
         """Say the range of the values and, when the scale is narrower, of the colours."""
         if self.minimum is None or self.maximum is None or self.low is None or self.high is None:
             return ""
-        values = f"values {number(self.minimum)} to {number(self.maximum)}{self._unit}"
+        values = message(
+            "values {number} to {number_2}{unit}",
+            number=number(self.minimum),
+            number_2=number(self.maximum),
+            unit=self._unit,
+        )
         if (self.low, self.high) == (self.minimum, self.maximum):
             return values
-        return f"{values}; colours from {number(self.low)} to {number(self.high)}{self._unit}"
+        return message(
+            "{values}; colours from {number} to {number_2}{unit}",
+            values=values,
+            number=number(self.low),
+            number_2=number(self.high),
+            unit=self._unit,
+        )
 
     @property
     def _unit(self) -> str:
@@ -119,15 +132,18 @@ class Legend:
     def summary(self) -> str:
         """One sentence for those who can't see the colours."""
         if self.kind == "empty":
-            return "no data"
+            return message("no data")
         if self.kind == "continuous":
             return self.range_text
         if self.kind == "ranges":
-            ranges = "; ".join(entry.label for entry in self.entries[:8])
-            return f"{len(self.entries)} ranges{self._unit and f' [{self.unit}]'}: {ranges}; {self.range_text}"
+            listed = functools.reduce(_and_then, [entry.label for entry in self.entries[:8]] + [self.range_text])
+            unit = self.unit and f" [{self.unit}]"
+            return message("{n} ranges{unit}: {ranges}", n=len(self.entries), unit=unit, ranges=listed)
         labels = [entry.label for entry in self.entries]
-        shown = ", ".join(labels[:8])
-        return f"classes {shown}" + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")  # noqa: PLR2004 -- what fits a sentence
+        listed, n_more = joined(labels[:8], ", "), len(labels) - 8
+        if n_more > 0:
+            return message("classes {labels} and {n} more", labels=listed, n=n_more)
+        return message("classes {labels}", labels=listed)
 
     def text_of(self, value: Any) -> str:
         """Say one value: the class's label and code, or the number with its unit."""
@@ -216,10 +232,14 @@ def _chosen(style: Style | None, grid: Grid) -> tuple[Style, tuple[str, ...]]:
     refusal = style.refusal(grid.band, grid.bands)
     if refusal:
         return Style(), () if style.is_beside else (refusal,)
-    notes: tuple[str, ...] = (f"Colours from {one_line(style.origin)}.",) if style.origin else ()
+    notes: tuple[str, ...] = (
+        (message("Colours from {origin}.", origin=one_line(style.origin)),) if style.origin else ()
+    )
     if style.is_numeric and grid.names is not None:
         style = replace(style, limits=None, classification="", breaks=(), ranges=(), stops=())
-        notes += (f"{grid.band} holds texts or truth values, which have no ranges: shown as classes.",)
+        notes += (
+            message("{band} holds texts or truth values, which have no ranges: shown as classes.", band=grid.band),
+        )
     return style, (*notes, *style.notes)
 
 
@@ -250,8 +270,8 @@ def _missing_note(valid: NDArray[np.bool_]) -> tuple[str, ...]:
     if not missing:
         return ()
     if missing == valid.size:
-        return ("No cell has a value: nothing to show.",)
-    return (f"No data in {_percent(missing, valid.size)} of the cells (transparent).",)
+        return (message("No cell has a value: nothing to show."),)
+    return (message("No data in {percent} of the cells (transparent).", percent=_percent(missing, valid.size)),)
 
 
 def _percent(part: int, whole: int) -> str:
@@ -267,11 +287,13 @@ def _codes(grid: Grid, values: NDArray[Any], like: Legend | None, style: Style) 
     """Return the distinct values, sorted, when the band is one of classes; else None."""
     if grid.reach is not None:
         return None
-    is_like_quantity = like is not None and (like.kind == "ranges" or bool(like.scale))
-    if grid.names is None and (style.is_numeric or is_like_quantity):
-        return None
     has_classes = style.classes is not None or style.others is not None
     has_legend = bool(grid.classes or grid.names or has_classes)
+    # An input's elevation makes no quantity of an output's land cover, which says itself what its classes are.
+    is_its_own = has_legend and like is not None and like.title != grid.band
+    is_like_quantity = like is not None and not is_its_own and (like.kind == "ranges" or bool(like.scale))
+    if grid.names is None and (style.is_numeric or is_like_quantity):
+        return None
     if not (grid.is_discrete or has_legend):
         return None
     codes = _distinct(values)
@@ -363,9 +385,13 @@ def _most_frequent(
     order = np.lexsort((-counts, ~is_known))
     own, others = np.sort(order[: MAX_COLOURS - 1]), np.sort(order[MAX_COLOURS - 1 :])
     share = _percent(int(counts[others].sum()), values.size)
-    said = (
-        f"{len(codes):,} classes: {len(own)} have a colour, the {len(others):,} others share a grey "
-        f"({share} of the cells); click to read one."
+    said = message(
+        "{n_codes:,} classes: {n_own} have a colour, the {n_others:,} others share a grey ({share} of the "
+        "cells); click to read one.",
+        n_codes=len(codes),
+        n_own=len(own),
+        n_others=len(others),
+        share=share,
     )
     return codes[own], codes[others], (said,)
 
@@ -393,9 +419,14 @@ def _classes_legend(
     )
     notes: tuple[str, ...] = ()
     if strangers:
-        notes += (f"Not in the legend of the data: {', '.join(map(str, strangers[:8]))}.",)
+        notes += (message("Not in the legend of the data: {map}.", map=", ".join(map(str, strangers[:8]))),)
     if sum(not declared.get(value, ("", ""))[1] for value in values) > len(PALETTE):
-        notes += (f"{len(entries)} classes: more than colours that can be told apart; click to be sure.",)
+        notes += (
+            message(
+                "{n_entries} classes: more than colours that can be told apart; click to be sure.",
+                n_entries=len(entries),
+            ),
+        )
     return Legend(title=grid.band, kind="classes", unit=grid.unit, entries=entries), notes
 
 
@@ -460,9 +491,13 @@ def _paint_ranges(
         if not method:  # what a file has no range for is no class of it
             entries = (*ranged, LegendEntry(0, STRANGER, palettes.GREY))
             painted[beyond] = len(entries)
-            notes += (f"{share} of the cells are in no range of the style.",)
+            notes += (message("{share} of the cells are in no range of the style.", share=share),)
         else:
-            notes += (f"{share} of the cells lie beyond the ranges and have the colour of the nearest.",)
+            notes += (
+                message(
+                    "{share} of the cells lie beyond the ranges and have the colour of the nearest.", share=share
+                ),
+            )
     shown = tuple(entry for entry in entries if entry.colour)
     if len(shown) < len(entries):  # ranges without a colour are transparent
         places = np.cumsum([bool(entry.colour) for entry in entries])
@@ -510,8 +545,14 @@ def _given_ranges(style: Style) -> tuple[LegendEntry, ...]:
 
 def _range_text(low: float, high: float) -> str:
     if math.isinf(low):
-        return f"up to {number(high)}" if math.isfinite(high) else "all values"
-    return f"{number(low)} to {number(high)}" if math.isfinite(high) else f"more than {number(low)}"
+        return message("up to {n}", n=number(high)) if math.isfinite(high) else message("all values")
+    if not math.isfinite(high):
+        return message("more than {n}", n=number(low))
+    return _from_to(number(low), number(high))
+
+
+def _and_then(first: str, second: str) -> str:
+    return message("{first}; {second}", first=first, second=second)
 
 
 def _found_ranges(grid: Grid, values: NDArray[Any], style: Style) -> tuple[tuple[LegendEntry, ...], tuple[str, ...]]:
@@ -525,16 +566,25 @@ def _found_ranges(grid: Grid, values: NDArray[Any], style: Style) -> tuple[tuple
         inner = tuple(end for end in style.breaks if low <= end < high)
         ends = (*inner, high)
         if len(ends) < len(style.breaks):
-            notes = (f"Of {len(style.breaks)} ranges, {len(ends)} hold values.",)
+            notes = (
+                message("Of {n_breaks} ranges, {n_ends} hold values.", n_breaks=len(style.breaks), n_ends=len(ends)),
+            )
     else:
         ends, notes = upper_ends(exact, style.method, style.n_classes)
         part = grid.shown.removesuffix(" shown")
         if part.startswith(("1 of ", "averages ")):
-            notes = (f"Ranges worked out on {part}.", *notes)
+            notes = (message("Ranges worked out on {part}.", part=part), *notes)
     if grid.is_discrete:  # between two whole numbers is none
         ends = tuple(dict.fromkeys(float(math.floor(end)) for end in ends))
     if len(ends) == 1 and low == high:
-        notes = (*notes, f"Every cell has the same value, {number(low)}{f' {grid.unit}' if grid.unit else ''}.")
+        notes = (
+            *notes,
+            message(
+                "Every cell has the same value, {number}{words}.",
+                number=number(low),
+                words=f" {grid.unit}" if grid.unit else "",
+            ),
+        )
     lows = (low, *ends[:-1])
     name = style.colour_map or (palettes.DIVERGING if style.method == "standard deviation" else palettes.SEQUENTIAL)
     colours = palettes.class_colours(name, len(ends), reverse=style.reverse)
@@ -564,11 +614,15 @@ def range_labels(ends: Sequence[float], *, is_whole: bool = False) -> list[str]:
     if is_whole:
         lows = [ends[0], *(end + 1 for end in ends[1:-1])]
         texts = [[f"{int(end):,}" for end in part] for part in (lows, ends[1:])]
-        return [low if low == high else f"{low} to {high}" for low, high in zip(*texts, strict=True)]
+        return [low if low == high else _from_to(low, high) for low, high in zip(*texts, strict=True)]
     texts_of_ends = _told_apart(ends)
     if len(set(ends)) == 1:
         return texts_of_ends[:1]
-    return [f"{low} to {high}" for low, high in pairwise(texts_of_ends)]
+    return [_from_to(low, high) for low, high in pairwise(texts_of_ends)]
+
+
+def _from_to(low: str, high: str) -> str:
+    return message("{low} to {high}", low=low, high=high)
 
 
 def _told_apart(ends: Sequence[float]) -> list[str]:
@@ -601,10 +655,10 @@ def _scale_legend(
     if grid.reach is not None and not style.colour_map:
         scale = _difference_colours()
     if (grid.classes or style.classes) and not style.is_numeric:
-        notes += (f"More than {MAX_COLOURS} classes: shown as numbers on a scale.",)
+        notes += (message("More than {max_colours} classes: shown as numbers on a scale.", max_colours=MAX_COLOURS),)
     unit = f" {grid.unit}" if grid.unit else ""
     if minimum == maximum:
-        notes += (f"Every cell has the same value, {number(minimum)}{unit}.",)
+        notes += (message("Every cell has the same value, {number}{unit}.", number=number(minimum), unit=unit),)
     if style.limits or style.stops:
         notes += _beyond(values, float(low or 0.0), float(high or 0.0), unit)
     return Legend(
@@ -630,7 +684,14 @@ def _beyond(values: NDArray[Any], low: float, high: float, unit: str) -> tuple[s
     below, above = int(np.count_nonzero(values < low)), int(np.count_nonzero(values > high))
     sides = ((below, "below", low, "first"), (above, "above", high, "last"))
     return tuple(
-        f"{_percent(count, values.size)} of the cells lie {side} {number(end)}{unit} and have the {which} colour."
+        message(
+            "{percent} of the cells lie {side} {number}{unit} and have the {which} colour.",
+            percent=_percent(count, values.size),
+            side=side,
+            number=number(end),
+            unit=unit,
+            which=which,
+        )
         for count, side, end, which in sides
         if count
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.legend import MAX_COLOURS, STRANGER, Legend, LegendEntry, number
 
 if TYPE_CHECKING:
@@ -141,26 +142,38 @@ def _moment(point: float, known: list[list[float]], frames: tuple[Frames, Frames
 def _said(moment: Moment, points: list[float], point: float) -> str:
     if point < points[0]:
         return f"not begun; {moment.text}"
-    return f"{moment.text} (the run is over)" if point > points[-1] else moment.text
+    return message("{text} (the run is over)", text=moment.text) if point > points[-1] else moment.text
 
 
 def _notes(
     frames: tuple[Frames, Frames], known: list[list[float]], *, by_time: bool, is_shared: bool
 ) -> tuple[str, ...]:
-    notes = ["Moments of the same simulated time are shown together."] if by_time else []
+    notes = [message("Moments of the same simulated time are shown together.")] if by_time else []
     if not by_time:
-        notes.append("Moments after the same number of steps are shown together: no simulated time is known of both.")
+        notes.append(
+            message("Moments after the same number of steps are shown together: no simulated time is known of both.")
+        )
     if known[0][-1] != known[1][-1]:
-        notes.append("The runs end at different moments: the one that is over keeps showing its last picture.")
+        notes.append(
+            message("The runs end at different moments: the one that is over keeps showing its last picture.")
+        )
     doubtful = _labels_that_differ(frames[0].legend, frames[1].legend)
     if not is_shared and doubtful and frames[0].band == frames[1].band:
         notes.append(
-            f"The runs give one class two names ({doubtful}): each has its own legend, so colours cannot be compared."
+            message(
+                "The runs give one class two names ({doubtful}): each has its own legend, so colours cannot be "
+                "compared.",
+                doubtful=doubtful,
+            )
         )
     elif not is_shared:
         notes.append(
-            f"The runs kept different maps ({frames[0].band[:80]!r} and {frames[1].band[:80]!r}): "
-            "each has its own legend, so colours cannot be compared."
+            message(
+                "The runs kept different maps ({band!r} and {frames_band!r}): each has its own legend, so colours "
+                "cannot be compared.",
+                band=frames[0].band[:80],
+                frames_band=frames[1].band[:80],
+            )
         )
     return tuple(notes)
 

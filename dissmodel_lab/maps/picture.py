@@ -15,6 +15,7 @@ import numpy as np
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.executor.schemas import DataSource
+from dissmodel_lab.language import message
 from dissmodel_lab.maps import png
 from dissmodel_lab.maps.area import Area, area_of, extent_of, window_of
 from dissmodel_lab.maps.arrays import scaled
@@ -40,6 +41,8 @@ MAX_SIDE = 4096
 SCALE_BYTES, CLASSES_BYTES, PAGE_PIXELS = 500_000, 180_000, 1024
 #: How often a picture is made smaller to meet that; each time by what it weighs too much.
 MAX_TRIES = 6
+#: A picture that is guessed to be so much too large is not encoded whole to see it; shapes are guessed too large.
+SURELY = 1.1
 #: Equatorial radius [m] and first eccentricity squared of WGS 84 (EPSG:7030).
 WGS84_A, WGS84_E2 = 6_378_137.0, 0.00669437999014
 
@@ -102,17 +105,17 @@ class Preview:
         if self.is_georeferenced:
             longitude = west + (longitude - west) % 360  # the world repeats sideways on a web map
             if not (-90 < latitude < 90):  # noqa: PLR2004 -- [degrees]
-                return "outside the data"
+                return message("outside the data")
             south, latitude, north = (_stretched(v) for v in (south, latitude, north))
         row = math.floor((north - latitude) / (north - south) * self.size[1])
         column = math.floor((longitude - west) / (east - west) * self.size[0])
         if not (0 <= row < self.size[1] and 0 <= column < self.size[0]):
-            return "outside the data"
+            return message("outside the data")
         return self._value_of(int(self.cells[row, column]))
 
     def _value_of(self, cell: int) -> str:
         if cell < 0:
-            return "outside the data"
+            return message("outside the data")
         if not self.grid.valid.flat[cell]:
             return "no data"
         value = self.grid.values.flat[cell]
@@ -131,12 +134,15 @@ class Preview:
         'plane, no georeference'
         """
         if not self.is_georeferenced:
-            return "plane, no georeference"
+            return message("plane, no georeference")
         (south, west), (north, east) = self.bounds
         spans = max(north - south, east - west)
         digits = max(2, 2 - math.floor(math.log10(spans)))
         latitudes = _span(south, north, "N", "S", digits)
-        return f"{latitudes}, {_span(_wrapped(west), _wrapped(east), 'E', 'W', digits)} (data in {self.crs})"
+        longitudes = _span(_wrapped(west), _wrapped(east), "E", "W", digits)
+        return message(
+            "{latitudes}, {longitudes} (data in {crs})", latitudes=latitudes, longitudes=longitudes, crs=self.crs
+        )
 
     @property
     def width_km(self) -> float | None:
@@ -155,7 +161,12 @@ class Preview:
     @property
     def alt_text(self) -> str:
         """What the picture shows, for those who can't see it."""
-        return f"Map of {self.band}: {self.legend.summary}. {self.bounds_text}."
+        return message(
+            "Map of {band}: {summary}. {bounds_text}.",
+            band=self.band,
+            summary=self.legend.summary,
+            bounds_text=self.bounds_text,
+        )
 
     def png_at(self, width: int, height: int) -> bytes:
         """
@@ -240,7 +251,11 @@ def preview(
     ((1.0, 1.0), (2.0, 2.0))
     """
     if not 1 <= max_pixels <= MAX_SIDE:
-        raise SourceError(f"max_pixels is {max_pixels}; it must be 1 to {MAX_SIDE}.")
+        raise SourceError(
+            message(
+                "max_pixels is {max_pixels}; it must be 1 to {max_side}.", max_pixels=max_pixels, max_side=MAX_SIDE
+            )
+        )
     style = style_for(source, style)
     key = None
     if classes is None and georeference is None:  # those may change without saying so
@@ -256,7 +271,13 @@ def preview(
     if area_bounds is not None:
         area = area_under(layer, area_bounds, like)
         if area is None:
-            raise SourceError(f"Nothing of the data lies in {area_bounds}. Choose bounds within {layer.extent}.")
+            raise SourceError(
+                message(
+                    "Nothing of the data lies in {area_bounds}. Choose bounds within {extent}.",
+                    area_bounds=area_bounds,
+                    extent=layer.extent,
+                )
+            )
     picture = draw(
         layer.grid(chosen, max_pixels) if area is None else layer.grid(chosen, max_pixels, area),
         max_pixels,
@@ -385,7 +406,7 @@ def draw(
     shown = grid.shown
     if fitted.cells.size < placement.cells.size:
         shown = _shown_of(fitted.cells, grid)
-        notes = (f"{shown}: more details would be too many bytes.", *notes)
+        notes = (message("{shown}: more details would be too many bytes.", shown=shown), *notes)
     return Preview(
         png=fitted.png,
         bounds=placement.bounds,
@@ -421,23 +442,34 @@ def _fitted(index: NDArray[np.uint8], cells: NDArray[np.int32], legend: Legend, 
     colours = np.append(index.ravel(), np.uint8(0))  # -1 takes the appended 0
     pixels = colours[cells]
     level = 1 if pixels.size > png.MANY_PIXELS else 6  # once for all tries: they are made because it was slow enough
+    weight = png.guessed_bytes(pixels, legend.colours) if level == 1 else 0.0
+    if weight > SURELY * budget:  # to encode the whole of it, for its size alone, costs as much as all the rest
+        while weight > budget and cells.size > 1:
+            cells = _fewer(cells, budget / weight)
+            weight = png.guessed_bytes(colours[cells], legend.colours)
+        pixels = colours[cells]
     encoded = png.encode(pixels, legend.colours, level=level)
     for _ in range(MAX_TRIES):
         if len(encoded) <= budget:
             break
-        part = min(0.95, 0.99 * math.sqrt(budget / len(encoded)))
-        rows, columns = (max(1, int(size * part)) for size in cells.shape)
-        cells = cells[np.ix_(centres(cells.shape[0], rows), centres(cells.shape[1], columns))]
+        cells = _fewer(cells, budget / len(encoded))
         pixels = colours[cells]
         encoded = png.encode(pixels, legend.colours, level=level)
     return _Fitted(encoded, pixels, cells)
+
+
+def _fewer(cells: NDArray[np.int32], share: float) -> NDArray[np.int32]:
+    """Take about that share of the pixels, a bit less: neighbours that lie further apart differ more."""
+    part = min(0.95, 0.98 * math.sqrt(share))
+    rows, columns = (max(1, int(size * part)) for size in cells.shape)
+    return cells[np.ix_(centres(cells.shape[0], rows), centres(cells.shape[1], columns))]
 
 
 def _shown_of(cells: NDArray[np.int32], grid: Grid) -> str:
     """Say of how many source cells one is in the picture."""
     drawn = int(np.count_nonzero(np.bincount(cells[cells >= 0], minlength=1)))
     of = grid.source_size[0] * grid.source_size[1] / max(1, drawn)
-    return f"1 of {of:,.0f} pixels shown" if of >= 1.5 else "most pixels shown"  # noqa: PLR2004 -- rounds to 2
+    return message("1 of {of:,.0f} pixels shown", of=of) if of >= 1.5 else message("most pixels shown")  # noqa: PLR2004 -- rounds to 2
 
 
 def _stretched(latitude: float) -> float:
@@ -454,5 +486,14 @@ def _span(low: float, high: float, positive: str, negative: str, digits: int) ->
     letters = [positive if value >= 0 else negative for value in (low, high)]
     first, last = f"{abs(low):.{digits}f}", f"{abs(high):.{digits}f}"
     if letters[0] == letters[1]:
-        return f"{first} to {last} °{letters[0]}"
-    return f"{first} °{letters[0]} to {last} °{letters[1]}"
+        return message("{first} to {last} °{side}", first=first, last=last, side=_SIDES[letters[0]])
+    return message(
+        "{first} °{side} to {last} °{other_side}",
+        first=first,
+        last=last,
+        side=_SIDES[letters[0]],
+        other_side=_SIDES[letters[1]],
+    )
+
+
+_SIDES: dict[str, str] = {"N": message("N"), "S": message("S"), "E": message("E"), "W": message("W")}

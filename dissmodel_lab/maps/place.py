@@ -21,6 +21,7 @@ from rasterio.errors import RasterioError
 from rasterio.warp import Resampling, reproject
 
 from dissmodel_lab.errors import LabError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.area import Window
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import to_crs
@@ -105,7 +106,7 @@ def _placed(grid: Grid, max_pixels: int) -> Placement:
         return _warped(grid, transform, crs, max_pixels)
     except _NoPlaceError as reason:
         return Placement(
-            cells=_numbers(grid), bounds=_plane_bounds(grid), is_georeferenced=False, notes=(str(reason),)
+            cells=_numbers(grid), bounds=_plane_bounds(grid), is_georeferenced=False, notes=(reason.args[0],)
         )
 
 
@@ -148,9 +149,9 @@ def with_georeference(grid: Grid, georeference: tuple[Any, Any] | None) -> Grid:
     has_place = grid.transform is not None and not _is_pixels(grid.transform, grid)
     if has_place and (grid.crs is not None or not _is_same(cast("Affine", grid.transform), cast("Affine", full))):
         return grid
-    said = "Georeference taken from the model's memory: the file has none."
+    said = message("Georeference taken from the model's memory: the file has none.")
     if has_place:
-        said = "CRS taken from the model's memory: the file has none."
+        said = message("CRS taken from the model's memory: the file has none.")
     return replace(grid, crs=crs, transform=full, notes=(*grid.notes, said))
 
 
@@ -161,18 +162,25 @@ def _is_same(one: Affine, other: Affine) -> bool:
 
 def _georeference(grid: Grid) -> tuple[Affine, CRS]:
     """Return transform and CRS, or say why there is no place on Earth."""
-    plane = "shown in a plane, not on Earth."
+    plane = message("shown in a plane, not on Earth.")
     if grid.crs is None:
-        raise _NoPlaceError(f"No CRS: {plane}")
+        raise _NoPlaceError(message("No CRS: {plane}", plane=plane))
     name = crs_name(grid.crs)
     if grid.transform is None or _is_pixels(grid.transform, grid):
-        raise _NoPlaceError(f"A CRS ({name}) but no place in it: {plane}")
+        raise _NoPlaceError(message("A CRS ({name}) but no place in it: {plane}", name=name, plane=plane))
     transform = Affine(*grid.transform[:6])
     if not all(map(math.isfinite, transform[:6])) or transform.determinant == 0:
-        raise _NoPlaceError(f"The georeference ({name}) is degenerate: {plane}")
+        raise _NoPlaceError(message("The georeference ({name}) is degenerate: {plane}", name=name, plane=plane))
     radius = grid.crs.ellipsoid.semi_major_metre if grid.crs.ellipsoid is not None else RADIUS
     if not EARTH_RADII[0] <= radius <= EARTH_RADII[1]:
-        raise _NoPlaceError(f"The CRS ({name}) is of a body with a radius of {radius / 1000:,.0f} km: {plane}")
+        raise _NoPlaceError(
+            message(
+                "The CRS ({name}) is of a body with a radius of {radius:,.0f} km: {plane}",
+                name=name,
+                radius=radius / 1000,
+                plane=plane,
+            )
+        )
     return transform, grid.crs
 
 
@@ -214,7 +222,7 @@ def _origin_note(grid: Grid, transform: Affine) -> tuple[str, ...]:
     corners = [_at(transform, *corner) for corner in ((0, 0), (width, 0), (0, height), (width, height))]
     if (0.0, 0.0) not in corners:
         return ()
-    return ("A corner lies at exactly 0, 0 of the CRS: check that the georeference is real.",)
+    return (message("A corner lies at exactly 0, 0 of the CRS: check that the georeference is real."),)
 
 
 def _unwarped(grid: Grid, transform: Affine) -> Placement:
@@ -227,7 +235,7 @@ def _unwarped(grid: Grid, transform: Affine) -> Placement:
     if transform.e > 0:
         cells, y0, y1 = cells[::-1], y1, y0
     if abs(y0) > 4 * RADIUS or abs(y1) > 4 * RADIUS or x1 - x0 > 2.01 * math.pi * RADIUS:
-        raise _NoPlaceError("Coordinates outside EPSG:3857: shown in a plane, not on Earth.")
+        raise _NoPlaceError(message("Coordinates outside EPSG:3857: shown in a plane, not on Earth."))
     return Placement(
         cells=np.ascontiguousarray(cells),
         bounds=((_latitude(y1), math.degrees(x0 / RADIUS)), (_latitude(y0), math.degrees(x1 / RADIUS))),
@@ -250,12 +258,16 @@ def _warped(grid: Grid, transform: Affine, crs: CRS, max_pixels: int) -> Placeme
         cells = _nearest(grid, transform, crs, shape=(rows, columns), target=target, middle=middle)
     except (RasterioError, ProjError) as error:
         raise _NoPlaceError(
-            f"The projection from {name} failed ({error}): shown in a plane, not on Earth."
+            message(
+                "The projection from {name} failed ({error}): shown in a plane, not on Earth.", name=name, error=error
+            )
         ) from error
     if not (cells >= 0).any():
-        raise _NoPlaceError(f"The projection from {name} leads nowhere: shown in a plane, not on Earth.")
+        raise _NoPlaceError(
+            message("The projection from {name} leads nowhere: shown in a plane, not on Earth.", name=name)
+        )
     right, bottom = math.degrees((left + columns * pixel) / RADIUS), _latitude(top - rows * pixel)
-    said = f"Warped from {name} to Web Mercator (EPSG:3857), nearest cell."
+    said = message("Warped from {name} to Web Mercator (EPSG:3857), nearest cell.", name=name)
     return Placement(
         cells=cells,
         bounds=((bottom, west), (north, right)),
@@ -313,17 +325,19 @@ def _extent(grid: Grid, transform: Affine, crs: CRS) -> tuple[float, float, floa
     x, y = _at(transform, columns, rows)
     off_globe = crs.is_geographic and np.abs(y * _degrees_per_unit(crs)).max() > 90 + 1e-6
     if crs.is_geocentric or off_globe:
-        raise _NoPlaceError(f"Coordinates outside {name}: shown in a plane, not on Earth.")
+        raise _NoPlaceError(message("Coordinates outside {name}: shown in a plane, not on Earth.", name=name))
     try:
         to_degrees = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
         longitude, latitude = to_degrees.transform(x, y)
     except ProjError as error:
         raise _NoPlaceError(
-            f"The projection from {name} failed ({error}): shown in a plane, not on Earth."
+            message(
+                "The projection from {name} failed ({error}): shown in a plane, not on Earth.", name=name, error=error
+            )
         ) from error
     known = np.isfinite(longitude) & np.isfinite(latitude)
     if not known.any():
-        raise _NoPlaceError(f"Coordinates outside {name}: shown in a plane, not on Earth.")
+        raise _NoPlaceError(message("Coordinates outside {name}: shown in a plane, not on Earth.", name=name))
     longitude = _unrolled(longitude, known, is_geographic=crs.is_geographic)
     west, east = float(longitude[known].min()), float(longitude[known].max())
     south, north = float(latitude[known].min()), float(latitude[known].max())
@@ -338,12 +352,22 @@ def _clipped(
 ) -> tuple[float, float, float, float, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     if south >= MAX_LATITUDE or north <= -MAX_LATITUDE:
-        raise _NoPlaceError(f"All lies beyond {MAX_LATITUDE:.2f}° north or south: shown in a plane, not on Earth.")
+        raise _NoPlaceError(
+            message(
+                "All lies beyond {max_latitude:.2f}° north or south: shown in a plane, not on Earth.",
+                max_latitude=MAX_LATITUDE,
+            )
+        )
     if north > MAX_LATITUDE or south < -MAX_LATITUDE:
-        notes = (f"Nothing beyond {MAX_LATITUDE:.2f}° north or south is shown: Web Mercator ends there.",)
+        notes = (
+            message(
+                "Nothing beyond {max_latitude:.2f}° north or south is shown: Web Mercator ends there.",
+                max_latitude=MAX_LATITUDE,
+            ),
+        )
         south, north = max(south, -MAX_LATITUDE), min(north, MAX_LATITUDE)
     if not (south < north and west < east <= west + FULL_TURN):
-        raise _NoPlaceError(f"Coordinates outside {name}: shown in a plane, not on Earth.")
+        raise _NoPlaceError(message("Coordinates outside {name}: shown in a plane, not on Earth.", name=name))
     middle = (west + east) / 2
     turns = 360.0 * round(middle / 360) if abs(middle) > 180 else 0.0  # noqa: PLR2004 -- [degrees]
     return west - turns, south, east - turns, north, notes

@@ -19,6 +19,7 @@ from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.area import Area, Window, extent_of, window_of
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.grid import (
@@ -161,7 +162,14 @@ class RasterFileLayer(LayerBase):
         try:
             yield
         except RasterioError as error:
-            raise SourceError(f"{self.name}: band {band!r} can't be read ({error}). Is the file whole?") from error
+            raise SourceError(
+                message(
+                    "{name}: band {band!r} can't be read ({error}). Is the file whole?",
+                    name=self.name,
+                    band=band,
+                    error=error,
+                )
+            ) from error
 
     def _view(self, dataset: Any, band: str, max_pixels: int, area: Area | None) -> _View:
         number = self.bands.index(band) + 1
@@ -192,11 +200,11 @@ class RasterFileLayer(LayerBase):
             arrays, factor = self._read(dataset, view, {})
         shown = shown_text(factor)
         if factor > view.factor:
-            kind = "overviews of single pixels" if dataset.overviews(view.number) else "overviews"
-            shown += f", coarser because the file has no {kind}"
+            kind = message("overviews of single pixels") if dataset.overviews(view.number) else "overviews"
+            shown += message(", coarser because the file has no {kind}", kind=kind)
         if how == "doubtful":
-            shown += ", from the file's overviews"
-            said = ("Shown from the file's overviews, which may hold averages.",)
+            shown += message(", from the file's overviews")
+            said = (message("Shown from the file's overviews, which may hold averages."),)
         return self._grid(dataset, view, arrays, legend, shown=shown, said=said)
 
     def _average(self, dataset: Any, band: str, max_pixels: int, area: Area | None) -> Grid | None:
@@ -208,8 +216,8 @@ class RasterFileLayer(LayerBase):
         if view.factor == 1 or each < 2 or read > CHEAP_PIXELS or self._holds_classes(dataset, view, legend.classes):  # noqa: PLR2004 -- an average of one is none
             return None
         arrays = read_average(dataset, view.wanted, view.window, view.shape)
-        of = f" of {view.factor**2:,}" if finest > 1 else ""
-        shown = f"averages of {each**2:,}{of} pixels"
+        of = message(" of {factor:,}", factor=view.factor**2) if finest > 1 else ""
+        shown = message("averages of {each:,}{of} pixels", each=each**2, of=of)
         return replace(self._grid(dataset, view, arrays, legend, shown=shown), is_discrete=False)
 
     def _read(self, dataset: Any, view: _View, options: dict[str, Any]) -> tuple[list[NDArray[Any]], int]:
@@ -265,7 +273,13 @@ class RasterFileLayer(LayerBase):
         scaling = None if legend.classes else _scaling(dataset, view.number)
         if scaling is not None:
             values = values * scaling[0] + scaling[1]
-            notes += (f"Values are the stored numbers times {scaling[0]:g} plus {scaling[1]:g}, as the file says.",)
+            notes += (
+                message(
+                    "Values are the stored numbers times {scaling:g} plus {scaling_2:g}, as the file says.",
+                    scaling=scaling[0],
+                    scaling_2=scaling[1],
+                ),
+            )
         rows, columns = values.shape
         facts, window = _facts_of(dataset), view.window
         crs, crs_notes = to_crs(facts.crs_text)
@@ -360,8 +374,12 @@ def open_raster(
     """
     with _opened(path) as dataset:
         if not dataset.count:
-            inside = f" It contains {len(dataset.subdatasets)} datasets: choose one." if dataset.subdatasets else ""
-            raise SourceError(f"{name} has no band to show.{inside}")
+            inside = (
+                message(" It contains {n_subdatasets} datasets: choose one.", n_subdatasets=len(dataset.subdatasets))
+                if dataset.subdatasets
+                else ""
+            )
+            raise SourceError(message("{name} has no band to show.{inside}", name=name, inside=inside))
         return RasterFileLayer(path=path, name=name, bands=band_names(dataset), notes=notes, parts=parts, part=part)
 
 
@@ -396,11 +414,17 @@ def _facts_of(dataset: Any) -> Facts:
     if dataset.crs is None or dataset.transform.is_identity:
         if points:
             notes = (
-                f"Placed by {len(points)} ground control points instead of a grid: warp it first to see it on Earth.",
+                message(
+                    "Placed by {n_points} ground control points instead of a grid: warp it first to see it on Earth.",
+                    n_points=len(points),
+                ),
             )
         elif dataset.rpcs is not None:
             notes = (
-                "Placed by rational polynomials (RPCs) instead of a grid: orthorectify it first to see it on Earth.",
+                message(
+                    "Placed by rational polynomials (RPCs) instead of a grid: orthorectify it first to see it on "
+                    "Earth."
+                ),
             )
     text = dataset.crs.to_wkt() if dataset.crs is not None else ""
     return Facts((dataset.width, dataset.height), dataset.transform, text, notes)
@@ -432,7 +456,7 @@ def _legend(dataset: Any, number: int, band: str, path: str) -> _Legend:
     except ValueError:  # rasterio's way to say that there is none
         return _Legend(names or None)
     clear = tuple(code for code, (*_, alpha) in table.items() if alpha == 0)
-    notes = ("Codes that the file's colour table makes transparent are not shown.",) if clear else ()
+    notes = (message("Codes that the file's colour table makes transparent are not shown."),) if clear else ()
     colours = {
         code: (names.get(code, ("", ""))[0] or str(code), f"#{red:02x}{green:02x}{blue:02x}")
         for code, (red, green, blue, _) in table.items()

@@ -22,6 +22,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window as FileWindow
 
 from dissmodel_lab.errors import LabError, SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.rasters import quiet_georeference
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class TooSlowError(LabError):
     """The reading would take longer than it may."""
 
     def __init__(self, blocks: int) -> None:
-        super().__init__("The reading would take too long.")
+        super().__init__(message("The reading would take too long."))
         self.blocks = blocks
         """How many blocks can be inflated in the time."""
 
@@ -118,7 +119,7 @@ def check_stopped() -> None:
     """
     is_stopped = _current().is_stopped
     if is_stopped is not None and is_stopped():
-        raise StoppedError("The picture is no longer wanted.")
+        raise StoppedError(message("The picture is no longer wanted."))
 
 
 @contextmanager
@@ -194,8 +195,11 @@ def read_nearest(
     block_bytes = _block_bytes(dataset, wanted)
     if block_bytes > MAX_BLOCK_BYTES:
         raise SourceError(
-            f"The file is written in blocks of {block_bytes / 2**30:,.1f} GiB, of which one must be held in memory "
-            "to show a pixel. Write it anew with tiles, for example with: rio cogeo create FILE NEW.tif."
+            message(
+                "The file is written in blocks of {block_bytes:,.1f} GiB, of which one must be held in memory to "
+                "show a pixel. Write it anew with tiles, for example with: rio cogeo create FILE NEW.tif.",
+                block_bytes=block_bytes / 2**30,
+            )
         )
     out = [np.empty(shape, _dtype(dataset, one)) for one in wanted]
     is_packed = _is_packed(dataset)
@@ -251,7 +255,7 @@ class _Reading:
 
     def _take(self) -> Job | None:
         if self._limits.is_stopped is not None and self._limits.is_stopped():
-            raise StoppedError("The picture is no longer wanted.")
+            raise StoppedError(message("The picture is no longer wanted."))
         with self._lock:
             if self._has_failed or self._next >= len(self._jobs):
                 return None

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.grid import check_band, decimated, shown_text
 from dissmodel_lab.maps.legend import MAX_CLASSES
 from dissmodel_lab.maps.raster import RasterFileLayer, _facts_of, _legend, _overviews
 from dissmodel_lab.maps.reading import CACHE_BYTES, overview_of
+from dissmodel_lab.quantities import bytes_text
 from dissmodel_lab.rasters import band_names
 from dissmodel_lab.sources.addresses import parse
-from dissmodel_lab.sources.ranges import BUDGET_BYTES, FETCH_FIRST, RangeReader, megabytes, opened_raster
+from dissmodel_lab.sources.ranges import BUDGET_BYTES, FETCH_FIRST, RangeReader, opened_raster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +49,7 @@ _WHOLE = {
     ".zip": "a zip file",
     ".nc": "a netCDF file",
     ".zarr": "a Zarr folder",
-    ".h5": "an HDF5 file",
+    ".h5": message("an HDF5 file"),
 }
 #: The same by their first bytes.
 _MAGIC = {
@@ -56,7 +58,7 @@ _MAGIC = {
     b"SQLite format 3": "a GeoPackage",
     b"PK\x03\x04": "a zip file",
     b"CDF": "a netCDF file",
-    b"\x89HDF": "a netCDF or HDF5 file",
+    b"\x89HDF": message("a netCDF or HDF5 file"),
     b"{": "a GeoJSON file",
 }
 #: How far around a pixel of an overview the pixels lie that it may have been taken from.
@@ -111,13 +113,17 @@ class RemoteLayer(RasterFileLayer):
             if legend.classes or self._looks_like_classes(view):
                 arrays = self._full(view)
             else:
-                said = ("Shown from the file's overviews, which hold averages.",)
+                said = (message("Shown from the file's overviews, which hold averages."),)
         grid = self._grid(dataset, view, arrays, legend, shown=shown_text(view.factor), said=said)
         return replace(grid, notes=(*grid.notes, self._note()))
 
     def _note(self) -> str:
         fetched, size = self.reader.bytes_fetched, self.reader.size
-        return f"Read from afar: {megabytes(fetched)} of {megabytes(size)} were fetched until now."
+        return message(
+            "Read from afar: {fetched} of {size} were fetched until now.",
+            fetched=bytes_text(fetched),
+            size=bytes_text(size),
+        )
 
     @staticmethod
     def _arrays(dataset: Any, view: _View) -> list[NDArray[Any]]:
@@ -140,14 +146,24 @@ class RemoteLayer(RasterFileLayer):
         if cost <= BUDGET_BYTES:
             return
         if is_full:
-            why = "its overviews hold averages of classes, which are no classes, so that all pixels are needed"
+            why = message(
+                "its overviews hold averages of classes, which are no classes, so that all pixels are needed"
+            )
         elif not dataset.overviews(view.number):
-            why = "it has no overviews (it is no COG)"
+            why = message("it has no overviews (it is no COG)")
         else:
-            why = "its overviews are too large"
+            why = message("its overviews are too large")
         raise SourceError(
-            f"A map of {self.name} would fetch about {megabytes(cost)} of its {megabytes(self.reader.size)}: {why}. "
-            f"One picture may fetch {megabytes(BUDGET_BYTES)}. {FETCH_FIRST} Or zoom in."
+            message(
+                "A map of {name} would fetch about {cost} of its {size}: {why}. One picture may fetch "
+                "{budget_bytes}. {fetch_first} Or zoom in.",
+                name=self.name,
+                cost=bytes_text(cost),
+                size=bytes_text(self.reader.size),
+                why=why,
+                budget_bytes=bytes_text(BUDGET_BYTES),
+                fetch_first=FETCH_FIRST,
+            )
         )
 
     def _trusts(self, dataset: Any, view: _View, values: NDArray[Any]) -> bool:
@@ -216,11 +232,20 @@ def open_remote(uri: str, part: str | None = None) -> RemoteLayer:
     """
     address = parse(uri)
     if not address.is_remote or address.is_folder:
-        _refuse(address.text, "a folder" if address.is_remote else "no file on a web server or in a bucket")
+        _refuse(
+            address.text,
+            message("a folder") if address.is_remote else message("no file on a web server or in a bucket"),
+        )
     if address.suffix in _WHOLE:
         _refuse(address.text, _WHOLE[address.suffix])
     if part:
-        raise SourceError(f"{address.text} has no part {part!r}: there is one map in a GeoTIFF. Leave the part out.")
+        raise SourceError(
+            message(
+                "{text} has no part {part!r}: there is one map in a GeoTIFF. Leave the part out.",
+                text=address.text,
+                part=part,
+            )
+        )
     reader = RangeReader(address)
     with reader.connected():
         first = reader.read(0, 16)
@@ -230,7 +255,7 @@ def open_remote(uri: str, part: str | None = None) -> RemoteLayer:
             )
         with opened_raster(reader) as dataset:
             if not dataset.count:
-                raise SourceError(f"{address.text} has no band to show. Check the file.")
+                raise SourceError(message("{text} has no band to show. Check the file.", text=address.text))
             layer = RemoteLayer(
                 path=f"/vsi/{address.name}", name=address.text, bands=band_names(dataset), reader=reader
             )
@@ -327,4 +352,11 @@ def _bounded_cache() -> Iterator[None]:
 
 
 def _refuse(name: str, what: str) -> None:
-    raise SourceError(f"{name} is {what}, which cannot be shown without fetching it. {FETCH_FIRST}")
+    raise SourceError(
+        message(
+            "{name} is {what}, which cannot be shown without fetching it. {fetch_first}",
+            name=name,
+            what=what,
+            fetch_first=FETCH_FIRST,
+        )
+    )

@@ -15,6 +15,7 @@ import numpy as np
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
 from dissmodel_lab.executor.schemas import DataSource
+from dissmodel_lab.language import message
 from dissmodel_lab.maps import arrays
 from dissmodel_lab.rasters import Raster
 from dissmodel_lab.sources import local_path
@@ -81,7 +82,13 @@ def open_layer(source: Any, part: str | None = None) -> Layer:
 def _open_object(source: Any, part: str | None) -> Layer:
     opened = _opened_object(source)
     if part is not None and part != opened.part:
-        raise SourceError(f"There is no part {shown(part)} to choose in a {type(source).__name__}. Leave `part` out.")
+        raise SourceError(
+            message(
+                "There is no part {part} to choose in a {kind}. Leave `part` out.",
+                part=shown(part),
+                kind=type(source).__name__,
+            )
+        )
     return opened
 
 
@@ -100,8 +107,11 @@ def _opened_object(source: Any) -> Layer:
     if hasattr(source, "arrays") and hasattr(source.arrays, "items"):
         return arrays.from_named_arrays(source)
     raise SourceError(
-        f"A {type(source).__name__} can't be shown on a map. A path, a DataSource, a Raster, a GeoDataFrame, "
-        "a numpy array or an object with named `arrays` can."
+        message(
+            "A {kind} can't be shown on a map. A path, a DataSource, a Raster, a GeoDataFrame, a numpy array or an "
+            "object with named `arrays` can.",
+            kind=type(source).__name__,
+        )
     )
 
 
@@ -112,17 +122,26 @@ def _open_path(uri: str, part: str | None, kind: str = "local") -> Layer:
         return open_remote(uri, part)
     if uri.startswith("/vsi"):
         raise SourceError(
-            f"{shown(uri)} is a name of GDAL's virtual files, not a local file. Name the file or address itself."
+            message(
+                "{uri} is a name of GDAL's virtual files, not a local file. Name the file or address itself.",
+                uri=shown(uri),
+            )
         )
     if kind != "local" or ("://" in uri and not uri.startswith("file://")):
         raise SourceError(
-            f"{shown(uri)} is not a local file ({kind}). Fetch it first, then show the fetched file; only a "
-            f"GeoTIFF at "
-            f"{', '.join(REMOTE)} is shown where it lies."
+            message(
+                "{uri} is not a local file ({kind}). Fetch it first, then show the fetched file; only a GeoTIFF at "
+                "{remote} is shown where it lies.",
+                uri=shown(uri),
+                kind=kind,
+                remote=", ".join(REMOTE),
+            )
         )
     path = local_path(DataSource(uri=uri)) if uri else None
     if path is None:
-        raise SourceError(f"{shown(uri) if uri else 'An empty path'} doesn't exist. Check the path.")
+        raise SourceError(
+            message("{uri} doesn't exist. Check the path.", uri=shown(uri) if uri else message("An empty path"))
+        )
     _check_place(path, uri)
     return _open_folder(path, uri, part) if path.is_dir() else _open_file(path, uri, part)
 
@@ -131,15 +150,21 @@ def _check_place(path: Path, name: str) -> None:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceError(f"{shown(name)} doesn't exist. Check the path.") from error
+        raise SourceError(message("{name} doesn't exist. Check the path.", name=shown(name))) from error
     except OSError as error:
         raise SourceError(
-            f"{shown(name)} can't be read ({error.strerror}). Check its name and permissions."
+            message(
+                "{name} can't be read ({strerror}). Check its name and permissions.",
+                name=shown(name),
+                strerror=error.strerror,
+            )
         ) from error
     except ValueError as error:  # a zero byte in it
-        raise SourceError(f"{shown(name)} is no path ({error}). Check it.") from error
+        raise SourceError(message("{name} is no path ({error}). Check it.", name=shown(name), error=error)) from error
     if not path.is_file() and not path.is_dir():
-        raise SourceError(f"{shown(name)} is a device, a pipe or a socket, not a map. Name a file or a folder.")
+        raise SourceError(
+            message("{name} is a device, a pipe or a socket, not a map. Name a file or a folder.", name=shown(name))
+        )
 
 
 # --- folders -----------------------------------------------------------------------------------------------
@@ -156,11 +181,22 @@ def _open_folder(path: Path, name: str, part: str | None) -> Layer:
         return _open_path(str(path / part), None)
     if not found:
         raise SourceError(
-            f"{shown(name)} is a folder without a map in it. Name a file, a Zarr folder, or a folder with one of "
-            f"{', '.join(FOLDER_ENDINGS)}."
+            message(
+                "{name} is a folder without a map in it. Name a file, a Zarr folder, or a folder with one of "
+                "{folder_endings}.",
+                name=shown(name),
+                folder_endings=", ".join(FOLDER_ENDINGS),
+            )
         )
     if len(found) > 1:
-        raise SourceError(f"{shown(name)} is a folder with {len(found)} maps: {_listed(found)}. Name one of them.")
+        raise SourceError(
+            message(
+                "{name} is a folder with {n_found} maps: {listed}. Name one of them.",
+                name=shown(name),
+                n_found=len(found),
+                listed=_listed(found),
+            )
+        )
     return _open_path(str(path / found[0]), part)
 
 
@@ -173,7 +209,13 @@ def _maps_in_folder(path: Path, name: str) -> list[str]:
             files = [entry.name for entry in first if entry.is_file() and entry.name.lower().endswith(FOLDER_ENDINGS)]
             stores = [entry.name for entry in first if entry.is_dir() and is_zarr(Path(entry.path))]
     except OSError as error:
-        raise SourceError(f"{shown(name)} can't be listed ({error.strerror}). Check its permissions.") from error
+        raise SourceError(
+            message(
+                "{name} can't be listed ({strerror}). Check its permissions.",
+                name=shown(name),
+                strerror=error.strerror,
+            )
+        ) from error
     return sorted(found for found in (*files, *stores) if not found.startswith("."))
 
 
@@ -206,7 +248,18 @@ def _open_zip(path: Path, name: str, part: str | None) -> Layer:
     checked = check_held(chosen)
     if len(found) == 1:
         return _open_checked(checked, (), inner)
-    notes = () if part else (f"{shown(chosen.member)} is shown, one of {len(found)} maps in {path.name}.",)
+    notes = (
+        ()
+        if part
+        else (
+            message(
+                "{member} is shown, one of {n_found} maps in {name}.",
+                member=shown(chosen.member),
+                n_found=len(found),
+                name=path.name,
+            ),
+        )
+    )
     layer: Any = _open_checked(checked, notes, inner)
     return replace(layer, parts=names, part=chosen.member)  # type: ignore[no-any-return]  # any layer's own class
 
@@ -223,7 +276,13 @@ def _chosen(found: Sequence[Member], part: str | None) -> tuple[Member, str | No
     if len(found) == 1:
         return found[0], part
     names = [member.member for member in found]
-    raise SourceError(f"There is no map {shown(part)} in the zip. {did_you_mean(part, names[:LISTED])}")
+    raise SourceError(
+        message(
+            "There is no map {part} in the zip. {did_you_mean}",
+            part=shown(part),
+            did_you_mean=did_you_mean(part, names[:LISTED]),
+        )
+    )
 
 
 def _open_checked(checked: Checked, notes: tuple[str, ...], part: str | None) -> Layer:
@@ -241,7 +300,13 @@ def _open_raster(checked: Checked, notes: tuple[str, ...], part: str | None) -> 
     from dissmodel_lab.maps.raster import open_raster  # noqa: PLC0415 -- brings rasterio, 0.2 s
 
     if part is not None:
-        raise SourceError(f"{checked.name} has no part {shown(part)}: there is one map in it. Leave `part` out.")
+        raise SourceError(
+            message(
+                "{name} has no part {part}: there is one map in it. Leave `part` out.",
+                name=checked.name,
+                part=shown(part),
+            )
+        )
     return open_raster(checked.path, checked.name, notes)
 
 
@@ -250,12 +315,22 @@ def _open_vector(checked: Checked, notes: tuple[str, ...], part: str | None) -> 
 
     if checked.kind.way == "parquet":
         if part is not None:
-            raise SourceError(f"{checked.name} has no part {shown(part)}: there is one map in it. Leave `part` out.")
+            raise SourceError(
+                message(
+                    "{name} has no part {part}: there is one map in it. Leave `part` out.",
+                    name=checked.name,
+                    part=shown(part),
+                )
+            )
         return open_parquet(checked.path, checked.name, notes)
     if checked.parts and part is not None and part not in checked.parts:
         raise SourceError(
-            f"{checked.name} has no table {shown(part)}; views aren't read, because reading one runs its query. "
-            f"{did_you_mean(part, checked.parts)}"
+            message(
+                "{name} has no table {part}; views aren't read, because reading one runs its query. {did_you_mean}",
+                name=checked.name,
+                part=shown(part),
+                did_you_mean=did_you_mean(part, checked.parts),
+            )
         )
     return open_table(checked.path, checked.name, notes, part or (checked.parts[0] if checked.parts else None))
 

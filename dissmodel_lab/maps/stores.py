@@ -11,6 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,12 +91,24 @@ def check_codecs(path: Path, title: str) -> None:
         try:
             described = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"{title}: {name} is no JSON ({type(error).__name__}). Is it whole?") from error
+            raise SourceError(
+                message(
+                    "{title}: {name} is no JSON ({kind}). Is it whole?",
+                    title=title,
+                    name=name,
+                    kind=type(error).__name__,
+                )
+            ) from error
         for codec in _codecs(described):
             if codec.removeprefix("numcodecs.") not in CODECS:
                 raise SourceError(
-                    f"{title}: {name} needs the codec {codec[:40]!r}, which is not among those that are safe to use "
-                    "on a file from elsewhere. Write it anew with zstd, blosc or gzip."
+                    message(
+                        "{title}: {name} needs the codec {codec!r}, which is not among those that are safe to use "
+                        "on a file from elsewhere. Write it anew with zstd, blosc or gzip.",
+                        title=title,
+                        name=name,
+                        codec=codec[:40],
+                    )
                 )
 
 
@@ -113,16 +126,35 @@ def _descriptions(path: Path, title: str) -> Iterator[tuple[str, bytes]]:
         for file in path.rglob(name):
             found += 1
             if found > MAX_FILES:
-                raise SourceError(f"{title} holds more than {MAX_FILES:,} arrays, which is too many to look through.")
+                raise SourceError(
+                    message(
+                        "{title} holds more than {max_files:,} arrays, which is too many to look through.",
+                        title=title,
+                        max_files=MAX_FILES,
+                    )
+                )
             if not file.resolve().is_relative_to(root):
-                raise SourceError(f"{title}: {file.name} is a link that leads out of the folder. Copy what it names.")
+                raise SourceError(
+                    message(
+                        "{title}: {name} is a link that leads out of the folder. Copy what it names.",
+                        title=title,
+                        name=file.name,
+                    )
+                )
             _check_size(file.stat().st_size, file.name, title)
             yield str(file.relative_to(path)), file.read_bytes()
 
 
 def _check_size(size: int, name: str, title: str) -> None:
     if size > MAX_BYTES:
-        raise SourceError(f"{title}: {name} has {size:,} bytes, which is too much for a description of arrays.")
+        raise SourceError(
+            message(
+                "{title}: {name} has {size:,} bytes, which is too much for a description of arrays.",
+                title=title,
+                name=name,
+                size=size,
+            )
+        )
 
 
 def _codecs(described: Any) -> Iterator[str]:
@@ -174,7 +206,9 @@ def check_links(path: Path, title: str) -> None:
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"{title} can't be read ({str(error)[:200]}). Is the file whole?") from error
+        raise SourceError(
+            message("{title} can't be read ({error}). Is the file whole?", title=title, error=str(error)[:200])
+        ) from error
 
 
 def _check_group(h5py: Any, group: Any, title: str, seen: set[Any]) -> None:
@@ -182,7 +216,11 @@ def _check_group(h5py: Any, group: Any, title: str, seen: set[Any]) -> None:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise SourceError(
-                f"{title}: {name!r} is a link into another file, which is not followed. Copy it into one."
+                message(
+                    "{title}: {name!r} is a link into another file, which is not followed. Copy it into one.",
+                    title=title,
+                    name=name,
+                )
             )
         if isinstance(link, h5py.SoftLink):
             continue  # within this file: what it names is looked at where it stands
@@ -194,5 +232,9 @@ def _check_group(h5py: Any, group: Any, title: str, seen: set[Any]) -> None:
                 _check_group(h5py, child, title, seen)
         elif isinstance(child, h5py.Dataset) and (child.is_virtual or child.external):
             raise SourceError(
-                f"{title}: {name!r} takes its values from another file, which is not read. Copy it into one."
+                message(
+                    "{title}: {name!r} takes its values from another file, which is not read. Copy it into one.",
+                    title=title,
+                    name=name,
+                )
             )

@@ -17,6 +17,7 @@ from affine import Affine
 
 from dissmodel_lab.maps.area import Area
 from dissmodel_lab.maps.grid import Grid, LayerBase, check_band
+from dissmodel_lab.maps.vectors import known
 from dissmodel_lab.maps.vectors.columns import ID_NAMES, Owners, column_grid, is_key
 from dissmodel_lab.maps.vectors.places import Places
 from dissmodel_lab.maps.vectors.tables import MemoryRows, Rows, files_of, read_file, read_parquet
@@ -99,6 +100,8 @@ class TableLayer(LayerBase):
     @cached_property
     def places(self) -> Places:
         """Where the features lie."""
+        if isinstance(self.rows, MemoryRows):
+            return known.tables.places_of(self.rows.geometry, self.rows.crs)
         return Places(raw=self.rows.packed, crs=self.rows.crs)
 
     def grid(self, band: str, max_pixels: int, area: Area | None = None) -> Grid:

@@ -21,6 +21,7 @@ from pydantic import Field
 from dissmodel_lab.errors import ParameterError, SourceError
 from dissmodel_lab.executor import DataSource, ExperimentRecord, ModelExecutor, steps
 from dissmodel_lab.executor import Parameters as BaseParameters
+from dissmodel_lab.language import message
 from dissmodel_lab.models.files import output_path, write_once
 from dissmodel_lab.rasters import Raster, cell_areas, read_raster, write_raster
 
@@ -87,7 +88,13 @@ class CoastalFlood(ModelExecutor):
         """Refuse a period without a year in it."""
         p: CoastalFlood.Parameters = self.parameters(record)
         if p.end_year <= p.start_year:
-            raise ParameterError(f"end_year must be later than start_year ({p.start_year}), got {p.end_year}.")
+            raise ParameterError(
+                message(
+                    "end_year must be later than start_year ({start_year}), got {end_year}.",
+                    start_year=p.start_year,
+                    end_year=p.end_year,
+                )
+            )
 
     def load(self, record: ExperimentRecord) -> Raster:
         """Read the elevation; its CRS tells how large the cells are."""
@@ -162,10 +169,14 @@ def elevation_of(raster: Raster, band: str) -> NDArray[np.float32]:
     values = raster.band(band)
     elevation = np.where(np.isfinite(values) & (values != raster.nodata), values, np.nan).astype("float32")
     if np.isnan(elevation).all():
-        raise SourceError(f"The band {band!r} has no values: every cell is nodata. Choose another input.")
+        raise SourceError(
+            message("The band {band!r} has no values: every cell is nodata. Choose another input.", band=band)
+        )
     unit = raster.units.get(band, "m")
     if unit.lower() not in {"m", "metre", "meter", "metres", "meters"}:
-        raise SourceError(f"The band {band!r} is in {unit!r} and must be in m. Convert it first.")
+        raise SourceError(
+            message("The band {band!r} is in {unit!r} and must be in m. Convert it first.", band=band, unit=unit)
+        )
     return elevation
 
 
@@ -193,8 +204,11 @@ def initial_sea(elevation: NDArray[np.float32], neighbours: NDArray[np.bool_]) -
     bodies, n_bodies = ndimage.label(elevation <= 0, neighbours)
     if n_bodies == 0:
         raise SourceError(
-            f"There is no sea to rise: the lowest cell is at {np.nanmin(elevation):g} m, none at or below 0 m. "
-            "The elevation must be in m above today's sea level, and the map must reach the coast."
+            message(
+                "There is no sea to rise: the lowest cell is at {nanmin:g} m, none at or below 0 m. The elevation "
+                "must be in m above today's sea level, and the map must reach the coast.",
+                nanmin=np.nanmin(elevation),
+            )
         )
     edge = np.unique(np.r_[bodies[0], bodies[-1], bodies[:, 0], bodies[:, -1]])
     largest = np.bincount(bodies[bodies > 0]).argmax()

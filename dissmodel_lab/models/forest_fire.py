@@ -23,6 +23,7 @@ from pydantic import Field
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.executor import DataSource, ExperimentRecord, ModelExecutor, steps
 from dissmodel_lab.executor import Parameters as BaseParameters
+from dissmodel_lab.language import message
 from dissmodel_lab.models.files import output_path, write_once
 
 if TYPE_CHECKING:
@@ -106,7 +107,11 @@ class ForestFire(ModelExecutor):
         except RuntimeError as error:  # GDAL's own message, as pyogrio raises it
             reason = str(error).rstrip(". ")
             raise SourceError(
-                f"{record.source.uri!r} cannot be read as vector data: {reason}. Expected a GeoPackage."
+                message(
+                    "{uri!r} cannot be read as vector data: {reason}. Expected a GeoPackage.",
+                    uri=record.source.uri,
+                    reason=reason,
+                )
             ) from error
         # The output of an earlier run may be the input of this one.
         cells = cells.drop(columns=[name for name in RESULTS if name in cells])
@@ -178,19 +183,28 @@ def grid_index(cells: GeoDataFrame) -> tuple[NDArray[np.int_], NDArray[np.int_]]
     missing = [name for name in ("row", "col", "land") if name not in cells]
     if missing:
         raise SourceError(
-            f"The cells have no column {' and no column '.join(missing)}; there are: {', '.join(cells)}. "
-            "Give each cell whole numbers row and col, and land, which is 'forest' where trees can grow."
+            message(
+                "The cells have no column {missing}; there are: {cells}. Give each cell whole numbers row and col, "
+                "and land, which is 'forest' where trees can grow.",
+                missing=" and no column ".join(missing),
+                cells=", ".join(cells),
+            )
         )
     if cells.empty:
-        raise SourceError("The input has no cells. Choose another one.")
+        raise SourceError(message("The input has no cells. Choose another one."))
     place = np.stack([to_numeric(cells[name], errors="coerce") for name in ("row", "col")], -1).astype(float)
     if not (place == np.round(place)).all() or np.unique(place, axis=0).shape != place.shape:
-        raise SourceError("row and col must be whole numbers, and each pair must occur once.")
+        raise SourceError(message("row and col must be whole numbers, and each pair must occur once."))
     row, col = (place - place.min(axis=0)).astype(int).T
     if (row.max() + 1) * (col.max() + 1) > MAX_GRID_CELLS:
         raise SourceError(
-            f"row and col span {row.max() + 1} x {col.max() + 1} cells; at most {MAX_GRID_CELLS} are allowed. "
-            "Number the rows and columns one by one."
+            message(
+                "row and col span {max} x {max_2} cells; at most {max_grid_cells} are allowed. Number the rows and "
+                "columns one by one.",
+                max=row.max() + 1,
+                max_2=col.max() + 1,
+                max_grid_cells=MAX_GRID_CELLS,
+            )
         )
     return row, col
 
@@ -213,8 +227,11 @@ def area_in_hectares(cells: GeoDataFrame) -> NDArray[np.float64]:
     """
     if cells.crs is None or not cells.crs.is_projected:
         raise SourceError(
-            f"Areas need a projected CRS, and the cells have {cells.crs or 'none'}. Reproject them, for "
-            "example with cells.to_crs('EPSG:31983')."
+            message(
+                "Areas need a projected CRS, and the cells have {crs}. Reproject them, for example with "
+                "cells.to_crs('EPSG:31983').",
+                crs=cells.crs or "none",
+            )
         )
     areas: NDArray[np.float64] = cells.area.to_numpy() * cells.crs.axis_info[0].unit_conversion_factor ** 2
     return areas / 10_000

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import PlatformError, shown
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,14 @@ def job_in(value: Any, request: str) -> PlatformJob:
     said = table.get("experiment_id") or table.get("job_id")
     for name, text in (("experiment_id", said), ("status", table.get("status"))):
         if not isinstance(text, str) or not text:
-            raise PlatformError(f"The platform answered {request} without a job's {name}: {shown(value)}.")
+            raise PlatformError(
+                message(
+                    "The platform answered {request} without a job's {name}: {value}.",
+                    request=request,
+                    name=name,
+                    value=shown(value),
+                )
+            )
     logs = table.get("logs")
     lines = [str(line)[:_LONGEST_LOG] for line in logs[:_MOST_LOGS]] if isinstance(logs, list) else []
     return PlatformJob(
@@ -129,7 +137,13 @@ def jobs_in(value: Any, request: str) -> JobListing:
     table = table_in(value, request)
     items = table.get("experiments")
     if not isinstance(items, list):
-        raise PlatformError(f"The platform answered {request} without a list of experiments: {shown(value)}.")
+        raise PlatformError(
+            message(
+                "The platform answered {request} without a list of experiments: {value}.",
+                request=request,
+                value=shown(value),
+            )
+        )
     jobs = []
     for item in items:
         try:
@@ -137,7 +151,7 @@ def jobs_in(value: Any, request: str) -> JobListing:
         except PlatformError:
             continue
     lost = len(items) - len(jobs)
-    notice = f"{lost} job{'s' if lost > 1 else ''} in the list cannot be read."
+    notice = message("{lost} job{words} in the list cannot be read.", lost=lost, words="s" if lost > 1 else "")
     total = table.get("total")
     return JobListing(tuple(jobs), total if isinstance(total, int) else len(items), (notice,) if lost else ())
 
@@ -158,7 +172,13 @@ def models_in(value: Any, request: str) -> list[PlatformModel]:
     """
     items = table_in(value, request).get("models")
     if not isinstance(items, list):
-        raise PlatformError(f"The platform answered {request} without a list of models: {shown(value)}.")
+        raise PlatformError(
+            message(
+                "The platform answered {request} without a list of models: {value}.",
+                request=request,
+                value=shown(value),
+            )
+        )
     tables = [{"name": item} if isinstance(item, str) else item for item in items]
     return [
         PlatformModel(_text(table, "name"), _text(table, "class"), _text(table, "description"))
@@ -183,7 +203,13 @@ def table_in(value: Any, request: str) -> dict[str, Any]:
     dissmodel_lab.errors.PlatformError: The platform answered GET /health with something unexpected: [].
     """
     if not isinstance(value, dict):
-        raise PlatformError(f"The platform answered {request} with something unexpected: {shown(value)}.")
+        raise PlatformError(
+            message(
+                "The platform answered {request} with something unexpected: {value}.",
+                request=request,
+                value=shown(value),
+            )
+        )
     return value
 
 
@@ -209,7 +235,7 @@ def _text(table: dict[str, Any], name: str) -> str:
 def _moment(value: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        # Old servers write naive times: they are UTC.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):  # none, or one outside of the calendar
         return None
-    # Old servers write naive times: they are UTC.
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

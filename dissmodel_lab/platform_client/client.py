@@ -12,6 +12,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from dissmodel_lab.errors import PlatformError, did_you_mean, shown
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.platform_client import files
 from dissmodel_lab.platform_client.answers import (
@@ -117,7 +118,12 @@ class PlatformClient:
         host = self._http.origin.partition("://")[2].partition(":")[0]
         if self._http.origin.startswith("https://") or host in ("localhost", "127.0.0.1", "[::1]"):
             return []
-        return [f"The API key travels unencrypted to {self._http.origin}: anybody on the way can read it. Use https."]
+        return [
+            message(
+                "The API key travels unencrypted to {origin}: anybody on the way can read it. Use https.",
+                origin=self._http.origin,
+            )
+        ]
 
     def check_key(self) -> None:
         """
@@ -192,7 +198,10 @@ class PlatformClient:
         """
         path = f"/models/{quote(name, safe='')}"
         try:
-            table = table_in(self._http.ask("GET", path, missing=f"No model {shown(name)!r}."), f"GET {path}")
+            table = table_in(
+                self._http.ask("GET", path, missing=message("No model {name!r}.", name=shown(name))),
+                f"GET {path}",
+            )
         except AnswerError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -200,7 +209,14 @@ class PlatformClient:
             spec = table.get("spec")
             return spec_of(spec if isinstance(spec, dict) else {}, name)
         known = did_you_mean(name, [model.name for model in self.models()])
-        raise UnregisteredModelError(f"The platform at {self.url} has no registered model {shown(name)!r}. {known}")
+        raise UnregisteredModelError(
+            message(
+                "The platform at {url} has no registered model {name!r}. {known}",
+                url=self.url,
+                name=shown(name),
+                known=known,
+            )
+        )
 
     def job(self, job_id: str) -> PlatformJob:
         """
@@ -212,7 +228,9 @@ class PlatformClient:
             When it does not know it, refuses or fails.
         """
         path = f"/job/{quote(job_id, safe='')}"
-        missing = f"The platform at {self.url} knows no job {shown(job_id)!r}. See them with jobs()."
+        missing = message(
+            "The platform at {url} knows no job {job_id!r}. See them with jobs().", url=self.url, job_id=shown(job_id)
+        )
         return job_in(self._http.ask("GET", path, missing=missing), f"GET {path}")
 
     def jobs(self, status: str = "", limit: int = 100) -> JobListing:
@@ -254,9 +272,11 @@ class PlatformClient:
             total += part.total
         if len(unknown) == len(_STATUSES):
             raise problem
-        notice = (
-            f"The platform cannot list its jobs at once ({_FAILURE}): one of them has a time that it cannot compare. "
-            f"Not in this list: those that are {' or '.join(unknown) or 'of any other status'}."
+        notice = message(
+            "The platform cannot list its jobs at once ({failure}): one of them has a time that it cannot "
+            "compare. Not in this list: those that are {unknown}.",
+            failure=_FAILURE,
+            unknown=" or ".join(unknown) or "of any other status",
         )
         newest = sorted(found, key=lambda job: job.created_at or datetime.min.replace(tzinfo=UTC), reverse=True)
         return JobListing(tuple(newest[:limit]), total, (notice,))
@@ -379,7 +399,11 @@ class PlatformClient:
             is_new = job.created_at is None or job.created_at >= sent_at - _CLOCKS
             return is_new and mark in job.logs and job.id not in self._own
 
-        missing = f"The platform at {self.url} knows no job {shown(job_id)!r} to run again. See them with jobs()."
+        missing = message(
+            "The platform at {url} knows no job {job_id!r} to run again. See them with jobs().",
+            url=self.url,
+            job_id=shown(job_id),
+        )
         path = f"/experiments/{quote(job_id, safe='')}/reproduce"
         return self._submitted(path, None, might_be, is_certain=True, missing=missing)
 
@@ -401,17 +425,27 @@ class PlatformClient:
         found = self._looked_for(might_be, problem)
         if is_certain and len(found) == 1:
             self._own.add(found[0].id)
-            return replace(found[0], logs=(*found[0].logs, f"The answer to the submission was lost ({problem})"))
+            return replace(
+                found[0],
+                logs=(*found[0].logs, message("The answer to the submission was lost ({problem})", problem=problem)),
+            )
         if not found:
             raise UnknownSubmissionError(
-                f"{problem} The server's list has no such job, so nothing seems to have been started. Look once more "
-                "in a minute (jobs), then submit it again."
+                message(
+                    "{problem} The server's list has no such job, so nothing seems to have been started. Look once "
+                    "more in a minute (jobs), then submit it again.",
+                    problem=problem,
+                )
             )
         ids = tuple(job.id for job in found)
         named = f"job {ids[0]} was" if len(ids) == 1 else f"jobs {', '.join(ids)} were"
         raise UnknownSubmissionError(
-            f"{problem} Whether the job exists is not known: {named} created at that time, and the "
-            "server does not tell whose. Look at it before you submit again.",
+            message(
+                "{problem} Whether the job exists is not known: {named} created at that time, and the server does "
+                "not tell whose. Look at it before you submit again.",
+                problem=problem,
+                named=named,
+            ),
             ids,
         )
 
@@ -422,16 +456,20 @@ class PlatformClient:
             try:
                 listing = self.jobs(limit=_MANY)
             except PlatformError as error:
-                reason = str(error)
+                reason = error.args[0]
                 continue
             found = [job for job in listing if might_be(job)]
             if found:
                 return found
-            reason = " ".join(listing.notices)
+            reason = joined(listing.notices)
         if not reason:
             return []
         raise UnknownSubmissionError(
-            f"{problem} Whether the job exists is not known, because the server's list does not tell: {reason}"
+            message(
+                "{problem} Whether the job exists is not known, because the server's list does not tell: {reason}",
+                problem=problem,
+                reason=reason,
+            )
         )
 
     def _server_now(self) -> datetime:
@@ -455,7 +493,11 @@ class PlatformClient:
             When the server does not know it, refuses or fails.
         """
         path = f"/job/{quote(job_id, safe='')}"
-        missing = f"The platform at {self.url} knows no job {shown(job_id)!r} to cancel. See them with jobs()."
+        missing = message(
+            "The platform at {url} knows no job {job_id!r} to cancel. See them with jobs().",
+            url=self.url,
+            job_id=shown(job_id),
+        )
         try:
             self._http.ask("DELETE", path, missing=missing)  # asked twice, it is cancelled once
         except AnswerError as error:
@@ -534,14 +576,17 @@ class PlatformClient:
             value = files.download_json(self._http, uri)
         except files.MissingError:
             return None
-        return table_in(value, f"the download of {uri}")
+        return table_in(value, message("the download of {uri}", uri=uri))
 
 
 def _address(url: str | None) -> str:
     said = url or os.environ.get(URL_VARIABLE, "")
     if not said:
         raise PlatformError(
-            f"No platform is named. Give its address (--url https://host, in Python url=), or set {URL_VARIABLE}."
+            message(
+                "No platform is named. Give its address (--url https://host, in Python url=), or set {url_variable}.",
+                url_variable=URL_VARIABLE,
+            )
         )
     return said
 
@@ -578,7 +623,8 @@ def spec_of(document: dict[str, Any], origin: str) -> ModelSpec:
     import tomlkit  # noqa: PLC0415 -- as in submissions
 
     return ModelSpec.from_text(
-        tomlkit.dumps(_without_null(document)), origin=f"The registered model {shown(origin)!r}"
+        tomlkit.dumps(_without_null(document)),
+        origin=message("The registered model {origin!r}", origin=shown(origin)),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 
 from dissmodel_lab.errors import PlatformError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.platform_client.answers import Upload, sha256_in, table_in
 from dissmodel_lab.platform_client.transport import NO_KEY
 from dissmodel_lab.redaction import redact_uri
@@ -59,9 +60,15 @@ class ChecksumError(PlatformError):
 
     def __init__(self, uri: str, expected: str, found: str, kept: Path) -> None:
         super().__init__(
-            f"The output {shown(redact_uri(uri))!r} is not what the platform's record says: its SHA-256 is {found}, "
-            f"the record says {expected}. What came is kept in {str(kept)!r}, and is not this run's output. "
-            "Download it again later; if it still differs, the file was changed at the platform."
+            message(
+                "The output {uri!r} is not what the platform's record says: its SHA-256 is {found}, the record "
+                "says {expected}. What came is kept in {kept!r}, and is not this run's output. Download it again "
+                "later; if it still differs, the file was changed at the platform.",
+                uri=shown(redact_uri(uri)),
+                found=found,
+                expected=expected,
+                kept=str(kept),
+            )
         )
         self.uri, self.expected, self.found, self.kept = uri, expected, found, kept
 
@@ -102,8 +109,12 @@ def upload(http: Http, path: str | Path, label: str = "") -> Upload:
     label = label or sha256[:12]
     if _UNLIKE_A_LABEL.search(label) or len(label) > _LONGEST_LABEL or label.strip(".") == "":
         raise PlatformError(
-            f"The label {shown(label)!r} cannot be part of an address. Use up to {_LONGEST_LABEL} letters, digits, "
-            "dots, dashes and underscores."
+            message(
+                "The label {label!r} cannot be part of an address. Use up to {longest_label} letters, digits, "
+                "dots, dashes and underscores.",
+                label=shown(label),
+                longest_label=_LONGEST_LABEL,
+            )
         )
 
     def options() -> dict[str, Any]:
@@ -117,12 +128,21 @@ def upload(http: Http, path: str | Path, label: str = "") -> Upload:
     uri, said = answer.get("uri"), sha256_in(answer.get("checksum"))
     if not isinstance(uri, str) or not uri.startswith("s3://"):
         raise PlatformError(
-            f"The platform answered {request} without the s3:// address of the file: {shown(answer)}."
+            message(
+                "The platform answered {request} without the s3:// address of the file: {answer}.",
+                request=request,
+                answer=shown(answer),
+            )
         )
     if said != sha256:
         raise PlatformError(
-            f"The file {str(path)!r} did not arrive as it is: the platform says its SHA-256 is {said or 'unknown'}, "
-            f"here it is {sha256}. Upload it again, and do not change it meanwhile."
+            message(
+                "The file {path!r} did not arrive as it is: the platform says its SHA-256 is {said}, here it is "
+                "{sha256}. Upload it again, and do not change it meanwhile.",
+                path=str(path),
+                said=said or "unknown",
+                sha256=sha256,
+            )
         )
     return Upload(uri, sha256, size, label)
 
@@ -151,15 +171,22 @@ def _own_facts(path: Path) -> tuple[str, int]:
     try:
         if path.is_dir():
             raise PlatformError(
-                f"{str(path)!r} is a folder, and a platform takes files. Zip it, and upload the archive."
+                message(
+                    "{path!r} is a folder, and a platform takes files. Zip it, and upload the archive.",
+                    path=str(path),
+                )
             )
         size = path.stat().st_size
         if size == 0:
-            raise PlatformError(f"The file {str(path)!r} is empty (0 bytes). Get the file again.")
+            raise PlatformError(message("The file {path!r} is empty (0 bytes). Get the file again.", path=str(path)))
         return file_sha256(path), size
     except OSError as error:
         raise PlatformError(
-            f"The file {str(path)!r} cannot be read: {error.strerror or error}. Check the path."
+            message(
+                "The file {path!r} cannot be read: {strerror}. Check the path.",
+                path=str(path),
+                strerror=error.strerror or error,
+            )
         ) from error
 
 
@@ -188,7 +215,7 @@ def download(http: Http, uri: str, to: str | Path, *, sha256: str = "") -> Downl
         When it cannot be had, or not be written.
     """
     target = _target(uri, Path(to))
-    problem = _Attempt("it was not asked for")
+    problem = _Attempt(message("it was not asked for"))
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(http.timing.first_pause * 2**attempt)
@@ -200,8 +227,11 @@ def download(http: Http, uri: str, to: str | Path, *, sha256: str = "") -> Downl
                 return _put(uri, partial, target, sha256)
         except OSError as error:
             raise PlatformError(
-                f"The download {str(target)!r} cannot be written: {error.strerror or error}. Make room, or choose "
-                "another place."
+                message(
+                    "The download {target!r} cannot be written: {strerror}. Make room, or choose another place.",
+                    target=str(target),
+                    strerror=error.strerror or error,
+                )
             ) from error
         finally:
             with suppress(OSError):
@@ -210,8 +240,12 @@ def download(http: Http, uri: str, to: str | Path, *, sha256: str = "") -> Downl
             break
     failure = MissingError if problem.is_missing else PlatformError
     raise failure(
-        f"The output {shown(redact_uri(uri))!r} cannot be downloaded: {http.hide(problem.problem)}. "
-        + ("It may have been removed." if problem.is_missing else "Try again later.")
+        message(
+            "The output {uri!r} cannot be downloaded: {problem}. {advice}",
+            uri=shown(redact_uri(uri)),
+            problem=http.hide(problem.problem),
+            advice=message("It may have been removed.") if problem.is_missing else message("Try again later."),
+        )
     )
 
 
@@ -239,20 +273,30 @@ def download_json(http: Http, uri: str) -> Any:
         return http.key.hide_in(json.loads(content))
     except (ValueError, RecursionError) as error:
         raise PlatformError(
-            f"{shown(uri)!r} at the platform is no JSON: {str(error)[:100]}. Its writer may have been stopped."
+            message(
+                "{uri!r} at the platform is no JSON: {error}. Its writer may have been stopped.",
+                uri=shown(uri),
+                error=str(error)[:100],
+            )
         ) from error
 
 
 def _target(uri: str, to: Path) -> Path:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not key or key.endswith("/"):
-        raise PlatformError(f"{shown(redact_uri(uri))!r} is no file of the platform's storage. Give s3://bucket/key.")
+        raise PlatformError(
+            message("{uri!r} is no file of the platform's storage. Give s3://bucket/key.", uri=shown(redact_uri(uri)))
+        )
     name = re.sub(r"[^\w.\- ]", "_", key.rpartition("/")[2]).lstrip(".") or "output"
     target = to / name if to.is_dir() else to
     if target.exists():
-        raise PlatformError(f"The file {str(target)!r} exists and is never replaced. Choose another place.")
+        raise PlatformError(
+            message("The file {target!r} exists and is never replaced. Choose another place.", target=str(target))
+        )
     if not target.parent.is_dir():
-        raise PlatformError(f"The folder {str(target.parent)!r} does not exist. Make it first.")
+        raise PlatformError(
+            message("The folder {parent!r} does not exist. Make it first.", parent=str(target.parent))
+        )
     return target
 
 
@@ -261,7 +305,9 @@ def _address(http: Http, uri: str) -> str:
     answer = table_in(http.ask("GET", "/download", params={"uri": uri}), request)
     address = answer.get("url")
     if not isinstance(address, str) or not address.startswith(("http://", "https://")):
-        raise PlatformError(f"The platform answered {request} without an address to download from.")
+        raise PlatformError(
+            message("The platform answered {request} without an address to download from.", request=request)
+        )
     return address
 
 
@@ -282,20 +328,27 @@ def _fetch(http: Http, address: str, partial: Path) -> _Attempt:
                 size = file.tell()
             told = response.headers.get("content-length", "")
             if told.isdigit() and int(told) != size:
-                return _Attempt(f"only {size:,} of {int(told):,} bytes came", is_passing=True)
+                return _Attempt(
+                    message("only {size:,} of {told:,} bytes came", size=size, told=int(told)), is_passing=True
+                )
             return _Attempt()
     except httpx.TooManyRedirects:
-        return _Attempt("the storage redirects in a circle")
+        return _Attempt(message("the storage redirects in a circle"))
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        return _Attempt(f"the connection to the storage broke ({type(error).__name__})", is_passing=True)
+        return _Attempt(
+            message("the connection to the storage broke ({kind})", kind=type(error).__name__), is_passing=True
+        )
 
 
 def _refused(response: httpx.Response) -> _Attempt:
     status = response.status_code
     if status == _GONE:
-        return _Attempt("the storage does not have it (404)", is_missing=True)
+        return _Attempt(message("the storage does not have it (404)"), is_missing=True)
     # 403 is also what an address says that has run out: the next one is new.
-    return _Attempt(f"the storage refuses it ({status})", is_passing=status >= _FAILED or status == _REFUSED)
+    return _Attempt(
+        message("the storage refuses it ({status})", status=status),
+        is_passing=status >= _FAILED or status == _REFUSED,
+    )
 
 
 def _put(uri: str, partial: Path, target: Path, expected: str) -> Download:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from dissmodel_lab.errors import PlatformError
+from dissmodel_lab.language import changed, message
 from dissmodel_lab.redaction import HIDDEN
 
 KEY_VARIABLE = "DISSMODEL_API_KEY"
@@ -46,8 +47,11 @@ class ApiKey:
         value = value.strip()
         if not value or not value.isascii() or not value.isprintable() or " " in value:
             raise PlatformError(
-                f"The API key in {origin} is empty or holds a space or a sign that no header can carry. "
-                "Set it again, exactly as the platform gave it."
+                message(
+                    "The API key in {origin} is empty or holds a space or a sign that no header can carry. Set it "
+                    "again, exactly as the platform gave it.",
+                    origin=origin,
+                )
             )
         self._value = value
         self.origin = origin
@@ -74,6 +78,9 @@ class ApiKey:
         """
         if len(self._value) < _SHORTEST:
             return text
+        return changed(text, self._hidden)
+
+    def _hidden(self, text: str) -> str:
         for form in (self._value, quote(self._value, safe="")):
             text = text.replace(form, HIDDEN)
         return text
@@ -97,7 +104,9 @@ class ApiKey:
         return f"ApiKey({HIDDEN})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("An API key is not copied or sent anywhere. Let the other process look it up itself.")
+        raise TypeError(
+            message("An API key is not copied or sent anywhere. Let the other process look it up itself.")
+        )
 
 
 def find_key(origin: str) -> ApiKey:
@@ -128,7 +137,13 @@ def find_key(origin: str) -> ApiKey:
     if kept:
         return ApiKey(kept, "the keyring")
     raise PlatformError(
-        f"There is no API key for {origin}: {KEY_VARIABLE} is not set, and {problem}. {how_to_give_a_key(origin)}"
+        message(
+            "There is no API key for {origin}: {key_variable} is not set, and {problem}. {how_to_give_a_key}",
+            origin=origin,
+            key_variable=KEY_VARIABLE,
+            problem=problem,
+            how_to_give_a_key=how_to_give_a_key(origin),
+        )
     )
 
 
@@ -141,9 +156,12 @@ def how_to_give_a_key(origin: str) -> str:
     >>> how_to_give_a_key("https://platform.example")
     'Set DISSMODEL_API_KEY before Jupyter starts, or keep it: python -m keyring set dissmodel-lab https://...'
     """
-    return (
-        f"Set {KEY_VARIABLE} before Jupyter starts, or keep it: "
-        f"python -m keyring set {KEYRING_SERVICE} {origin} (it asks for the key; never write one into a cell)."
+    return message(
+        "Set {key_variable} before Jupyter starts, or keep it: python -m keyring set {keyring_service} "
+        "{origin} (it asks for the key; never write one into a cell).",
+        key_variable=KEY_VARIABLE,
+        keyring_service=KEYRING_SERVICE,
+        origin=origin,
     )
 
 
@@ -152,8 +170,8 @@ def _from_keyring(origin: str) -> tuple[str, str]:
     try:
         import keyring  # noqa: PLC0415 -- an optional package, and slow to load
     except ImportError:
-        return "", "the package keyring is not installed"
+        return "", message("the package keyring is not installed")
     try:
-        return keyring.get_password(KEYRING_SERVICE, origin) or "", "the keyring holds none for it"
+        return keyring.get_password(KEYRING_SERVICE, origin) or "", message("the keyring holds none for it")
     except Exception as error:  # noqa: BLE001 -- each system's keyring has errors of its own
-        return "", f"the keyring cannot be opened ({type(error).__name__})"
+        return "", message("the keyring cannot be opened ({kind})", kind=type(error).__name__)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import PlatformError, shown
 from dissmodel_lab.executor.schemas import METADATA_KEYS
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import ModelSpec, refuse_deep
 from dissmodel_lab.sources import existing_files
 
@@ -36,9 +37,12 @@ class PackageError(PlatformError):
 
     def __init__(self, package: str) -> None:
         super().__init__(
-            f"The TOML names package = {shown(package)!r}. Its worker installs that with pip before the run, "
-            "whatever is in it, for everybody who uses that worker. Submit it again with --yes (in Python: "
-            f"packages=[{shown(package)!r}]) if you trust it, or remove the line if the worker has the package."
+            message(
+                "The TOML names package = {package!r}. Its worker installs that with pip before the run, whatever "
+                "is in it, for everybody who uses that worker. Submit it again with --yes (in Python: "
+                "packages=[{package!r}]) if you trust it, or remove the line if the worker has the package.",
+                package=shown(package),
+            )
         )
         self.package = package
 
@@ -121,8 +125,11 @@ def _name(name: Any, place: str) -> str:
     if isinstance(name, str):
         return name
     raise PlatformError(
-        f"The name {shown(name)!r}{f' in parameter {place}' if place else ''} is no text, and JSON has no others. "
-        "Write it as a text."
+        message(
+            "The name {name!r}{words} is no text, and JSON has no others. Write it as a text.",
+            name=shown(name),
+            words=message(" in parameter {place}", place=place) if place else "",
+        )
     )
 
 
@@ -139,7 +146,12 @@ def _plain(value: Any, place: str, changes: list[str]) -> Any:
         if isfinite(value):
             return float(value)
         raise PlatformError(
-            f"Parameter {place} is {value}, which the platform would turn into null. Give a finite number, or a text."
+            message(
+                "Parameter {place} is {value}, which the platform would turn into null. Give a finite number, or a "
+                "text.",
+                place=place,
+                value=value,
+            )
         )
     if isinstance(value, Mapping):
         return {_name(name, place): _plain(item, f"{place}.{name}", changes) for name, item in value.items()}
@@ -147,11 +159,15 @@ def _plain(value: Any, place: str, changes: list[str]) -> Any:
         return [_plain(item, f"{place}[{index}]", changes) for index, item in enumerate(value)]
     if isinstance(value, dt.date | dt.time | PurePath):
         text = value.as_posix() if isinstance(value, PurePath) else value.isoformat()
-        changes.append(f"Parameter {place} arrives as the text {text!r}.")
+        changes.append(message("Parameter {place} arrives as the text {text!r}.", place=place, text=text))
         return text
     raise PlatformError(
-        f"Parameter {place} is a {type(value).__name__}, which cannot be sent to a platform. "
-        "Give numbers, texts, truth values, lists and tables of them."
+        message(
+            "Parameter {place} is a {kind}, which cannot be sent to a platform. Give numbers, texts, truth values, "
+            "lists and tables of them.",
+            place=place,
+            kind=type(value).__name__,
+        )
     )
 
 
@@ -165,8 +181,12 @@ def local_files(parameters: Mapping[str, Any]) -> list[str]:
     []
     """
     return [
-        f"Parameter {place} names {str(path)!r}, a file of this machine: the platform does not have it. Upload it, "
-        "and give its s3:// address if the model reads one."
+        message(
+            "Parameter {place} names {path!r}, a file of this machine: the platform does not have it. Upload it, "
+            "and give its s3:// address if the model reads one.",
+            place=place,
+            path=str(path),
+        )
         for place, path in existing_files(dict(parameters))
     ]
 
@@ -263,4 +283,11 @@ def choose(value: str, allowed: tuple[str, ...], what: str) -> str:
     """
     if value in allowed:
         return value
-    raise PlatformError(f"The {what} {shown(value)!r} is unknown to a platform. It takes {', '.join(allowed)}.")
+    raise PlatformError(
+        message(
+            "The {what} {value!r} is unknown to a platform. It takes {allowed}.",
+            what=what,
+            value=shown(value),
+            allowed=", ".join(allowed),
+        )
+    )

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dissmodel_lab.errors import PlatformError, shown
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.platform_client.key import ApiKey, find_key, how_to_give_a_key
 from dissmodel_lab.redaction import redact_uri
 
@@ -137,12 +138,19 @@ def checked_url(url: str) -> str:
         parts, has_port = urlsplit(""), False
     if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
         raise PlatformError(
-            f"{shown(redact_uri(text))!r} is no address of a platform. Write https://host or http://host:port."
+            message(
+                "{text!r} is no address of a platform. Write https://host or http://host:port.",
+                text=shown(redact_uri(text)),
+            )
         )
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise PlatformError(
-            f"The address of the platform, {origin_of(text)!r}, holds more than a host and a path; it is "
-            f"written into records, so no key or password belongs there. {how_to_give_a_key(origin_of(text))}"
+            message(
+                "The address of the platform, {origin_of!r}, holds more than a host and a path; it is written into "
+                "records, so no key or password belongs there. {how_to_give_a_key}",
+                origin_of=origin_of(text),
+                how_to_give_a_key=how_to_give_a_key(origin_of(text)),
+            )
         )
     return text.rstrip("/")
 
@@ -293,11 +301,19 @@ class Http:
             answer = self._once(method, url, auth, options(), fresh=fresh)
             if isinstance(answer, Trouble) or not _MULTIPLE <= answer.status < _BAD or method != "GET":
                 return answer
-            target = str(httpx.URL(url).join(answer.headers.get("location", "")))
-            if origin_of(target) != self.origin:
+            target = self._target(url, answer.headers.get("location", ""))
+            if not target:
                 return answer
             url = target
         return answer
+
+    def _target(self, url: str, location: str) -> str:
+        """Return where a redirect leads; empty when that is another server, or no address."""
+        try:
+            target = str(httpx.URL(url).join(location))
+            return target if origin_of(target) == self.origin else ""
+        except (ValueError, httpx.InvalidURL):  # such as a port of five nines
+            return ""
 
     def _once(
         self, method: str, url: str, auth: httpx.Auth, options: dict[str, Any], *, fresh: bool
@@ -325,9 +341,14 @@ class Http:
         for part in response.iter_bytes():
             content += part
             if len(content) > _LARGEST:
-                return Trouble(f"its answer is larger than {_LARGEST // 1024**2} MiB", was_sent=True)
+                return Trouble(
+                    message("its answer is larger than {largest} MiB", largest=_LARGEST // 1024**2), was_sent=True
+                )
             if time.monotonic() > end:
-                return Trouble(f"its answer was not complete after {self.timing.deadline:g} s", was_sent=True)
+                return Trouble(
+                    message("its answer was not complete after {deadline:g} s", deadline=self.timing.deadline),
+                    was_sent=True,
+                )
         return bytes(content)
 
     @contextmanager
@@ -355,8 +376,9 @@ class Http:
 
     def _pause(self, attempt: int, answer: Raw | Trouble) -> float:
         usual: float = min(self.timing.first_pause * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
-        if isinstance(answer, Raw) and answer.headers.get("retry-after", "").isdigit():
-            return min(float(answer.headers["retry-after"]), _LONGEST_PAUSE)
+        said = answer.headers.get("retry-after", "") if isinstance(answer, Raw) else ""
+        if said.isascii() and said.isdigit():
+            return min(float(said), _LONGEST_PAUSE)
         return usual * random.uniform(0.75, 1.25)  # noqa: S311 -- so that many clients do not come back at once
 
     def _understood(
@@ -365,18 +387,34 @@ class Http:
         """Return an answer's JSON, or what is wrong with it."""
         times = f" {attempt} times" if attempt > 1 else ""
         if isinstance(answer, Trouble):
-            text = self.hide(f"The platform at {self.url} did not answer {request}{times}: {answer.what}.")
-            advice = "Check the address and the network."
-            return AnswerError(f"{text} {advice}", may_have_arrived=answer.was_sent, is_passing=True), None
+            text = self.hide(
+                message(
+                    "The platform at {url} did not answer {request}{times}: {what}.",
+                    url=self.url,
+                    request=request,
+                    times=times,
+                    what=answer.what,
+                )
+            )
+            advice = message("Check the address and the network.")
+            return AnswerError(joined([text, advice]), may_have_arrived=answer.was_sent, is_passing=True), None
         if answer.status >= _MULTIPLE:
             return self._refusal(answer, request, missing, times), None
         problem, value = _json(answer)
         if not problem:
             return None, self._key.hide_in(value) if self._key is not None else value
         is_passing = "HTML" not in problem
-        text = f"The platform at {self.url} answered {request} with {problem}{times}."
-        advice = "Is this the address of its API, and not of a web page or a proxy's login?"
-        error = AnswerError(f"{text} {advice}", status=answer.status, may_have_arrived=True, is_passing=is_passing)
+        text = message(
+            "The platform at {url} answered {request} with {problem}{times}.",
+            url=self.url,
+            request=request,
+            problem=problem,
+            times=times,
+        )
+        advice = message("Is this the address of its API, and not of a web page or a proxy's login?")
+        error = AnswerError(
+            joined([text, advice]), status=answer.status, may_have_arrived=True, is_passing=is_passing
+        )
         return error, None
 
     def _refusal(self, answer: Raw, request: str, missing: str, times: str) -> AnswerError:
@@ -386,24 +424,53 @@ class Http:
             where = redact_uri(str(answer.headers.get("location", "")))
             return AnswerError(
                 self.hide(
-                    f"The platform at {self.url} redirects {request} to {shown(where)!r} ({status}). The API key is "
-                    "sent to the given address alone. Give the right address if that is it."
+                    message(
+                        "The platform at {url} redirects {request} to {where!r} ({status}). The API key is sent "
+                        "to the given address alone. Give the right address if that is it.",
+                        url=self.url,
+                        request=request,
+                        where=shown(where),
+                        status=status,
+                    )
                 ),
                 status=status,
             )
         if status in (_UNAUTHORIZED, _FORBIDDEN):
-            kept = f" from {self._key.origin}" if self._key is not None else ""
-            text = f"The platform at {self.url} refused the API key{kept} ({said}). {how_to_give_a_key(self.origin)}"
+            kept = message(" from {origin}", origin=self._key.origin) if self._key is not None else ""
+            text = message(
+                "The platform at {url} refused the API key{kept} ({said}). {how_to_give_a_key}",
+                url=self.url,
+                kept=kept,
+                said=said,
+                how_to_give_a_key=how_to_give_a_key(self.origin),
+            )
             return AnswerError(text, status=status)
         if status == _NOT_FOUND and missing:
-            return AnswerError(f"{missing} ({said})", status=status)
+            return AnswerError(joined([missing, f"({said})"]), status=status)
         if status == _UNPROCESSABLE:
-            text = f"The platform at {self.url} does not understand {request} ({said}). Mend what it names."
+            text = message(
+                "The platform at {url} does not understand {request} ({said}). Mend what it names.",
+                url=self.url,
+                request=request,
+                said=said,
+            )
             return AnswerError(text, status=status)
         verb = "failed at" if status >= _FAILED else "refused"
-        advice = "Try again later, or ask those who run it." if status >= _FAILED else "Check what was asked for."
+        advice = (
+            message("Try again later, or ask those who run it.")
+            if status >= _FAILED
+            else message("Check what was asked for.")
+        )
         return AnswerError(
-            f"The platform at {self.url} {verb} {request}{times} ({said}). {advice}",
+            message(
+                "The platform at {url} {verb} {request}{times} ({said}). {advice}",
+                url=self.url,
+                verb=verb,
+                request=request,
+                times=times,
+                said=said,
+                advice=advice,
+            ),
             status=status,
             may_have_arrived=status >= _FAILED,
             is_passing=status in _PASSING,
@@ -413,13 +480,13 @@ class Http:
 def _reason(error: Exception) -> str:
     """Say in a few words what went wrong; httpx's own are kept where they tell more."""
     if isinstance(error, httpx.ConnectTimeout):
-        return "no connection in time"
+        return message("no connection in time")
     if isinstance(error, httpx.TimeoutException):
-        return "it was silent for too long"
+        return message("it was silent for too long")
     said = shown(redact_uri(str(error)))
     if isinstance(error, httpx.ConnectError):
         return f"no connection ({said})"
-    return f"the connection broke ({said or type(error).__name__})"
+    return message("the connection broke ({said})", said=said or type(error).__name__)
 
 
 def _json(answer: Raw) -> tuple[str, Any]:
@@ -429,8 +496,8 @@ def _json(answer: Raw) -> tuple[str, Any]:
     except (ValueError, RecursionError):
         start = answer.content[:_LONGEST_WORD].lstrip().lower()
     if "html" in answer.headers.get("content-type", "") or start.startswith((b"<!doctype", b"<html")):
-        return "an HTML page, not JSON", None
-    return ("nothing" if not answer.content else "something that is no JSON, or a part of it"), None
+        return message("an HTML page, not JSON"), None
+    return ("nothing" if not answer.content else message("something that is no JSON, or a part of it")), None
 
 
 def _detail(answer: Raw) -> str:

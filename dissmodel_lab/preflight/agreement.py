@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import shown
+from dissmodel_lab.language import message
 from dissmodel_lab.preflight.findings import Finding, error, listed, warning
 
 if TYPE_CHECKING:
@@ -72,23 +73,56 @@ def _missing_in_table(named: Sequence[NamedBands], table: Dataset) -> list[Findi
 
 
 def _missing(parameter: str, missing: list[str], inputs: Sequence[Dataset], *, is_error: bool) -> Finding:
-    word = inputs[0].word
-    where = " or ".join(shown(dataset.name) for dataset in inputs[:3])
     names = list(dict.fromkeys(name for dataset in inputs for name in dataset.names))
-    quoted = listed([f"'{shown(name)}'" for name in missing])
-    is_one = len(missing) == 1
-    what = (
-        f"The parameter {shown(parameter)} names {quoted}, which "
-        f"{f'is no {word}' if is_one else f'are no {word}s'} of {where}."
-    )
     near = [match for name in missing for match in difflib.get_close_matches(name, names, n=1, cutoff=0.6)]
-    it = "it has" if len(inputs) == 1 else "they have"
-    if not all(dataset.is_complete for dataset in inputs):
-        it = "its first feature has" if len(inputs) == 1 else "as far as was looked at, they have"
-    meant = listed([f"'{shown(name)}'" for name in dict.fromkeys(near)])
-    advice = f"Write {meant} if that is meant; {it}" if near else f"Name what it has; {it}"
-    advice = advice.replace("what it has; they have", "what they have; they have")
-    return (error if is_error else warning)("missing-band", what, f"{advice}: {listed(names)}.")
+    what = _what_is_missing(
+        parameter=shown(parameter),
+        quoted=listed([f"'{shown(name)}'" for name in missing]),
+        where=" or ".join(shown(dataset.name) for dataset in inputs[:3]),
+        is_one=len(missing) == 1,
+        is_band=inputs[0].word == "band",
+    )
+    advice = _what_to_write(
+        meant=listed([f"'{shown(name)}'" for name in dict.fromkeys(near)]) if near else "",
+        names=listed(names),
+        is_one=len(inputs) == 1,
+        is_complete=all(dataset.is_complete for dataset in inputs),
+    )
+    return (error if is_error else warning)("missing-band", what, advice)
+
+
+def _what_is_missing(*, is_one: bool, is_band: bool, **words: str) -> str:
+    if is_band and is_one:
+        return message("The parameter {parameter} names {quoted}, which is no band of {where}.", **words)
+    if is_band:
+        return message("The parameter {parameter} names {quoted}, which are no bands of {where}.", **words)
+    if is_one:
+        return message("The parameter {parameter} names {quoted}, which is no column of {where}.", **words)
+    return message("The parameter {parameter} names {quoted}, which are no columns of {where}.", **words)
+
+
+def _what_to_write(*, meant: str, is_one: bool, is_complete: bool, names: str) -> str:
+    if meant:
+        if not is_complete and is_one:
+            return message(
+                "Write {meant} if that is meant; its first feature has: {names}.", meant=meant, names=names
+            )
+        if not is_complete:
+            return message(
+                "Write {meant} if that is meant; as far as was looked at, they have: {names}.",
+                meant=meant,
+                names=names,
+            )
+        if is_one:
+            return message("Write {meant} if that is meant; it has: {names}.", meant=meant, names=names)
+        return message("Write {meant} if that is meant; they have: {names}.", meant=meant, names=names)
+    if not is_complete and is_one:
+        return message("Name what it has; its first feature has: {names}.", names=names)
+    if not is_complete:
+        return message("Name what they have; as far as was looked at, they have: {names}.", names=names)
+    if is_one:
+        return message("Name what it has; it has: {names}.", names=names)
+    return message("Name what they have; they have: {names}.", names=names)
 
 
 def crs_findings(inputs: Sequence[Dataset]) -> list[Finding]:
@@ -110,8 +144,14 @@ def crs_findings(inputs: Sequence[Dataset]) -> list[Finding]:
             found.append(
                 warning(
                     "no-crs",
-                    f"{dataset.name} has no CRS, so its place, distances and areas on Earth are unknown.",
-                    f"Write its own code into it, for example with {how}, unless the model works on a plane.",
+                    message(
+                        "{name} has no CRS, so its place, distances and areas on Earth are unknown.",
+                        name=dataset.name,
+                    ),
+                    message(
+                        "Write its own code into it, for example with {how}, unless the model works on a plane.",
+                        how=how,
+                    ),
                 )
             )
     placed = [dataset for dataset in maps if dataset.crs]
@@ -121,9 +161,18 @@ def crs_findings(inputs: Sequence[Dataset]) -> list[Finding]:
             found.append(
                 warning(
                     "different-crs",
-                    f"{other.name} has the CRS {_crs_name(other.crs)}, {first.name} has {_crs_name(first.crs)}.",
-                    f"Reproject one of them, for example {other.name} to {_crs_name(first.crs)}, unless the model "
-                    "does it itself.",
+                    message(
+                        "{name} has the CRS {crs_name}, {first_name} has {first_crs_name}.",
+                        name=other.name,
+                        crs_name=_crs_name(other.crs),
+                        first_name=first.name,
+                        first_crs_name=_crs_name(first.crs),
+                    ),
+                    message(
+                        "Reproject one of them, for example {name} to {crs_name}, unless the model does it itself.",
+                        name=other.name,
+                        crs_name=_crs_name(first.crs),
+                    ),
                 )
             )
     return found
@@ -154,8 +203,14 @@ def extent_findings(inputs: Sequence[Dataset]) -> list[Finding]:
         found.append(
             warning(
                 "no-overlap",
-                f"{other.name} ({second}) doesn't overlap {placed[0].name} ({first}).",
-                "Take files of one area, and check that the CRS of each is its own.",
+                message(
+                    "{name} ({second}) doesn't overlap {placed_name} ({first}).",
+                    name=other.name,
+                    second=second,
+                    placed_name=placed[0].name,
+                    first=first,
+                ),
+                message("Take files of one area, and check that the CRS of each is its own."),
             )
         )
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dissmodel_lab.class_tables import class_tables
 from dissmodel_lab.errors import shown
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import declared_parameters
 from dissmodel_lab.preflight.agreement import crs_findings, extent_findings, missing_bands, translations
 from dissmodel_lab.preflight.codes import class_findings
@@ -116,17 +117,25 @@ class _Check:
             if _exists(source):
                 self._paths[called] = source
             else:
-                found.append(error("missing-file", f"{called} does not exist.", _advice(source)))
+                found.append(
+                    error("missing-file", message("{called} does not exist.", called=called), _advice(source))
+                )
         self._files = (*named_files(self._record.parameters), *map(_by_default, named_files(self._defaults)))
         for file in self._files:
             path = self._record.resolve_path(expanded(file.value))
             is_secret = _is_secret(file.parameter)
             value = HIDDEN if is_secret else shown(file.value)
             if _exists(path):
-                self._paths.setdefault(f"The file '{value}' of {shown(file.parameter)}", path)
+                self._paths.setdefault(
+                    message("The file '{value}' of {parameter}", value=value, parameter=shown(file.parameter)), path
+                )
                 continue
-            what = f"The parameter {shown(file.parameter)} names the file '{value}', which does not exist."
-            advice = "Check the path." if is_secret else _advice(path, source)
+            what = message(
+                "The parameter {parameter} names the file '{value}', which does not exist.",
+                parameter=shown(file.parameter),
+                value=value,
+            )
+            advice = message("Check the path.") if is_secret else _advice(path, source)
             found.append((error if file.is_sure else warning)("missing-file", what, advice))
         return found
 
@@ -138,8 +147,10 @@ class _Check:
                 continue
             seen.add(path.resolve())
             if time.perf_counter() > self._deadline:
-                what = f"{shown(path.name)} was not looked at: the time for a look before the run was over."
-                found.append(warning("not-looked-at", what, "Nothing needs to be done; the run reads it."))
+                what = message(
+                    "{name} was not looked at: the time for a look before the run was over.", name=shown(path.name)
+                )
+                found.append(warning("not-looked-at", what, message("Nothing needs to be done; the run reads it.")))
                 continue
             look: Look = look_at(path, path.name or str(path))
             self._inputs += look.datasets
@@ -234,16 +245,20 @@ def _advice(path: Path, source: Path | None = None) -> str:
     import itertools  # noqa: PLC0415
 
     if os.path.islink(path):  # noqa: PTH114 -- unlike Path's own, it raises nothing
-        return "It is a link that leads nowhere: check where it points."
+        return message("It is a link that leads nowhere: check where it points.")
     if source is not None and _exists(source.parent / path.name):
-        return f"Write '{shown(source.parent / path.name)}' if that is meant."
+        return message("Write '{parent}' if that is meant.", parent=shown(source.parent / path.name))
     try:
         there = {entry.stem: entry.name for entry in itertools.islice(path.parent.iterdir(), 10_000)}
     except OSError:
-        return "Check the path."
+        return message("Check the path.")
     # without their endings, which make strangers look alike
     near = difflib.get_close_matches(path.stem, there, n=1, cutoff=0.6)
-    return f"Write '{shown(there[near[0]])}' if that is meant." if near else "Check the path."
+    return (
+        message("Write '{there}' if that is meant.", there=shown(there[near[0]]))
+        if near
+        else message("Check the path.")
+    )
 
 
 def _guarded(rule: Callable[[], list[Finding]]) -> list[Finding]:
@@ -251,5 +266,15 @@ def _guarded(rule: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return rule()
     except Exception as problem:  # noqa: BLE001 -- whatever a file or an executor's constant may do
-        what = f"One check before the run could not be made: {type(problem).__name__}: {shown(problem)}."
-        return [warning("check-failed", what, "Run the model all the same, and report this to dissmodel_lab.")]
+        what = message(
+            "One check before the run could not be made: {kind}: {problem}.",
+            kind=type(problem).__name__,
+            problem=shown(problem),
+        )
+        return [
+            warning(
+                "check-failed",
+                what,
+                message("Run the model all the same, and report this to dissmodel_lab."),
+            )
+        ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import shown
+from dissmodel_lab.language import message
 from dissmodel_lab.preflight.findings import Finding, listed, warning
 from dissmodel_lab.rasters import quiet_georeference
 
@@ -59,8 +60,8 @@ class Sample:
     def text(self) -> str:
         """How much was looked at."""
         if self.cells >= self.total:
-            return "in all of its cells"
-        return f"in a sample of {self.cells:,} of its {self.total:,} cells"
+            return message("in all of its cells")
+        return message("in a sample of {cells:,} of its {total:,} cells", cells=self.cells, total=self.total)
 
 
 def class_findings(raster: Dataset, tables: Sequence[ClassTable], deadline: float) -> list[Finding]:
@@ -120,7 +121,7 @@ def _legend_of(
     if best is None:
         return None
     codes = {code: best[1].labels.get(code, "") for code in best[1].codes if isinstance(code, int)}
-    return Legend(origin=f"the classes of the model ({shown(best[1].origin)})", labels=codes)
+    return Legend(origin=message("the classes of the model ({origin})", origin=shown(best[1].origin)), labels=codes)
 
 
 def _nodata_is_class(raster: Dataset, band: str, nodata: float | None, legend: Legend) -> list[Finding]:
@@ -133,10 +134,20 @@ def _nodata_is_class(raster: Dataset, band: str, nodata: float | None, legend: L
     return [
         warning(
             "nodata-is-class",
-            f"Band {shown(band)} of {raster.name} has the nodata value {code}, which is also a class of "
-            f"{legend.origin}: {code}{named}.",
-            f"Set nodata to a value that is no class, for example with rio edit-info --nodata "
-            f"{_free(legend, raster.dtypes[0])}, or the cells of that class count as empty.",
+            message(
+                "Band {band} of {name} has the nodata value {code}, which is also a class of {origin}: "
+                "{code}{named}.",
+                band=shown(band),
+                name=raster.name,
+                code=code,
+                origin=legend.origin,
+                named=named,
+            ),
+            message(
+                "Set nodata to a value that is no class, for example with rio edit-info --nodata {free}, or the "
+                "cells of that class count as empty.",
+                free=_free(legend, raster.dtypes[0]),
+            ),
         )
     ]
 
@@ -152,13 +163,20 @@ def _strangers(raster: Dataset, band: str, sample: Sample, legend: Legend) -> li
     if not strangers:
         return []
     known = [f"{code} {label}" if label and label != str(code) else code for code, label in legend.labels.items()]
-    are = "is no class" if len(strangers) == 1 else "are no classes"
+    are = message("is no class") if len(strangers) == 1 else message("are no classes")
     return [
         warning(
             "code-outside-legend",
-            f"Band {shown(band)} of {raster.name} holds {listed(strangers)}, which {are} of {legend.origin} "
-            f"(seen {sample.text}).",
-            f"Recode the cells or make it nodata; the classes are {listed(known)}.",
+            message(
+                "Band {band} of {name} holds {listed}, which {are} of {origin} (seen {text}).",
+                band=shown(band),
+                name=raster.name,
+                listed=listed(strangers),
+                are=are,
+                origin=legend.origin,
+                text=sample.text,
+            ),
+            message("Recode the cells or make it nodata; the classes are {listed}.", listed=listed(known)),
         )
     ]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.preflight.findings import Finding, error, listed, warning
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.rasters import band_classes, band_names, is_pixel_transform, quiet_georeference
@@ -45,6 +46,10 @@ HEAD = 262_144
 MAX_FILES = 10_000
 #: Memory that a geometry takes besides its coordinates in the file [bytes].
 GEOMETRY_BYTES = 100
+
+
+#: Of what a library says, no more than this is told [characters].
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +125,11 @@ def look_at(path: Path, name: str) -> Look:
         if path.is_dir():
             return _look_into_folder(path, called)
         if not path.is_file():  # opening it may wait for ever, and reading it have no end
-            return _not_looked_at(called, "it is a device, a pipe or a socket, and no file")
+            return _not_looked_at(called, message("it is a device, a pipe or a socket, and no file"))
         with path.open("rb") as file:
             head = file.read(HEAD)
         if not head:
-            return _broken(called, "it is empty (0 bytes)")
+            return _broken(called, message("it is empty (0 bytes)"))
         return _look_at_file(path, called, head)
     except SourceError as refused:  # the guards' whole sentences, which say what to do
         return _refused(called, str(refused))
@@ -137,14 +142,18 @@ def _look_at_file(path: Path, name: str, head: bytes) -> Look:
     if head.startswith(b"PK\x03\x04") or zipfile.is_zipfile(path):
         return _look_into_zip(path, name)
     if suffix == ".zip":
-        return _broken(name, "it is no zip file")
+        return _broken(name, message("it is no zip file"))
     if head.startswith(TIFF_MAGIC) or suffix in {".tif", ".tiff"}:
         return _look_at_raster(check_file(path, name).path, name, path.stat().st_size)
     if suffix in TABLE_SUFFIXES:
         try:
             return Look((_table(path, name, head),))
         except csv.Error as problem:
-            return _not_looked_at(name, f"its first line is no header ({problem})", "See that it is a table of text.")
+            return _not_looked_at(
+                name,
+                message("its first line is no header ({problem})", problem=problem),
+                message("See that it is a table of text."),
+            )
     is_geojson = _is_geojson(head) if suffix in {".geojson", ".json"} else False
     if is_geojson and path.stat().st_size > MAX_GEOJSON:
         return Look((_long_geojson(path, name, head),))
@@ -164,27 +173,49 @@ def _reason(problem: Exception, path: Path, name: str) -> str:
 
 
 def _broken(name: str, reason: str) -> Look:
-    what = f"{name} cannot be read: {reason[:300]}."
-    return Look(findings=(error("unreadable", what, "Get the file again, or open it with the program it is from."),))
+    what = message(
+        "{name} cannot be read: {reason}.",
+        name=name,
+        reason=_short(reason),
+    )
+    return Look(
+        findings=(error("unreadable", what, message("Get the file again, or open it with the program it is from.")),)
+    )
 
 
-def _refused(name: str, message: str) -> Look:
+def _refused(name: str, said: str) -> Look:
     """Cut a guard's message in two: what was wrong, and what to do."""
-    what, _, do = message.removesuffix(".").rpartition(". ")
+    what, _, do = said.removesuffix(".").rpartition(". ")
     reason = what.removeprefix(f"{name} ")
     if reason.startswith("is not a map"):
-        return _broken(name, "it is not a map that can be read")
+        return _broken(name, message("it is not a map that can be read"))
     told = re.match(r"can't be read(?:: | \()(.*?)\)?$", reason)
     reason = told.group(1) if told else reason if reason.startswith(name) else f"it {reason}"
     if do.lower().endswith("get it again"):
         return _broken(name, reason)
-    return Look(findings=(error("unreadable", f"{name} cannot be read: {reason[:300]}.", f"{do}."),))
+    return Look(
+        findings=(
+            error(
+                "unreadable",
+                message(
+                    "{name} cannot be read: {reason}.",
+                    name=name,
+                    reason=_short(reason),
+                ),
+                f"{do}.",
+            ),
+        )
+    )
 
 
 def _not_looked_at(
-    name: str, reason: str, do: str = "Name a file, unless the model reads from such a thing."
+    name: str, reason: str, do: str = message("Name a file, unless the model reads from such a thing.")
 ) -> Look:
-    return Look(findings=(warning("not-looked-at", f"{name} was not looked at: {reason}.", do),))
+    return Look(
+        findings=(
+            warning("not-looked-at", message("{name} was not looked at: {reason}.", name=name, reason=reason), do),
+        )
+    )
 
 
 # --- several files in one ----------------------------------------------------------------------------------
@@ -200,7 +231,9 @@ def _look_into_zip(path: Path, name: str) -> Look:
     member = next(member for member in members if member.filename == maps[0])
     inside = f"{name} ({shown(maps[0])})"
     if member.compress_type != zipfile.ZIP_STORED and member.file_size > MAX_ZIPPED:
-        packed = _not_looked_at(inside, "it would have to be unpacked first", "Unpack it and name the file itself.")
+        packed = _not_looked_at(
+            inside, message("it would have to be unpacked first"), message("Unpack it and name the file itself.")
+        )
         return Look(findings=(*findings, *packed.findings))
     checked = check_held(_member_of(path, name, maps[0]))
     is_raster = maps[0].lower().endswith((".tif", ".tiff"))
@@ -238,15 +271,42 @@ def _first_kind(members: list[str]) -> list[str]:
 
 def _counted(maps: list[str], name: str, kind: str, files: list[str]) -> tuple[Finding, ...]:
     if not files:
-        return (error("datasets", f"The {kind} {name} is empty.", f"Name a file, or a {kind} with a dataset in it."),)
-    if not maps:
-        what = f"The {kind} {name} holds no dataset that can be looked at; it holds {listed(files)}."
         return (
-            warning("datasets", what, f"Expected one of {', '.join(MAP_SUFFIXES)}, unless the model reads these."),
+            error(
+                "datasets",
+                message("The {kind} {name} is empty.", kind=kind, name=name),
+                message("Name a file, or a {kind} with a dataset in it.", kind=kind),
+            ),
+        )
+    if not maps:
+        what = message(
+            "The {kind} {name} holds no dataset that can be looked at; it holds {listed}.",
+            kind=kind,
+            name=name,
+            listed=listed(files),
+        )
+        return (
+            warning(
+                "datasets",
+                what,
+                message(
+                    "Expected one of {map_suffixes}, unless the model reads these.",
+                    map_suffixes=", ".join(MAP_SUFFIXES),
+                ),
+            ),
         )
     if len(maps) > 1:
-        what = f"The {kind} {name} holds {len(maps)} datasets: {listed(maps)}."
-        do = f"Name the one that is meant, unless the model reads all; most take the first, {shown(maps[0])}."
+        what = message(
+            "The {kind} {name} holds {n_maps} datasets: {listed}.",
+            kind=kind,
+            name=name,
+            n_maps=len(maps),
+            listed=listed(maps),
+        )
+        do = message(
+            "Name the one that is meant, unless the model reads all; most take the first, {maps}.",
+            maps=shown(maps[0]),
+        )
         return (warning("datasets", what, do),)
     return ()
 
@@ -259,10 +319,12 @@ def _look_at_raster(path: str, name: str, file_size: int) -> Look:
 
     with quiet_georeference(), rasterio.open(path) as raster:
         if not raster.count:
-            inside = f"it holds {len(raster.subdatasets)} datasets and no band of its own"
-            return _broken(name, inside if raster.subdatasets else "it holds no band")
+            inside = message(
+                "it holds {n_subdatasets} datasets and no band of its own", n_subdatasets=len(raster.subdatasets)
+            )
+            return _broken(name, inside if raster.subdatasets else message("it holds no band"))
         if raster.driver == "GTiff" and (missing := _missing_bytes(raster, file_size)):
-            reason = f"it is cut off, {missing:,} bytes are missing at its end"
+            reason = message("it is cut off, {missing:,} bytes are missing at its end", missing=missing)
             return _broken(name, reason)
         names = band_names(raster)
         has_place = bool(raster.crs) or not is_pixel_transform(raster.transform, raster.shape)
@@ -318,18 +380,27 @@ def _look_at_vector(path: str, name: str, file_size: int) -> Look:
         if not path.lower().endswith((".geojson", ".json")):
             layers = [layer for layer, kind in pyogrio.list_layers(path) if kind is not None]
             if not layers:
-                return _broken(name, "it holds no layer with geometries")
+                return _broken(name, message("it holds no layer with geometries"))
             layer = layers[0]
             if len(layers) > 1:
-                what = f"{name} holds {len(layers)} layers: {listed(layers)}."
+                what = message(
+                    "{name} holds {n_layers} layers: {listed}.",
+                    name=name,
+                    n_layers=len(layers),
+                    listed=listed(layers),
+                )
                 findings = (
-                    warning("datasets", what, f"Keep one of them; most models read the first, {shown(layer)}."),
+                    warning(
+                        "datasets",
+                        what,
+                        message("Keep one of them; most models read the first, {layer}.", layer=shown(layer)),
+                    ),
                 )
         info = pyogrio.read_info(path, layer=layer)
     count = int(info["features"])
     if count == 0:
-        what = f"{name} holds no feature."
-        findings += (error("no-features", what, "Take a file with at least one feature."),)
+        what = message("{name} holds no feature.", name=name)
+        findings += (error("no-features", what, message("Take a file with at least one feature.")),)
     numbers = sum(np.dtype(dtype).itemsize if dtype != "object" else 60 for dtype in info["dtypes"])
     extent = info["total_bounds"] if count else None
     dataset = Dataset(
@@ -379,3 +450,7 @@ def _table(path: Path, name: str, head: bytes) -> Dataset:
     best = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", key=line.count)
     columns = next(csv.reader([line], delimiter=best), [])
     return Dataset(name=name, path=str(path), kind="table", names=tuple(column.strip() for column in columns), crs="")
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= _LONGEST_REASON else reason[:_LONGEST_REASON]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dissmodel_lab.errors import shown
+from dissmodel_lab.language import changed, message
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -79,26 +80,16 @@ def listed(names: Iterable[Any]) -> str:
     """
     every = [shown(name) for name in names]
     rest = len(every) - MAX_LISTED
-    others = f" and {rest:,} other{'s' if rest > 1 else ''}" if rest > 0 else ""
+    others = message(" and {rest:,} other{words}", rest=rest, words="s" if rest > 1 else "") if rest > 0 else ""
     return ", ".join(every[:MAX_LISTED]) + others if every else "none"
-
-
-def size_text(size: float) -> str:
-    """
-    Say a number of bytes, in powers of 1000 as disks do.
-
-    Examples
-    --------
-    >>> size_text(1_234_000_000), size_text(800), size_text(200_000_000)
-    ('1.2 GB', '800 bytes', '200.0 MB')
-    """
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size:.0f} bytes"
 
 
 def _clean(sentence: str) -> str:
     """Hide secrets, and keep a library's message, which may hold line breaks, on one line."""
-    line = " ".join(redact_text(sentence).split())
+    return changed(redact_text(sentence), _one_line)
+
+
+def _one_line(text: str) -> str:
+    inner = " ".join(text.split())
+    line = f"{' ' * text[:1].isspace()}{inner}{' ' * text[-1:].isspace()}" if inner else inner
     return "".join(char for char in line if char.isprintable())

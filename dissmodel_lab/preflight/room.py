@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from dissmodel_lab.artifacts import KNOWN_SUFFIXES, has_suffix
 from dissmodel_lab.errors import shown
-from dissmodel_lab.preflight.findings import Finding, error, size_text, warning
+from dissmodel_lab.language import message
+from dissmodel_lab.preflight.findings import Finding, error, warning
+from dissmodel_lab.quantities import bytes_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +49,18 @@ def memory_findings(inputs: Sequence[Dataset]) -> list[Finding]:
     return [
         warning(
             "little-memory",
-            f"The input holds {size_text(values)} of values, so a run may take {size_text(needed)} of memory "
-            f"({MEMORY_FACTOR} times that), and {size_text(free)} is free.",
-            "Take a smaller extent, larger cells or fewer bands, or free at least "
-            f"{size_text(needed - free)} of memory.",
+            message(
+                "The input holds {values} of values, so a run may take {needed} of memory ({memory_factor} times "
+                "that), and {free} is free.",
+                values=bytes_text(values),
+                needed=bytes_text(needed),
+                memory_factor=MEMORY_FACTOR,
+                free=bytes_text(free),
+            ),
+            message(
+                "Take a smaller extent, larger cells or fewer bands, or free at least {needed} of memory.",
+                needed=bytes_text(needed - free),
+            ),
         )
     ]
 
@@ -106,9 +116,17 @@ def disk_findings(inputs: Sequence[Dataset], folders: dict[str, Path]) -> list[F
             found.append(
                 warning(
                     "little-disk",
-                    f"The output may take {size_text(needed)} (the input's values, uncompressed), and "
-                    f"{size_text(free)} is free where {role} {shown(folder)} lies.",
-                    f"Free at least {size_text(needed - free)} there, or choose another place.",
+                    message(
+                        "The output may take {needed} (the input's values, uncompressed), and {free} is free where "
+                        "{role} {folder} lies.",
+                        needed=bytes_text(needed),
+                        free=bytes_text(free),
+                        role=role,
+                        folder=shown(folder),
+                    ),
+                    message(
+                        "Free at least {needed} there, or choose another place.", needed=bytes_text(needed - free)
+                    ),
                 )
             )
     return found
@@ -135,26 +153,50 @@ def output_findings(output: str, store_folder: Path, inputs: dict[str, Path]) ->
     found = []
     blocked = _blocked(store_folder / "run")
     if blocked:
-        what = f"The store '{shown(store_folder)}' cannot be written: {blocked}."
-        found.append(error("unwritable-output", what, "Choose another --store, or change the folder's permissions."))
+        what = message(
+            "The store '{store_folder}' cannot be written: {blocked}.",
+            store_folder=shown(store_folder),
+            blocked=blocked,
+        )
+        found.append(
+            error(
+                "unwritable-output",
+                what,
+                message("Choose another --store, or change the folder's permissions."),
+            )
+        )
     if not output:
         return found
     said = f"The output '{shown(output)}'"
     if "://" in output:
-        what = f"{said} is not a local path."
-        return [*found, error("unwritable-output", what, "Give a path on this machine with --output.")]
+        what = message("{said} is not a local path.", said=said)
+        return [
+            *found,
+            error("unwritable-output", what, message("Give a path on this machine with --output.")),
+        ]
     path = expanded(output)
     for called, given in inputs.items():
         if _is_same(path, given):
-            what = f"{said} is {called[:1].lower()}{called[1:]} itself, which the run would overwrite."
-            return [*found, error("output-is-input", what, "Choose another --output.")]
+            what = message(
+                "{said} is {called}{called_2} itself, which the run would overwrite.",
+                said=said,
+                called=called[:1].lower(),
+                called_2=called[1:],
+            )
+            return [*found, error("output-is-input", what, message("Choose another --output."))]
     endings = ("",) if has_suffix(path) else ("", *KNOWN_SUFFIXES)
     taken = next((ending for ending in endings if os.path.lexists(f"{path}{ending}")), None)
     if taken is not None and not path.is_dir():
-        what = f"The output '{shown(output + taken)}' exists and is never replaced."
-        found.append(error("output-exists", what, "Choose another --output, or remove the file."))
+        what = message("The output '{output}' exists and is never replaced.", output=shown(output + taken))
+        found.append(error("output-exists", what, message("Choose another --output, or remove the file.")))
     elif blocked := _blocked(path):
-        found.append(error("unwritable-output", f"{said} cannot be written: {blocked}.", "Choose another --output."))
+        found.append(
+            error(
+                "unwritable-output",
+                message("{said} cannot be written: {blocked}.", said=said, blocked=blocked),
+                message("Choose another --output."),
+            )
+        )
     return found
 
 
@@ -176,16 +218,16 @@ def expanded(path: str | Path) -> Path:
 def _blocked(path: Path) -> str:
     """Say why a path cannot be made; empty when it can."""
     if not str(path).isprintable():
-        return "its name holds a character that cannot be printed"
+        return message("its name holds a character that cannot be printed")
     try:
         there = _nearest(path.parent)
         if not there.is_dir():
-            return f"{shown(there)} is a file, not a folder"
+            return message("{there} is a file, not a folder", there=shown(there))
         if not os.access(there, os.W_OK | os.X_OK):
-            return f"the folder {shown(there)} is not writable"
+            return message("the folder {there} is not writable", there=shown(there))
         longest = os.pathconf(there, "PC_NAME_MAX") if hasattr(os, "pathconf") else LONGEST_NAME
         if len(os.fsencode(path.name)) > longest:
-            return "its name is too long"
+            return message("its name is too long")
     except (OSError, ValueError) as problem:
         return str(getattr(problem, "strerror", None) or problem)
     return ""

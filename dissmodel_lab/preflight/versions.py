@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import shown
+from dissmodel_lab.language import message
 from dissmodel_lab.preflight.findings import Finding, warning
 
 if TYPE_CHECKING:
@@ -41,22 +42,39 @@ def preflight_of_record(record: ExperimentRecord, executor_class: type[Any] | No
     then, now = _version_of(record), _installed()
     if not then or not now or is_exclusive(then) == is_exclusive(now):
         return []
-    made = "TOML was written for" if _is_new(record) else "record was made with"
+    made = message("TOML was written for") if _is_new(record) else message("record was made with")
     end = record.parameters.get("end_time")
     named = f" ({shown(end)})" if isinstance(end, int | float) else ""
     if is_exclusive(then):
-        what = f"The {made} {PACKAGE} {shown(then)}, where a run stops one step before end_time{named};"
+        what = message(
+            "The {made} {package} {then}, where a run stops one step before end_time{named};",
+            made=made,
+            package=PACKAGE,
+            then=shown(then),
+            named=named,
+        )
         change = "shorter"
     else:
-        what = f"The {made} {PACKAGE} {shown(then)}, where a run includes the step at end_time{named};"
+        what = message(
+            "The {made} {package} {then}, where a run includes the step at end_time{named};",
+            made=made,
+            package=PACKAGE,
+            then=shown(then),
+            named=named,
+        )
         change = "longer"
-    does = "stops one step before it" if is_exclusive(now) else "includes it"
+    does = message("stops one step before it") if is_exclusive(now) else message("includes it")
     return [
         warning(
             "end-time",
-            f"{what} the installed {shown(now)} {does}.",
-            f"Choose an end_time, or number of steps, one step {change} for the same result, or install "
-            f"{PACKAGE}=={shown(then)}.",
+            message("{what} the installed {now} {does}.", what=what, now=shown(now), does=does),
+            message(
+                "Choose an end_time, or number of steps, one step {change} for the same result, or install "
+                "{package}=={then}.",
+                change=change,
+                package=PACKAGE,
+                then=shown(then),
+            ),
         )
     ]
 

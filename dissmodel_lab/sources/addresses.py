@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_uri
 
 if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import DataSource
 
-ALLOWED = "a path, file://, s3://bucket/key, http(s)://, stac+https:// or bdc_stac://"
+ALLOWED = message("a path, file://, s3://bucket/key, http(s)://, stac+https:// or bdc_stac://")
 """What a source may be, in words."""
 _OURS = frozenset({"", "local", "s3", "http", "https", "bdc_stac", "stac"})
 """Types of a source that are fetched here; any other one is its executor's own business."""
@@ -146,10 +147,16 @@ def parse(source: DataSource | str) -> Address:
             return Address(Kind.STAC, text=f"bdc_stac://{collection}", url=uri, name=safe_file_name(collection))
         return Address(Kind.NONE, text=uri)
     if len(uri) > _LONGEST_ADDRESS:
-        raise SourceError(f"The input {shown(redact_uri(uri))} is {len(uri):,} characters long: no address is.")
+        raise SourceError(
+            message(
+                "The input {uri} is {n_uri:,} characters long: no address is.",
+                uri=shown(redact_uri(uri)),
+                n_uri=len(uri),
+            )
+        )
     scheme = scheme_of(uri)
     if scheme not in ("", "file") and any(unicodedata.category(char) in ("Cc", "Cs") for char in uri):
-        raise SourceError(f"The input {_said(uri)} holds a control character. Check the address.")
+        raise SourceError(message("The input {uri} holds a control character. Check the address.", uri=_said(uri)))
     if kind in ("bdc_stac", "stac") or scheme in _STAC_SCHEMES:
         return _stac(uri)
     if scheme == "s3" or (kind == "s3" and not scheme):
@@ -158,10 +165,19 @@ def parse(source: DataSource | str) -> Address:
         return _web(uri)
     if scheme in ("", "file") and kind in ("", "local"):
         return Address(Kind.LOCAL, name=safe_file_name(uri), text=uri, url=uri, identity=uri)
-    what = f"{scheme}:// is not supported" if scheme else "it has no scheme, such as https://"
+    what = (
+        message("{scheme}:// is not supported", scheme=scheme)
+        if scheme
+        else message("it has no scheme, such as https://")
+    )
     raise SourceError(
-        f"The input {_said(uri)} cannot be fetched: {what}. Allowed: {ALLOWED}. "
-        "Download the file by its own tool, and give its path."
+        message(
+            "The input {uri} cannot be fetched: {what}. Allowed: {allowed}. Download the file by its own tool, and "
+            "give its path.",
+            uri=_said(uri),
+            what=what,
+            allowed=ALLOWED,
+        )
     )
 
 
@@ -251,8 +267,11 @@ def _said(uri: str) -> str:
 def _refuse_hidden(uri: str) -> None:
     if HIDDEN in uri:
         raise SourceError(
-            f"The input {_said(uri)} cannot be fetched: where *** stands, its address had a secret, which is never "
-            "kept. Give the whole address as source."
+            message(
+                "The input {uri} cannot be fetched: where *** stands, its address had a secret, which is never "
+                "kept. Give the whole address as source.",
+                uri=_said(uri),
+            )
         )
 
 
@@ -261,17 +280,25 @@ def _bucket(uri: str) -> Address:
     bucket, _, key = uri.partition("://")[2].partition("/")
     if "@" in bucket or ":" in bucket:
         raise SourceError(
-            f"The input {_said(uri)} holds a login. Keys of a bucket are never written into an address: set "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or AWS_PROFILE."
+            message(
+                "The input {uri} holds a login. Keys of a bucket are never written into an address: set "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or "
+                "AWS_PROFILE.",
+                uri=_said(uri),
+            )
         )
     if not _BUCKET.fullmatch(bucket):
-        raise SourceError(f"The input {_said(uri)} names no bucket. Write s3://bucket/key.")
+        raise SourceError(message("The input {uri} names no bucket. Write s3://bucket/key.", uri=_said(uri)))
     version = _VERSION.search(key)
     key = key[: version.start()] if version else key
     if not key.strip("/"):
         raise SourceError(
-            f"The input {_said(uri)} names a bucket, but no object in it. Write s3://{bucket}/key, or a folder's "
-            f"name with a slash at the end: s3://{bucket}/folder/."
+            message(
+                "The input {uri} names a bucket, but no object in it. Write s3://{bucket}/key, or a folder's name "
+                "with a slash at the end: s3://{bucket}/folder/.",
+                uri=_said(uri),
+                bucket=bucket,
+            )
         )
     is_folder = key.endswith("/") or key.lower().endswith(_FOLDERS)
     identity = f"{bucket}/{key}" + (f"?versionId={version[1]}" if version else "")
@@ -295,12 +322,16 @@ def _web(uri: str) -> Address:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise SourceError(
-            f"The input {_said(uri)} is no address: {error}. Write https://host/path/file.tif."
+            message(
+                "The input {uri} is no address: {error}. Write https://host/path/file.tif.",
+                uri=_said(uri),
+                error=error,
+            )
         ) from error
     if not host or any(char.isspace() or not char.isprintable() for char in parts.netloc):
-        raise SourceError(f"The input {_said(uri)} names no host. Write https://host/path/file.tif.")
+        raise SourceError(message("The input {uri} names no host. Write https://host/path/file.tif.", uri=_said(uri)))
     if any(not char.isprintable() for char in uri):
-        raise SourceError(f"The input {_said(uri)} holds a control character. Check the address.")
+        raise SourceError(message("The input {uri} holds a control character. Check the address.", uri=_said(uri)))
     at = f"[{host}]" if ":" in host else host
     at += f":{port}" if port is not None else ""
     scheme = parts.scheme.lower()
@@ -337,7 +368,7 @@ def _stac(uri: str) -> Address:
         parts = urlsplit(uri)
         host = parts.hostname or ""
     except ValueError as error:
-        raise SourceError(f"The input {_said(uri)} is no address: {error}.") from error
+        raise SourceError(message("The input {uri} is no address: {error}.", uri=_said(uri), error=error)) from error
     name = dict(parse_qsl(parts.query)).get("collection", "") or host
     return Address(
         Kind.STAC,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -76,30 +77,48 @@ def refusal_of(status: int, address: Address, advice: str = "") -> SourceError:
     """
     what, do = _STATUS.get(status, ("", ""))
     if not what:
-        what = "cannot be fetched: the server failed" if status >= 500 else "cannot be fetched: the server refused"  # noqa: PLR2004 -- HTTP's own border
-        do = "Try again later." if status >= 500 else "Check the address."  # noqa: PLR2004 -- as above
+        is_theirs = status >= 500  # noqa: PLR2004 -- HTTP's own border
+        what = (
+            message("cannot be fetched: the server failed")
+            if is_theirs
+            else message("cannot be fetched: the server refused")
+        )
+        do = message("Try again later.") if is_theirs else message("Check the address.")
     return SourceError(
-        f"The input '{address.text}' {what} ({status}). {advice + '. ' if advice else ''}{do}".rstrip()
+        message(
+            "The input '{text}' {what} ({status}). {advice}{do}",
+            text=address.text,
+            what=what,
+            status=status,
+            advice=advice + ". " if advice else "",
+            do=do,
+        ).rstrip()
     )
 
 
 _STATUS = {
     400: (
-        "cannot be fetched: the server does not understand the address",
-        "Check it; a signed one may have expired.",
+        message("cannot be fetched: the server does not understand the address"),
+        message("Check it; a signed one may have expired."),
     ),
-    401: ("needs a login that was not accepted: the server wants a name and a password", ""),
+    401: (message("needs a login that was not accepted: the server wants a name and a password"), ""),
     403: (
-        "may not be read: the server denies it",
-        "Check the credentials; the link may have expired.",
+        message("may not be read: the server denies it"),
+        message("Check the credentials; the link may have expired."),
     ),
-    404: ("does not exist: the server has nothing there", "Check the address."),
-    405: ("cannot be fetched: the server does not hand out files there", "Check the address."),
-    407: ("cannot be fetched: the proxy wants a login", "Set HTTPS_PROXY to http://NAME:PASSWORD@proxy:port."),
-    410: ("does not exist any more: the server has removed it", "Look for its new address."),
-    429: ("cannot be fetched now: the server was asked too often", "Wait a while, and try again."),
-    451: ("may not be read for legal reasons, the server says", ""),
-    503: ("cannot be fetched now: the server is overloaded or being maintained", "Try again later."),
+    404: (message("does not exist: the server has nothing there"), message("Check the address.")),
+    405: (message("cannot be fetched: the server does not hand out files there"), message("Check the address.")),
+    407: (
+        message("cannot be fetched: the proxy wants a login"),
+        message("Set HTTPS_PROXY to http://NAME:PASSWORD@proxy:port."),
+    ),
+    410: (message("does not exist any more: the server has removed it"), message("Look for its new address.")),
+    429: (message("cannot be fetched now: the server was asked too often"), message("Wait a while, and try again.")),
+    451: (message("may not be read for legal reasons, the server says"), ""),
+    503: (
+        message("cannot be fetched now: the server is overloaded or being maintained"),
+        message("Try again later."),
+    ),
 }
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be gone in a moment."""
@@ -133,9 +152,10 @@ def page_problem(address: Address, content_type: str, first: bytes) -> str:
     )
     if not is_page:
         return ""
-    return (
-        f"The input '{address.text}' is no file: the server answered with a web page (a login, or an error?). Open "
-        "the address in a browser, and take the one of the file itself."
+    return message(
+        "The input '{text}' is no file: the server answered with a web page (a login, or an error?). Open the "
+        "address in a browser, and take the one of the file itself.",
+        text=address.text,
     )
 
 
@@ -153,22 +173,39 @@ def unreachable(address: Address, error: BaseException) -> str:
     host = address.host or "the server"
     if "ertificate" in kind or "CERTIFICATE" in text or "SSL" in kind:
         reason, do = (
-            f"the certificate of {host} is not trusted here ({_short(text)})",
-            "If it is your own server, set SSL_CERT_FILE (AWS_CA_BUNDLE for buckets) to its certificate (PEM).",
+            message("the certificate of {host} is not trusted here ({short})", host=host, short=_short(text)),
+            message(
+                "If it is your own server, set SSL_CERT_FILE (AWS_CA_BUNDLE for buckets) to its certificate (PEM)."
+            ),
         )
     elif "Proxy" in kind:
-        reason, do = "the proxy does not let it through", "Check HTTPS_PROXY, HTTP_PROXY, and the login in them."
+        reason, do = (
+            message("the proxy does not let it through"),
+            message("Check HTTPS_PROXY, HTTP_PROXY, and the login in them."),
+        )
     elif hasattr(error, "request_info"):  # aiohttp's: its text is a page of bytes, and holds the whole address
-        reason, do = f"{host} does not answer as a web server does", "Check the address and its port."
+        reason, do = (
+            message("{host} does not answer as a web server does", host=host),
+            message("Check the address and its port."),
+        )
     elif isinstance(error, TimeoutError) or "imeout" in kind:
-        reason, do = f"{host} did not answer in time", "Try again, or set DISSMODEL_LAB_TIMEOUT to more seconds."
+        reason, do = (
+            message("{host} did not answer in time", host=host),
+            message("Try again, or set DISSMODEL_LAB_TIMEOUT to more seconds."),
+        )
     elif _UNRESOLVED.search(text) or "DNS" in kind:
-        reason, do = f"there is no server called {host}", "Check the address, and the network."
+        reason, do = (
+            message("there is no server called {host}", host=host),
+            message("Check the address, and the network."),
+        )
     elif "refused" in text.lower() or "connect call failed" in text.lower():
-        reason, do = f"{host} refused the connection", "Check the address and its port."
+        reason, do = message("{host} refused the connection", host=host), message("Check the address and its port.")
     else:
-        reason, do = f"{host} cannot be reached ({_short(text) or kind})", "Check the address, and the network."
-    return f"The input '{address.text}' cannot be fetched: {reason}. {do}"
+        reason, do = (
+            message("{host} cannot be reached ({short})", host=host, short=_short(text) or kind),
+            message("Check the address, and the network."),
+        )
+    return message("The input '{text}' cannot be fetched: {reason}. {do}", text=address.text, reason=reason, do=do)
 
 
 def _short(text: str) -> str:

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.addresses import Address
 from dissmodel_lab.sources.answers import PASSING, Answer, Facts, PassingError, unreachable
 from dissmodel_lab.sources.credentials import S3Options, s3_options, time_limits
@@ -135,14 +136,23 @@ class Bucket:
             more = page.get("NextContinuationToken", "")
             if len(found) > most > 1:
                 raise SourceError(
-                    f"The input '{self.address.text}' is a folder of more than {most:,} objects. Name one in it."
+                    message(
+                        "The input '{text}' is a folder of more than {most:,} objects. Name one in it.",
+                        text=self.address.text,
+                        most=most,
+                    )
                 )
             if not more or most == 1:
                 break
         if not found and not prefix:
             raise SourceError(
-                f"The input '{self.address.text}' does not exist: nothing in the bucket "
-                f"{self.address.bucket!r} of {self.options.server} begins so. Check the address."
+                message(
+                    "The input '{text}' does not exist: nothing in the bucket {bucket!r} of {server} begins so. "
+                    "Check the address.",
+                    text=self.address.text,
+                    bucket=self.address.bucket,
+                    server=self.options.server,
+                )
             )
         return found
 
@@ -173,9 +183,12 @@ class Bucket:
             if isinstance(error, TimeoutError) or "imeout" in type(error).__name__:
                 silence = time_limits().silence
                 raise PassingError(
-                    f"the server sent nothing for {silence:g} s (DISSMODEL_LAB_TIMEOUT sets another limit)"
+                    message(
+                        "the server sent nothing for {silence:g} s (DISSMODEL_LAB_TIMEOUT sets another limit)",
+                        silence=silence,
+                    )
                 ) from error
-            raise PassingError("the connection was cut") from error
+            raise PassingError(message("the connection was cut")) from error
 
     def _problem(self, error: BaseException) -> Exception:
         """Say what went wrong, as the server of the bucket or the network tells it."""
@@ -201,30 +214,54 @@ class Bucket:
         match code:
             case "NoSuchBucket":
                 bucket, server = self.address.bucket, self.options.server
-                return f"{where} does not exist: there is no bucket {bucket!r} at {server}. {self._server_advice()}"
+                return message(
+                    "{where} does not exist: there is no bucket {bucket!r} at {server}. {server_advice}",
+                    where=where,
+                    bucket=bucket,
+                    server=server,
+                    server_advice=self._server_advice(),
+                )
             case "NoSuchKey" | "NoSuchVersion" | "404" | "NotFound":
                 what = "version" if code == "NoSuchVersion" else "object"
-                return (
-                    f"{where} does not exist: the bucket {self.address.bucket!r} of {self.options.server} has no "
-                    f"such {what}. Check the address; a folder's name ends with a slash."
+                return message(
+                    "{where} does not exist: the bucket {bucket!r} of {server} has no such {what}. Check the "
+                    "address; a folder's name ends with a slash.",
+                    where=where,
+                    bucket=self.address.bucket,
+                    server=self.options.server,
+                    what=what,
                 )
             case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "AuthorizationHeaderMalformed":
-                return (
-                    f"{where} may not be read: {self.options.server} does not accept the keys of {who}. Check them."
+                return message(
+                    "{where} may not be read: {server} does not accept the keys of {who}. Check them.",
+                    where=where,
+                    server=self.options.server,
+                    who=who,
                 )
             case "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired":
-                return f"{where} may not be read: the keys of {who} have expired. Sign on again."
-            case "RequestTimeTooSkewed":
-                return f"{where} may not be read: this machine's clock is wrong. Set it."
-            case "AccessDenied" | "403" | "Forbidden" | "AllAccessDisabled":
-                how = "without keys" if self.options.anonymous else f"with the keys of {who}"
-                return (
-                    f"{where} may not be read: {self.options.server} denies it {how}. Set AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY (MINIO_ACCESS_KEY and MINIO_SECRET_KEY) or AWS_PROFILE, or ask who owns "
-                    "the bucket."
+                return message(
+                    "{where} may not be read: the keys of {who} have expired. Sign on again.", where=where, who=who
                 )
-        return (
-            f"{where} cannot be fetched: {self.options.server} answered {code or 'an error'} ({status}). Try again."
+            case "RequestTimeTooSkewed":
+                return message("{where} may not be read: this machine's clock is wrong. Set it.", where=where)
+            case "AccessDenied" | "403" | "Forbidden" | "AllAccessDisabled":
+                how = (
+                    message("without keys") if self.options.anonymous else message("with the keys of {who}", who=who)
+                )
+                return message(
+                    "{where} may not be read: {server} denies it {how}. Set AWS_ACCESS_KEY_ID and "
+                    "AWS_SECRET_ACCESS_KEY (MINIO_ACCESS_KEY and MINIO_SECRET_KEY) or AWS_PROFILE, or ask who "
+                    "owns the bucket.",
+                    where=where,
+                    server=self.options.server,
+                    how=how,
+                )
+        return message(
+            "{where} cannot be fetched: {server} answered {code} ({status}). Try again.",
+            where=where,
+            server=self.options.server,
+            code=code or "an error",
+            status=status,
         )
 
     def _who(self) -> str:
@@ -232,8 +269,8 @@ class Bucket:
 
     def _server_advice(self) -> str:
         if self.options.endpoint_url:
-            return "Check the bucket's name."
-        return "Check the bucket's name; AWS_ENDPOINT_URL or MINIO_ENDPOINT name another server."
+            return message("Check the bucket's name.")
+        return message("Check the bucket's name; AWS_ENDPOINT_URL or MINIO_ENDPOINT name another server.")
 
 
 @functools.cache

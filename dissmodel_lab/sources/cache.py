@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.hashing import file_sha256, folder_sha256
 from dissmodel_lab.sources.leases import Lease, leased, take
 
@@ -40,6 +41,8 @@ ROOT_NAME, LIMIT_NAME = "DISSMODEL_LAB_CACHE", "DISSMODEL_LAB_CACHE_BYTES"
 _LIMIT = 20 * 1000**3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MARK = re.compile(r"[0-9a-f]{40}")
+_AT_WORK = re.compile(r"\.[0-9a-f]{32}|\.\d+-[0-9a-f]+-.+\.tmp")
+"""What is being made or removed; it stays when its process is killed."""
 _POLL = 0.05
 _STALE_SECONDS = 7 * 24 * 3600
 """What nobody went on fetching for so long is removed [s]."""
@@ -139,7 +142,13 @@ class DataCache:
         self.notes: list[str] = []
         """What people should know: a copy that was damaged, a folder that cannot be written."""
         if os.path.lexists(self.root) and not self.root.is_dir():
-            raise SourceError(f"The cache {str(self.root)!r} is no folder. Set {ROOT_NAME} to a folder.")
+            raise SourceError(
+                message(
+                    "The cache {root!r} is no folder. Set {root_name} to a folder.",
+                    root=str(self.root),
+                    root_name=ROOT_NAME,
+                )
+            )
 
     # --- one after the other
 
@@ -171,7 +180,9 @@ class DataCache:
                 break
             except Timeout:
                 if cancelled is not None and cancelled():
-                    raise KeyboardInterrupt("cancelled while another process fetched the same input") from None
+                    raise KeyboardInterrupt(
+                        message("cancelled while another process fetched the same input")
+                    ) from None
             except OSError as error:
                 raise self._unwritable(error) from error
         try:
@@ -198,7 +209,13 @@ class DataCache:
         problem = self._problem(entry.sha256, entry.main)
         if problem:
             if self._known(entry.sha256) is not None:
-                self.notes.append(f"The copy of {entry.text} in the cache was damaged ({problem}); it was removed.")
+                self.notes.append(
+                    message(
+                        "The copy of {text} in the cache was damaged ({problem}); it was removed.",
+                        text=entry.text,
+                        problem=problem,
+                    )
+                )
             self._drop(entry.sha256)
             return None
         with suppress(OSError):
@@ -346,7 +363,14 @@ class DataCache:
         for sha256 in self._all_known():
             for main in self._mains(sha256):
                 if problem := self._problem(sha256, main, is_hashed=True):
-                    problems.append(f"{main} (SHA-256 {sha256}) was damaged ({problem}); it was removed.")
+                    problems.append(
+                        message(
+                            "{main} (SHA-256 {sha256}) was damaged ({problem}); it was removed.",
+                            main=main,
+                            sha256=sha256,
+                            problem=problem,
+                        )
+                    )
                     self._drop(sha256)
                     break
         return problems
@@ -381,8 +405,13 @@ class DataCache:
                 _TEMPORARY[os.getpid()] = folder
             other = DataCache(folder.name, self.limit_bytes)
             other.notes.append(
-                f"The cache {str(self.root)!r} cannot be written ({error.strerror or error}); what is fetched is "
-                f"kept until this process ends. Set {ROOT_NAME} to a folder of yours."
+                message(
+                    "The cache {root!r} cannot be written ({strerror}); what is fetched is kept until this process "
+                    "ends. Set {root_name} to a folder of yours.",
+                    root=str(self.root),
+                    strerror=error.strerror or error,
+                    root_name=ROOT_NAME,
+                )
             )
             return other
         return self
@@ -419,13 +448,13 @@ class DataCache:
         """Say why an object cannot be trusted; empty when it can."""
         known, folder = self._known(sha256), self.root / "objects" / sha256
         if known is None or not folder.is_dir():
-            return "it is gone"
+            return message("it is gone")
         first = PurePosixPath(main).parts[0]
         mine = {name: facts for name, facts in known.files.items() if PurePosixPath(name).parts[0] == first}
         is_group = main in known.files and _sha256_of(known.files[main]) != sha256
         mine = known.files if is_group else mine
         if not mine:
-            return "it is gone"
+            return message("it is gone")
         stamps, is_changed = {}, False
         for name, facts in mine.items():
             now = _stamp(folder / name)
@@ -436,7 +465,7 @@ class DataCache:
                     if file_sha256(folder / name) != facts[0]:
                         return f"{name} has changed"
                 except OSError as error:
-                    return f"{name} cannot be read: {error.strerror or error}"
+                    return message("{name} cannot be read: {strerror}", name=name, strerror=error.strerror or error)
                 is_changed = True
             stamps[name] = [facts[0], *now]
         _remove_foreign(folder if is_group else folder / first, folder, set(known.files))
@@ -469,7 +498,7 @@ class DataCache:
             _remove_tree(gone)
 
     def _remove_stale(self, seconds: float = _STALE_SECONDS) -> None:
-        """Remove unfinished downloads that nobody goes on with, and entries of objects that are gone."""
+        """Remove unfinished downloads and files that nobody goes on with, and entries of objects that are gone."""
         from filelock import FileLock, Timeout  # noqa: PLC0415 -- only for what is fetched
 
         for folder in self._listed("parts", ""):
@@ -478,6 +507,10 @@ class DataCache:
                 if _MARK.fullmatch(folder.name) and time.time() - newest >= seconds:
                     with FileLock(self.root / "locks" / f"{folder.name}.lock", timeout=0):
                         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError, SourceError), self.lock("objects"):  # who holds it has none of them at work in objects
+            for path in (path for folder in ("objects", "known", "entries") for path in self._listed(folder, "")):
+                if _AT_WORK.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= seconds:
+                    _remove_tree(path)
         for path in self._listed("entries", ".json"):
             entry = self._read_entry(path)
             if entry is not None and not self._known_path(entry.sha256).exists():
@@ -549,8 +582,12 @@ class DataCache:
 
     def _unwritable(self, error: OSError) -> SourceError:
         return SourceError(
-            f"The cache {str(self.root)!r} cannot be written: {error.strerror or error}. Set {ROOT_NAME} to a folder "
-            "of yours with room."
+            message(
+                "The cache {root!r} cannot be written: {strerror}. Set {root_name} to a folder of yours with room.",
+                root=str(self.root),
+                strerror=error.strerror or error,
+                root_name=ROOT_NAME,
+            )
         )
 
 
@@ -580,7 +617,13 @@ def _default_limit() -> int:
     except (ValueError, OverflowError):
         limit = -1
     if limit < 0:
-        raise SourceError(f"{LIMIT_NAME} is {text!r:.100}. Give a number of bytes, such as 20000000000.")
+        raise SourceError(
+            message(
+                "{limit_name} is {text!r:.100}. Give a number of bytes, such as 20000000000.",
+                limit_name=LIMIT_NAME,
+                text=text,
+            )
+        )
     return limit
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,13 @@ def time_limits() -> TimeLimits:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise SourceError(f"{_TIMEOUT_NAME} is {text!r:.100}. Give a number of seconds above 0, such as 30.")
+        raise SourceError(
+            message(
+                "{timeout_name} is {text!r:.100}. Give a number of seconds above 0, such as 30.",
+                timeout_name=_TIMEOUT_NAME,
+                text=text,
+            )
+        )
     return TimeLimits(seconds, seconds)
 
 
@@ -119,36 +126,6 @@ class S3Options:
             "config_kwargs": config,
             "client_kwargs": client,
         }
-
-    def gdal(self) -> dict[str, str]:
-        """
-        Return GDAL's configuration options for ``/vsis3/``; they hold secrets, as its own variables do.
-
-        Examples
-        --------
-        >>> S3Options(anonymous=True, endpoint_url="http://localhost:9000").gdal()["AWS_S3_ENDPOINT"]
-        'localhost:9000'
-        """
-        limits = time_limits()
-        options = {
-            "GDAL_HTTP_CONNECTTIMEOUT": f"{limits.connect:g}",
-            "GDAL_HTTP_LOW_SPEED_TIME": f"{max(1, round(limits.silence))}",
-            "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
-            "AWS_NO_SIGN_REQUEST": "YES" if self.anonymous else "NO",
-            "AWS_ACCESS_KEY_ID": self.key,
-            "AWS_SECRET_ACCESS_KEY": self.secret,
-            "AWS_SESSION_TOKEN": self.token,
-        }
-        if self.endpoint_url:
-            parts = urlsplit(self.endpoint_url)
-            options["AWS_S3_ENDPOINT"] = parts.netloc + parts.path.rstrip("/")
-            options["AWS_HTTPS"] = "NO" if parts.scheme == "http" else "YES"
-            options["AWS_VIRTUAL_HOSTING"] = "FALSE"
-        if self.region:
-            options["AWS_REGION"] = self.region
-        if self.ca_bundle:
-            options["CURL_CA_BUNDLE"] = self.ca_bundle
-        return {name: value for name, value in options.items() if value}
 
 
 @dataclass(frozen=True)
@@ -250,9 +227,11 @@ def login_advice(address: Address) -> str:
     'python -m keyring set dissmodel-lab:https://host NAME keeps a login for it; ...'
     """
     server = f"{urlsplit(address.url).scheme}://{address.host}"
-    return (
-        f"python -m keyring set {KEYRING_SERVICE}:{server} NAME keeps a login for it; "
-        "https://NAME:PASSWORD@... is used, and written nowhere"
+    return message(
+        "python -m keyring set {keyring_service}:{server} NAME keeps a login for it; https://NAME:PASSWORD@... "
+        "is used, and written nowhere",
+        keyring_service=KEYRING_SERVICE,
+        server=server,
     )
 
 
@@ -274,7 +253,13 @@ def ca_bundle(*first: str) -> str:
     for name in (*first, *_BUNDLES):
         path = os.environ.get(name, "")
         if path and not os.path.exists(path):  # noqa: PTH110 -- a text from the environment
-            raise SourceError(f"{name} names {path!r}, which does not exist. Give a file of certificates (PEM).")
+            raise SourceError(
+                message(
+                    "{name} names {path!r}, which does not exist. Give a file of certificates (PEM).",
+                    name=name,
+                    path=path,
+                )
+            )
         if path:
             return path
     return ""
@@ -305,7 +290,9 @@ def _checked_endpoint(name: str, url: str) -> str:
     except ValueError:
         is_good = False
     if not is_good or "@" in urlsplit(url).netloc:
-        raise SourceError(f"{name} is no address of a server. Write https://host:port, without a login.")
+        raise SourceError(
+            message("{name} is no address of a server. Write https://host:port, without a login.", name=name)
+        )
     return url.rstrip("/")
 
 
@@ -315,7 +302,13 @@ def _pair(env: Mapping[str, str], *names: str) -> tuple[str, str]:
         key, secret = env.get(key_name, ""), env.get(secret_name, "")
         if bool(key) != bool(secret):
             is_set, is_missing = (key_name, secret_name) if key else (secret_name, key_name)
-            raise SourceError(f"{is_set} is set, but {is_missing} is not. Set both, or neither.")
+            raise SourceError(
+                message(
+                    "{is_set} is set, but {is_missing} is not. Set both, or neither.",
+                    is_set=is_set,
+                    is_missing=is_missing,
+                )
+            )
         if key:
             return key, secret
     return "", ""
@@ -334,16 +327,26 @@ def _from_profile(endpoint: str, region: str, bundle: str) -> S3Options:
         keys = session.get_credentials()
         frozen = keys.get_frozen_credentials() if keys is not None else None
     except BotoCoreError as error:
-        what = f"AWS_PROFILE is {profile!r:.100}, but" if profile else "The default AWS profile cannot be used:"
-        raise SourceError(f"{what} {error}. Check ~/.aws/config and ~/.aws/credentials, or sign on again.") from error
+        what = (
+            message("AWS_PROFILE is {profile!r:.100}, but", profile=profile)
+            if profile
+            else message("The default AWS profile cannot be used:")
+        )
+        raise SourceError(
+            message(
+                "{what} {error}. Check ~/.aws/config and ~/.aws/credentials, or sign on again.",
+                what=what,
+                error=error,
+            )
+        ) from error
     region = region or str(settings.get("region") or "")
     if not endpoint and not _is_yes(os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")):
         of_s3 = settings.get("s3") if isinstance(settings.get("s3"), dict) else {}
         said = (of_s3 or {}).get("endpoint_url") or settings.get("endpoint_url") or ""
-        endpoint = _checked_endpoint("The profile's endpoint_url", str(said)) if said else ""
+        endpoint = _checked_endpoint(message("The profile's endpoint_url"), str(said)) if said else ""
     if frozen is None or not frozen.access_key:
         return S3Options("", "", "", endpoint, region, ca_bundle=bundle)
-    origin = f"the AWS profile {profile or 'default'!r}"
+    origin = message("the AWS profile {profile!r}", profile=profile or "default")
     return S3Options(
         frozen.access_key, frozen.secret_key or "", frozen.token or "", endpoint, region, origin=origin,
         ca_bundle=bundle,

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.answers import Answer, Facts, PassingError, page_problem
 
 if TYPE_CHECKING:
@@ -159,8 +160,11 @@ class Download:
             if tries > TRIES:
                 break
         raise SourceError(
-            f"The input '{self._reader.address.text}' cannot be fetched: it changes all the time, or its server "
-            "sends other parts than it is asked for. Try again later."
+            message(
+                "The input '{text}' cannot be fetched: it changes all the time, or its server sends other parts "
+                "than it is asked for. Try again later.",
+                text=self._reader.address.text,
+            )
         )
 
     async def _once(self, known: Facts | None) -> tuple[Arrived | None, bool]:
@@ -179,11 +183,13 @@ class Download:
             await self._receive(answer)
         total = answer.facts.total
         if total is not None and self._size < total:
-            raise PassingError("the connection was cut")
+            raise PassingError(message("the connection was cut"))
         if total is not None and self._size > total:
-            raise PassingError("more came than it said")
+            raise PassingError(message("more came than it said"))
         if self._size == 0:
-            raise SourceError(f"The input '{self._reader.address.text}' is empty (0 bytes). Check the address.")
+            raise SourceError(
+                message("The input '{text}' is empty (0 bytes). Check the address.", text=self._reader.address.text)
+            )
         return Arrived(answer.facts, self._digest.hexdigest(), self._size), False
 
     async def _receive(self, answer: Answer) -> None:
@@ -210,9 +216,14 @@ class Download:
                 os.fsync(file.fileno())
         except OSError as error:
             raise SourceError(
-                f"The input '{self._reader.address.text}' cannot be kept in {str(self._part.parent)!r}: "
-                f"{error.strerror or error}, after {self._size:,} bytes. Make room, or set DISSMODEL_LAB_CACHE to "
-                "another folder."
+                message(
+                    "The input '{text}' cannot be kept in {parent!r}: {strerror}, after {size:,} bytes. Make room, "
+                    "or set DISSMODEL_LAB_CACHE to another folder.",
+                    text=self._reader.address.text,
+                    parent=str(self._part.parent),
+                    strerror=error.strerror or error,
+                    size=self._size,
+                )
             ) from error
 
     def _refuse_page(self, facts: Facts, chunk: bytes) -> None:
@@ -261,13 +272,26 @@ class Download:
         text = str(error)
         if error.is_unreachable or text.startswith("The input"):
             return PassingError(text, is_unreachable=error.is_unreachable)
-        of = f" of {self._facts.total:,}" if self._facts is not None and self._facts.total is not None else ""
+        of = (
+            message(" of {total:,}", total=self._facts.total)
+            if self._facts is not None and self._facts.total is not None
+            else ""
+        )
         kept = (
-            "What came is kept: try again to go on from there." if self._facts and self._facts.tag else "Try again."
+            message("What came is kept: try again to go on from there.")
+            if self._facts and self._facts.tag
+            else message("Try again.")
         )
         return SourceError(
-            f"The input '{self._reader.address.text}' cannot be fetched: {text}, {count} times; {self._size:,}{of} "
-            f"bytes came. {kept}"
+            message(
+                "The input '{text}' cannot be fetched: {text_2}, {count} times; {size:,}{of} bytes came. {kept}",
+                text=self._reader.address.text,
+                text_2=text,
+                count=count,
+                size=self._size,
+                of=of,
+                kept=kept,
+            )
         )
 
 
@@ -330,7 +354,7 @@ def waited(
     try:
         while not concurrent.futures.wait([future], timeout=_LOOK).done:
             if cancelled is not None and cancelled():
-                raise KeyboardInterrupt("cancelled while the input was fetched")  # noqa: TRY301 -- the way out of the wait
+                raise KeyboardInterrupt(message("cancelled while the input was fetched"))  # noqa: TRY301 -- the way out of the wait
             now = (tally.done, tally.total) if tally is not None else told
             if progress is not None and tally is not None and now != told and time.monotonic() >= next_time:
                 told, next_time = now, time.monotonic() + TELL_INTERVAL

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.addresses import Address, Kind, parse, safe_file_name
 from dissmodel_lab.sources.answers import Facts, PassingError
 from dissmodel_lab.sources.buckets import Bucket, Listed
@@ -125,7 +126,11 @@ def fetch(
     address = parse(source)
     keep = cache or DataCache()
     if not address.is_remote:
-        raise SourceError(f"The input {address.text!r} is on this machine: there is nothing to fetch. Use its path.")
+        raise SourceError(
+            message(
+                "The input {text!r} is on this machine: there is nothing to fetch. Use its path.", text=address.text
+            )
+        )
     if address.kind is Kind.STAC:
         from dissmodel_lab.sources.stac import fetch_items  # noqa: PLC0415 -- loads pystac
 
@@ -161,7 +166,7 @@ def check_address(source: DataSource | str) -> Address:
         waited(reader.head())
     except PassingError as error:
         if DataCache().find(_mark_of(address, reader)) is None:
-            raise SourceError(str(error)) from error
+            raise SourceError(*error.args) from error
     return address
 
 
@@ -172,8 +177,11 @@ def _mark_of(address: Address, reader: Bucket | WebFile) -> str:
 def _refuse_web_folder(address: Address) -> None:
     if address.kind is Kind.HTTP and address.is_folder:
         raise SourceError(
-            f"The input '{address.text}' is a folder on a web server, which cannot list its files. Give its s3:// "
-            "address, or one file (a zip, a NetCDF)."
+            message(
+                "The input '{text}' is a folder on a web server, which cannot list its files. Give its s3:// "
+                "address, or one file (a zip, a NetCDF).",
+                text=address.text,
+            )
         )
 
 
@@ -246,8 +254,12 @@ class _Fetching:
     def _again(self, began: float) -> Fetched:
         if time.perf_counter() - began > _PATIENCE:
             raise SourceError(
-                f"The copy of {self.address.text} disappears from the cache {str(self.cache.root)!r} again and "
-                "again. Make room there, or set DISSMODEL_LAB_CACHE_BYTES higher."
+                message(
+                    "The copy of {text} disappears from the cache {root!r} again and again. Make room there, or "
+                    "set DISSMODEL_LAB_CACHE_BYTES higher.",
+                    text=self.address.text,
+                    root=str(self.cache.root),
+                )
             )
         return _Fetching(self.address, self.cache, self.progress, self.cancelled).run(began)
 
@@ -257,14 +269,26 @@ class _Fetching:
             return waited(self._work(keep, entry), tally=self.tally, progress=self.progress, cancelled=self.cancelled)
         except OSError as error:  # of the disk: those of the network have been understood
             raise SourceError(
-                f"The input '{self.address.text}' cannot be kept in {str(keep.root)!r}: {error.strerror or error}. "
-                "Make room, or set DISSMODEL_LAB_CACHE to another folder."
+                message(
+                    "The input '{text}' cannot be kept in {root!r}: {strerror}. Make room, or set "
+                    "DISSMODEL_LAB_CACHE to another folder.",
+                    text=self.address.text,
+                    root=str(keep.root),
+                    strerror=error.strerror or error,
+                )
             ) from error
         except PassingError as error:
             if entry is None:
-                raise SourceError(str(error)) from error
-            reason = "did not answer" if error.is_unreachable else "failed"
-            self.notes.append(f"The server of {self.address.text} {reason}; the copy of {entry.day} was used.")
+                raise SourceError(*error.args) from error
+            reason = message("did not answer") if error.is_unreachable else "failed"
+            self.notes.append(
+                message(
+                    "The server of {text} {reason}; the copy of {day} was used.",
+                    text=self.address.text,
+                    reason=reason,
+                    day=entry.day,
+                )
+            )
             return None
 
     async def _work(self, keep: DataCache, entry: CacheEntry | None) -> CacheEntry | None:
@@ -378,7 +402,7 @@ class _Fetching:
         if entry is not None and entry.etag == tag:
             return None
         if len({piece.name.lower() for piece in pieces}) < len(pieces):
-            self.notes.append(f"Some names in {self.address.text} differ only in capitals.")
+            self.notes.append(message("Some names in {text} differ only in capitals.", text=self.address.text))
         folder = keep.workspace(self.mark) / _ALL / self.address.name
         _remove_others(folder, {piece.name for piece in pieces})
         for piece in pieces:
@@ -413,8 +437,12 @@ class _Fetching:
         parts = rest.split("/")
         if any(safe_file_name(part, "") != part for part in parts):
             raise SourceError(
-                f"The input '{self.address.text}' holds an object whose name cannot be a file's: {rest[:200]!r}. "
-                "Rename it in the bucket."
+                message(
+                    "The input '{text}' holds an object whose name cannot be a file's: {rest!r}. Rename it in the "
+                    "bucket.",
+                    text=self.address.text,
+                    rest=rest[:200],
+                )
             )
         return rest
 
@@ -454,9 +482,14 @@ class _Fetching:
                 free = keep.free_bytes() - RESERVE
             if wanted > free:
                 raise SourceError(
-                    f"The input '{self.address.text}' needs {wanted:,} bytes more, but the disk of the cache "
-                    f"{str(keep.root)!r} has only {max(0, free):,} left. Make room, or set DISSMODEL_LAB_CACHE to a "
-                    "folder on another disk."
+                    message(
+                        "The input '{text}' needs {wanted:,} bytes more, but the disk of the cache {root!r} has "
+                        "only {value:,} left. Make room, or set DISSMODEL_LAB_CACHE to a folder on another disk.",
+                        text=self.address.text,
+                        wanted=wanted,
+                        root=str(keep.root),
+                        value=max(0, free),
+                    )
                 )
 
         return check

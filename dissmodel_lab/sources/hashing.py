@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dissmodel_lab.language import message
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -273,9 +275,9 @@ def why_unreadable(path: Path) -> str:
     """
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _KERNELS.match(os.path.realpath(path)):
-        return "it is neither a file nor a folder"
+        return message("it is neither a file nor a folder")
     if stat.S_ISDIR(mode) and _is_huge(path):
-        return f"it is a folder of more than {MOST_FILES:,} files"
+        return message("it is a folder of more than {most_files:,} files", most_files=MOST_FILES)
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources.addresses import Kind, is_remote, parse
 
@@ -103,10 +104,10 @@ def why_no_source(record: ExperimentRecord) -> str:
         return ""
     uri = redact_uri(record.source.uri)
     if not uri:
-        return "The record names no input: it was given in memory, or there was none."
+        return message("The record names no input: it was given in memory, or there was none.")
     if uri == "synthetic":
-        return "The model makes its input by itself."
-    return f"The input '{shown(uri)}' is not in the cache (any more). Fetch it to see it."
+        return message("The model makes its input by itself.")
+    return message("The input '{uri}' is not in the cache (any more). Fetch it to see it.", uri=shown(uri))
 
 
 def check_source(source: DataSource) -> None:
@@ -143,22 +144,41 @@ def _check_path(source: DataSource, path: Path) -> None:
         mode = _mode(path)
         if mode is None:
             scheme = _LIKE_A_SCHEME.match(source.uri)
-            do = f"If it is an address, write {scheme[1]}:// in a text." if scheme else "Check the path."
-            raise SourceError(f"The input {source.uri!r} does not exist (looked in {_looked_in(path)}). {do}")
+            do = (
+                message("If it is an address, write {scheme}:// in a text.", scheme=scheme[1])
+                if scheme
+                else message("Check the path.")
+            )
+            raise SourceError(
+                message(
+                    "The input {uri!r} does not exist (looked in {looked_in}). {do}",
+                    uri=source.uri,
+                    looked_in=_looked_in(path),
+                    do=do,
+                )
+            )
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise SourceError(f"The input {source.uri!r} is neither a file nor a folder. Give a file's path.")
+            raise SourceError(
+                message("The input {uri!r} is neither a file nor a folder. Give a file's path.", uri=source.uri)
+            )
         if stat.S_ISREG(mode):
             with path.open("rb", buffering=0) as file:
                 if not file.read(1):
-                    raise SourceError(f"The input {source.uri!r} is empty (0 bytes). Get the file again.")
+                    raise SourceError(
+                        message("The input {uri!r} is empty (0 bytes). Get the file again.", uri=source.uri)
+                    )
     except OSError as error:
         raise SourceError(
-            f"The input {source.uri!r} cannot be read: {error.strerror or error}. Check its permissions."
+            message(
+                "The input {uri!r} cannot be read: {strerror}. Check its permissions.",
+                uri=source.uri,
+                strerror=error.strerror or error,
+            )
         ) from error
     except ValueError as error:
         if isinstance(error, SourceError):
             raise
-        raise SourceError(f"The input {source.uri!r} is no path: {error}.") from error
+        raise SourceError(message("The input {uri!r} is no path: {error}.", uri=source.uri, error=error)) from error
 
 
 def _mode(path: Path) -> int | None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
+from dissmodel_lab.quantities import bytes_text
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources.addresses import Kind, is_inner
 from dissmodel_lab.sources.answers import PASSING, page_problem, refusal_of, unreachable
@@ -57,7 +59,7 @@ _SLOWEST = 16 * 1024
 """A server that sends less is given up, once the time limit for silence has passed as well [bytes/s]."""
 _TRIES = 2
 _SIGNED_SECONDS = 3600
-FETCH_FIRST = "Fetch it first, as a run's source, and show the fetched file."
+FETCH_FIRST = message("Fetch it first, as a run's source, and show the fetched file.")
 """What to do with what cannot be shown from afar."""
 _HTTP_OK, _HTTP_PART, _WANTS_LOGIN, _HTTP_NO_SUCH_RANGE = 200, 206, 401, 416
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -203,13 +205,17 @@ class RangeReader:
         if problem := page_problem(self._address, kind, answer.content):
             raise SourceError(problem)
         if answer.status == _HTTP_NO_SUCH_RANGE or not answer.content:
-            raise SourceError(f"{self.name} is empty (0 bytes). Ask those who provide it.")
+            raise SourceError(message("{name} is empty (0 bytes). Ask those who provide it.", name=self.name))
         if answer.status == _HTTP_OK:
             declared = answer.headers.get("content-length", "")
             if declared != str(len(answer.content)):
                 raise SourceError(
-                    f"The server of {self.name} sends no parts of files (it knows no ranges), so that a map of it "
-                    f"would need the whole file. {FETCH_FIRST}"
+                    message(
+                        "The server of {name} sends no parts of files (it knows no ranges), so that a map of it "
+                        "would need the whole file. {fetch_first}",
+                        name=self.name,
+                        fetch_first=FETCH_FIRST,
+                    )
                 )
             self.size = len(answer.content)
         else:
@@ -226,8 +232,14 @@ class RangeReader:
         wanted = sum(min(stop * PAGE_BYTES, self.size) - first * PAGE_BYTES for first, stop in runs)
         if wanted > self._left:
             raise SourceError(
-                f"A map of {self.name} would fetch more than {megabytes(self._left + self.bytes_fetched)} of its "
-                f"{megabytes(self.size)}: that is what one picture may take. {FETCH_FIRST}"
+                message(
+                    "A map of {name} would fetch more than {left} of its {size}: that is what one picture may "
+                    "take. {fetch_first}",
+                    name=self.name,
+                    left=bytes_text(self._left + self.bytes_fetched),
+                    size=bytes_text(self.size),
+                    fetch_first=FETCH_FIRST,
+                )
             )
         if len(runs) == 1:
             return [(runs[0][0], self._fetch(runs[0]))]
@@ -240,22 +252,41 @@ class RangeReader:
         answer = self._ask(start, stop - 1)
         if answer.status != _HTTP_PART:
             raise SourceError(
-                f"The server of {self.name} stopped to send parts of it (status {answer.status}). {FETCH_FIRST}"
+                message(
+                    "The server of {name} stopped to send parts of it (status {status}). {fetch_first}",
+                    name=self.name,
+                    status=answer.status,
+                    fetch_first=FETCH_FIRST,
+                )
             )
         said = answer.headers.get("content-range", "")
         if not said.replace(" ", "").startswith(f"bytes{start}-"):
-            raise SourceError(f"The server of {self.name} sends other parts of it than were asked for. {FETCH_FIRST}")
+            raise SourceError(
+                message(
+                    "The server of {name} sends other parts of it than were asked for. {fetch_first}",
+                    name=self.name,
+                    fetch_first=FETCH_FIRST,
+                )
+            )
         changed = _total(said, self.name) != self.size
         if changed or (self.etag and answer.headers.get("etag", self.etag) != self.etag):
-            raise SourceError(f"{self.name} was changed on the server while it was read. Open it again.")
+            raise SourceError(
+                message("{name} was changed on the server while it was read. Open it again.", name=self.name)
+            )
         self._check_length(answer.content, start, stop - start)
         return answer.content
 
     def _check_length(self, content: bytes, start: int, size: int) -> None:
         if len(content) != size:
             raise SourceError(
-                f"The server of {self.name} sent {len(content):,} of {size:,} bytes from byte {start:,} on: the "
-                "connection was cut, or the file is not whole there. Try again."
+                message(
+                    "The server of {name} sent {n_content:,} of {size:,} bytes from byte {start:,} on: the "
+                    "connection was cut, or the file is not whole there. Try again.",
+                    name=self.name,
+                    n_content=len(content),
+                    size=size,
+                    start=start,
+                )
             )
 
     # --- how it is asked for
@@ -288,18 +319,22 @@ class RangeReader:
             try:
                 following = urljoin(url, place)
             except ValueError:
-                raise SourceError(f"{self.name} leads to what is no address. It is not followed.") from None
+                raise SourceError(
+                    message("{name} leads to what is no address. It is not followed.", name=self.name)
+                ) from None
             check_redirect(self.name, url, following)
             if _origin(following) != _origin(url):
                 login = None  # what was given for one server is not told to another
             url = following
-        raise SourceError(f"{self.name} leads from address to address without an end. Check the address.")
+        raise SourceError(
+            message("{name} leads from address to address without an end. Check the address.", name=self.name)
+        )
 
     def _send(self, url: str, login: Login | None, start: int, last: int) -> _Answer:
         import httpx  # noqa: PLC0415 -- only for what is remote
 
         if self._cancelled():
-            raise KeyboardInterrupt("cancelled while a remote file was read")
+            raise KeyboardInterrupt(message("cancelled while a remote file was read"))
         headers = {"Range": f"bytes={start}-{last}", "Accept-Encoding": "identity"}
         auth = httpx.BasicAuth(login.user, login.password) if login is not None else None
         wanted = last - start + 1
@@ -313,9 +348,9 @@ class RangeReader:
                     if len(content) > wanted:  # a server without ranges sends everything
                         break
                     if self._cancelled():
-                        raise KeyboardInterrupt("cancelled while a remote file was read")
+                        raise KeyboardInterrupt(message("cancelled while a remote file was read"))
                     if time.monotonic() > ends:
-                        raise httpx.ReadTimeout("it sends too slowly")
+                        raise httpx.ReadTimeout(message("it sends too slowly"))
                 self.bytes_fetched += len(content)
                 self._left -= len(content)
                 return _Answer(response.status_code, bytes(content), response.headers)
@@ -357,7 +392,9 @@ class RangeReader:
         if address.kind is Kind.S3:
             self._s3 = s3_options(address)
             return _Target(_signed(address, self._s3))
-        raise SourceError(f"{address.text} is not on a web server or in a bucket: it cannot be read by ranges.")
+        raise SourceError(
+            message("{text} is not on a web server or in a bucket: it cannot be read by ranges.", text=address.text)
+        )
 
     def _keep(self, pages: dict[int, bytes]) -> None:
         for page, content in pages.items():
@@ -412,8 +449,12 @@ def opened_raster(reader: RangeReader, **options: Any) -> Iterator[Any]:
         if not isinstance(error, RasterioError):
             raise
         raise SourceError(
-            f"{reader.name} cannot be read as a GeoTIFF: it is of another format, or damaged. Only GeoTIFFs (COG) "
-            f"can be shown without fetching them. {FETCH_FIRST}"
+            message(
+                "{name} cannot be read as a GeoTIFF: it is of another format, or damaged. Only GeoTIFFs (COG) can "
+                "be shown without fetching them. {fetch_first}",
+                name=reader.name,
+                fetch_first=FETCH_FIRST,
+            )
         ) from None  # GDAL's text names its own path
     if files.problem is not None:
         raise files.problem
@@ -519,10 +560,16 @@ def status_problem(address: Address, status: int, s3: S3Options | None = None) -
     """
     advice = ""
     if s3 is not None and status in (401, 403):
-        keys = "no keys are set" if s3.anonymous else f"the keys are those of {s3.origin}"
-        advice = (
-            f"{keys[0].upper()}{keys[1:]}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, MINIO_ACCESS_KEY and "
-            "MINIO_SECRET_KEY, or AWS_PROFILE name others"
+        keys = (
+            message("no keys are set")
+            if s3.anonymous
+            else message("the keys are those of {origin}", origin=s3.origin)
+        )
+        advice = message(
+            "{keys}{keys_2}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, MINIO_ACCESS_KEY and "
+            "MINIO_SECRET_KEY, or AWS_PROFILE name others",
+            keys=keys[0].upper(),
+            keys_2=keys[1:],
         )
     elif status == _WANTS_LOGIN:
         advice = login_advice(address)
@@ -544,11 +591,17 @@ def reach_problem(address: Address, error: Exception, *, is_begun: bool = False)
 
     if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
         return SourceError(
-            f"The server of {address.text} fell silent, or sends too slowly (limit {time_limits().silence:g} s). "
-            "Try again; DISSMODEL_LAB_TIMEOUT sets another limit [s]."
+            message(
+                "The server of {text} fell silent, or sends too slowly (limit {silence:g} s). Try again; "
+                "DISSMODEL_LAB_TIMEOUT sets another limit [s].",
+                text=address.text,
+                silence=time_limits().silence,
+            )
         )
     if is_begun or isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-        return _PassingError(f"The server of {address.text} cut the connection before all was sent. Try again.")
+        return _PassingError(
+            message("The server of {text} cut the connection before all was sent. Try again.", text=address.text)
+        )
     return SourceError(unreachable(address, error))
 
 
@@ -574,18 +627,28 @@ def check_redirect(name: str, url: str, following: str) -> None:
     scheme, before = urlsplit(following).scheme.lower(), urlsplit(url).scheme.lower()
     if scheme not in ("http", "https"):
         raise SourceError(
-            f"{name} leads to another kind of address ({shown(scheme)}://), which is not followed. Ask those who "
-            "provide it for its address."
+            message(
+                "{name} leads to another kind of address ({scheme}://), which is not followed. Ask those who "
+                "provide it for its address.",
+                name=name,
+                scheme=shown(scheme),
+            )
         )
     if is_inner(urlsplit(following).hostname or "") and not is_inner(urlsplit(url).hostname or ""):
         raise SourceError(
-            f"{name} leads to an address of this machine or its network, which is not followed. Give the file's own "
-            "address."
+            message(
+                "{name} leads to an address of this machine or its network, which is not followed. Give the file's "
+                "own address.",
+                name=name,
+            )
         )
     if before == "https" and scheme == "http":
         raise SourceError(
-            f"{name} leads from https to http, which anybody on the way can change; it is not followed. Give the "
-            "http:// address itself if you trust it."
+            message(
+                "{name} leads from https to http, which anybody on the way can change; it is not followed. Give "
+                "the http:// address itself if you trust it.",
+                name=name,
+            )
         )
 
 
@@ -598,7 +661,11 @@ def _trusted(bundle: str) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
-        raise SourceError(f"The certificates in {bundle!r} cannot be read: {error}. Give a PEM file.") from error
+        raise SourceError(
+            message(
+                "The certificates in {bundle!r} cannot be read: {error}. Give a PEM file.", bundle=bundle, error=error
+            )
+        ) from error
 
 
 def _signed(address: Address, options: S3Options) -> str:
@@ -625,7 +692,11 @@ def _signed(address: Address, options: S3Options) -> str:
         return str(client.generate_presigned_url("get_object", Params=named, ExpiresIn=_SIGNED_SECONDS))
     except (BotoCoreError, ValueError) as error:
         raise SourceError(
-            f"{address.text} cannot be asked for: {type(error).__name__}. Check the AWS_ and MINIO_ variables."
+            message(
+                "{text} cannot be asked for: {kind}. Check the AWS_ and MINIO_ variables.",
+                text=address.text,
+                kind=type(error).__name__,
+            )
         ) from None
 
 
@@ -644,7 +715,13 @@ def _total(content_range: str, name: str) -> int:
     """Read the size of the whole file from ``bytes 0-1023/146515``."""
     total = content_range.rpartition("/")[2].strip()
     if not total.isdecimal() or len(total) > 18:  # noqa: PLR2004 -- digits of an exabyte
-        raise SourceError(f"The server of {name} does not say how large the file is. {FETCH_FIRST}")
+        raise SourceError(
+            message(
+                "The server of {name} does not say how large the file is. {fetch_first}",
+                name=name,
+                fetch_first=FETCH_FIRST,
+            )
+        )
     return int(total)
 
 
@@ -664,15 +741,3 @@ def _joined(pages: dict[int, bytes], start: int, stop: int) -> bytes:
     first, last = start // PAGE_BYTES, -(-stop // PAGE_BYTES)
     content = b"".join(pages[page] for page in range(first, last))
     return content[start - first * PAGE_BYTES : stop - first * PAGE_BYTES]
-
-
-def megabytes(size: float) -> str:
-    """
-    Return a number of bytes for people.
-
-    Examples
-    --------
-    >>> megabytes(2_500_000), megabytes(123_456_789)
-    ('2.5 MB', '123 MB')
-    """
-    return f"{size / 1e6:,.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"  # noqa: PLR2004 -- ten and more need no decimals

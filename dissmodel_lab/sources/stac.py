@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources.addresses import Address, Kind, is_inner, parse, safe_file_name
 from dissmodel_lab.sources.cache import CacheEntry, DataCache, FetchedFile
@@ -100,7 +101,7 @@ def fetch_items(
         except UnreachableError as error:
             if entry is None:
                 raise
-            notes.append(f"{error} The copy of {entry.day} in the cache is used.")
+            notes.append(message("{error} The copy of {day} in the cache is used.", error=error, day=entry.day))
         else:
             state = state_of(found, query)
             if entry is None or entry.etag != state:
@@ -175,7 +176,12 @@ def pieces_of(item: Item, query: StacQuery) -> list[Piece]:
         if len(data) != 1:
             known = ", ".join(shown(asset.key) for asset in data[:30]) or "none"
             raise SourceError(
-                f"The item {shown(item.id)} has {len(data)} files with data: say which with bands=... Known: {known}."
+                message(
+                    "The item {id} has {n_data} files with data: say which with bands=... Known: {known}.",
+                    id=shown(item.id),
+                    n_data=len(data),
+                    known=known,
+                )
             )
         return [Piece(data[0].key, item.id, data[0], address_of(item, data[0], query))]
     pieces = []
@@ -197,7 +203,14 @@ def _chosen(item: Item, band: str, data: list[Asset]) -> tuple[Asset, int]:
         if band.casefold() in {asset.key.casefold(), *(name.casefold() for name in asset.names)}:
             return asset, 0
     known = list(dict.fromkeys(shown(name) for asset in data for name in (asset.key, *asset.bands)))[:40]
-    raise SourceError(f"The item {shown(item.id)} has no band {shown(band)}. {did_you_mean(band, known)}")
+    raise SourceError(
+        message(
+            "The item {id} has no band {band}. {did_you_mean}",
+            id=shown(item.id),
+            band=shown(band),
+            did_you_mean=did_you_mean(band, known),
+        )
+    )
 
 
 def address_of(item: Item, asset: Asset, query: StacQuery) -> Address:
@@ -225,24 +238,32 @@ def address_of(item: Item, asset: Asset, query: StacQuery) -> Address:
 
     def refuse(why: str) -> SourceError:
         return SourceError(
-            f"The item {shown(item.id)} names {shown(redact_uri(href)) if href else 'nothing'} for "
-            f"{shown(asset.key)}, which is not fetched: {why}. Ask those who provide the catalogue."
+            message(
+                "The item {id} names {href} for {key}, which is not fetched: {why}. Ask those who provide the "
+                "catalogue.",
+                id=shown(item.id),
+                href=shown(redact_uri(href)) if href else "nothing",
+                key=shown(asset.key),
+                why=why,
+            )
         )
 
     if scheme == "s3":
         address = parse(href)
         if address.is_folder:
-            raise refuse("it is a folder")
+            raise refuse(message("it is a folder"))
         return address
     if scheme not in ("http", "https"):
-        raise refuse("only https://, http:// and s3:// are")
+        raise refuse(message("only https://, http:// and s3:// are"))
     address = parse(href)
     there = urlsplit(address.url)
     is_own = (there.scheme, address.host.lower()) == (own.scheme, own.netloc.lower())
     if scheme == "http" and own.scheme == "https":
-        raise refuse("anybody on the way can change what comes by http, and the catalogue itself came by https")
+        raise refuse(
+            message("anybody on the way can change what comes by http, and the catalogue itself came by https")
+        )
     if is_inner(there.hostname or "") and not is_inner(own.hostname or ""):
-        raise refuse("it is an address of this machine or its network")
+        raise refuse(message("it is an address of this machine or its network"))
     if not is_own:
         return address
     if query.secrets:
@@ -277,7 +298,11 @@ class _Fetching:
             return self._written(mark)
         except OSError as error:
             raise SourceError(
-                f"The cache {str(self._cache.root)!r} cannot be written: {error.strerror or error}. Make room there."
+                message(
+                    "The cache {root!r} cannot be written: {strerror}. Make room there.",
+                    root=str(self._cache.root),
+                    strerror=error.strerror or error,
+                )
             ) from error
 
     def _written(self, mark: str) -> CacheEntry:
@@ -291,8 +316,11 @@ class _Fetching:
         made = sorted(folder.glob("*.tif"))
         if not made:
             raise SourceError(
-                f"No pixel of the items of {shown(self._found.collection)} lies in the bbox, although the catalogue "
-                "says so. Give a larger bbox."
+                message(
+                    "No pixel of the items of {collection} lies in the bbox, although the catalogue says so. Give "
+                    "a larger bbox.",
+                    collection=shown(self._found.collection),
+                )
             )
         files = self._files(made, used)
         final = folder.with_name(self._name if len(made) > 1 else f"{self._name}_{made[0].name}")

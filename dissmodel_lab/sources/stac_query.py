@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_uri
 from dissmodel_lab.sources.addresses import named_uri
 
@@ -26,8 +27,8 @@ BRAZIL_DATA_CUBE = "https://data.inpe.br/bdc/stac/v1/"
 """The API of ``bdc_stac``."""
 _FIELDS = ("collection", "version", "bbox", "dates", "bands")
 _ALSO = {"datetime": "dates", "date": "dates", "collections": "collection", "assets": "bands", "band": "bands"}
-_WRITE = "bbox=west,south,east,north in degrees, such as bbox=-46,-19,-44,-17"
-_DATES = "dates=2020-01-01/2020-12-31, one day, or .. at an open end"
+_WRITE = message("bbox=west,south,east,north in degrees, such as bbox=-46,-19,-44,-17")
+_DATES = message("dates=2020-01-01/2020-12-31, one day, or .. at an open end")
 _LONGEST = 8_192
 _EDGES = 4
 
@@ -97,7 +98,13 @@ def parse_query(source: DataSource | str) -> StacQuery:
     """
     uri = source if isinstance(source, str) else named_uri(source)
     if len(uri) > _LONGEST:
-        raise SourceError(f"The STAC source {shown(redact_uri(uri))} is {len(uri):,} characters long: no query is.")
+        raise SourceError(
+            message(
+                "The STAC source {uri} is {n_uri:,} characters long: no query is.",
+                uri=shown(redact_uri(uri)),
+                n_uri=len(uri),
+            )
+        )
     url, login, collection, fields, secrets = _taken_apart(uri)
     if collection:
         fields.setdefault("collection", collection)
@@ -105,13 +112,21 @@ def parse_query(source: DataSource | str) -> StacQuery:
         for name, value in (("collection", source.collection), ("version", source.version)):
             if value and fields.setdefault(name, str(value)) != str(value):
                 raise SourceError(
-                    f"The source names two values for {name}: {shown(fields[name])} in its text, {shown(value)} "
-                    "beside it. Leave one of them out."
+                    message(
+                        "The source names two values for {name}: {fields} in its text, {value} beside it. Leave "
+                        "one of them out.",
+                        name=name,
+                        fields=shown(fields[name]),
+                        value=shown(value),
+                    )
                 )
     if not fields.get("collection"):
         raise SourceError(
-            f"The STAC source {shown(redact_uri(uri)) if uri else 'without text'} names no collection. Write "
-            "bdc_stac://COLLECTION?..., or stac+https://host/path?collection=COLLECTION&..."
+            message(
+                "The STAC source {uri} names no collection. Write bdc_stac://COLLECTION?..., or "
+                "stac+https://host/path?collection=COLLECTION&...",
+                uri=shown(redact_uri(uri)) if uri else message("without text"),
+            )
         )
     return StacQuery(
         url=url,
@@ -165,8 +180,11 @@ def _taken_apart(uri: str) -> _TakenApart:
     text = uri.strip()
     if HIDDEN in text:
         raise SourceError(
-            f"The STAC source {shown(text)} cannot be used: where *** stands, its address had a secret, which is "
-            "never kept. Give the whole address as source."
+            message(
+                "The STAC source {text} cannot be used: where *** stands, its address had a secret, which is never "
+                "kept. Give the whole address as source.",
+                text=shown(text),
+            )
         )
     scheme, mark, _ = text.partition("://")
     scheme = scheme.lower()
@@ -177,19 +195,27 @@ def _taken_apart(uri: str) -> _TakenApart:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise SourceError(f"The STAC source {shown(redact_uri(text))} is no address: {error}.") from error
+        raise SourceError(
+            message("The STAC source {text} is no address: {error}.", text=shown(redact_uri(text)), error=error)
+        ) from error
     fields, secrets = _fields(parts.query)
     if scheme == "bdc_stac":
         netloc, _, rest = text.partition("://")[2].partition("?")[0].partition("/")
         return BRAZIL_DATA_CUBE, ("", ""), unquote(f"{netloc}/{rest}" if rest else netloc), fields, secrets
     if scheme not in ("stac+https", "stac+http", "https", "http"):
         raise SourceError(
-            f"The STAC source {shown(redact_uri(text))} begins with {shown(scheme)}://. Write "
-            "stac+https://host/path?..., or bdc_stac://COLLECTION?... for the Brazil Data Cube."
+            message(
+                "The STAC source {text} begins with {scheme}://. Write stac+https://host/path?..., or "
+                "bdc_stac://COLLECTION?... for the Brazil Data Cube.",
+                text=shown(redact_uri(text)),
+                scheme=shown(scheme),
+            )
         )
     if not host or not text.isprintable() or any(char.isspace() for char in parts.netloc):
         raise SourceError(
-            f"The STAC source {shown(redact_uri(text))} names no host. Write stac+https://host/path?..."
+            message(
+                "The STAC source {text} names no host. Write stac+https://host/path?...", text=shown(redact_uri(text))
+            )
         )
     at = f"[{host}]" if ":" in host else host
     at += f":{port}" if port is not None else ""
@@ -206,9 +232,17 @@ def _fields(query: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
             continue
         known = _ALSO.get(name.lower(), name.lower())
         if known not in _FIELDS:
-            raise SourceError(f"A STAC source knows no {shown(name)}. {did_you_mean(known, _FIELDS)}")
+            raise SourceError(
+                message(
+                    "A STAC source knows no {name}. {did_you_mean}",
+                    name=shown(name),
+                    did_you_mean=did_you_mean(known, _FIELDS),
+                )
+            )
         if known in fields:
-            raise SourceError(f"A STAC source says {known} once; here it is said twice. Leave one of them out.")
+            raise SourceError(
+                message("A STAC source says {known} once; here it is said twice. Leave one of them out.", known=known)
+            )
         fields[known] = value.strip()
     return fields, tuple(secrets)
 
@@ -221,24 +255,44 @@ def _bbox(text: str) -> tuple[float, float, float, float] | None:
         west, south, east, north = (float(edge) for edge in text.split(","))
     except ValueError:
         count = len(text.split(","))
-        what = f"{count} values instead of {_EDGES}" if count != _EDGES else "not all are numbers"
-        raise SourceError(f"{said}: {what}. Write {_WRITE}.") from None
+        what = (
+            message("{count} values instead of {edges}", count=count, edges=_EDGES)
+            if count != _EDGES
+            else message("not all are numbers")
+        )
+        raise SourceError(message("{said}: {what}. Write {write}.", said=said, what=what, write=_WRITE)) from None
     edges = (west, south, east, north)
     if not all(map(math.isfinite, edges)):
-        raise SourceError(f"{said}: not all are numbers. Write {_WRITE}.")
+        raise SourceError(message("{said}: not all are numbers. Write {write}.", said=said, write=_WRITE))
     if max(abs(west), abs(east)) > 180 or max(abs(south), abs(north)) > 90:  # noqa: PLR2004 -- degrees of the Earth
         hint = (
-            " The second and the third seem to be exchanged."
+            message(" The second and the third seem to be exchanged.")
             if max(abs(west), abs(south)) <= 180 and max(abs(east), abs(north)) <= 90  # noqa: PLR2004 -- as above
-            else " Metres must be turned into degrees (EPSG:4326) first."
+            else message(" Metres must be turned into degrees (EPSG:4326) first.")
         )
-        raise SourceError(f"{said}: not degrees of the Earth.{hint} Write {_WRITE}.")
+        raise SourceError(
+            message("{said}: not degrees of the Earth.{hint} Write {write}.", said=said, hint=hint, write=_WRITE)
+        )
     if south >= north:
-        raise SourceError(f"{said}: south ({south:g}) is not below north ({north:g}). Write {_WRITE}.")
+        raise SourceError(
+            message(
+                "{said}: south ({south:g}) is not below north ({north:g}). Write {write}.",
+                said=said,
+                south=south,
+                north=north,
+                write=_WRITE,
+            )
+        )
     if west >= east:
         raise SourceError(
-            f"{said}: west ({west:g}) is not left of east ({east:g}). Write {_WRITE}; an area across 180° "
-            "is fetched as two."
+            message(
+                "{said}: west ({west:g}) is not left of east ({east:g}). Write {write}; an area across 180° is "
+                "fetched as two.",
+                said=said,
+                west=west,
+                east=east,
+                write=_WRITE,
+            )
         )
     return edges
 
@@ -249,7 +303,14 @@ def _dates(text: str) -> tuple[str, str]:
     first, mark, last = text.partition("/")
     first, last = _day(first, text), _day(last if mark else first, text)
     if first and last and first > last and _moment(first, is_end=False) > _moment(last, is_end=True):
-        raise SourceError(f"dates={shown(text)}: the first ({first}) is after the last ({last}). Exchange them.")
+        raise SourceError(
+            message(
+                "dates={text}: the first ({first}) is after the last ({last}). Exchange them.",
+                text=shown(text),
+                first=first,
+                last=last,
+            )
+        )
     return first, last
 
 
@@ -266,7 +327,11 @@ def _day(text: str, whole: str) -> str:
             return text.upper().replace(" ", "T")
     except ValueError:
         pass
-    raise SourceError(f"dates={shown(whole)}: {shown(text)} is no date. Write {_DATES}.")
+    raise SourceError(
+        message(
+            "dates={whole}: {text} is no date. Write {dates}.", whole=shown(whole), text=shown(text), dates=_DATES
+        )
+    )
 
 
 def _moment(text: str, *, is_end: bool) -> str:
@@ -277,5 +342,9 @@ def _bands(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise SourceError(f"bands={shown(text)}: {shown(twice[0])} is named twice. Name each band once.")
+        raise SourceError(
+            message(
+                "bands={text}: {twice} is named twice. Name each band once.", text=shown(text), twice=shown(twice[0])
+            )
+        )
     return tuple(names)

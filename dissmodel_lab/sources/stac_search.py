@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources.addresses import parse
 from dissmodel_lab.sources.credentials import Login, ca_bundle, kept_login, login_advice, time_limits
@@ -121,8 +122,13 @@ def search(query: StacQuery, cancelled: Callable[[], bool] | None = None) -> Fou
     if not items:
         where = "there" if query.bbox is not None or query.period else "in it"
         raise SourceError(
-            f"The collection {shown(collection)} of {query.url} has no item {where}: {_asked(query)}. "
-            "Check bbox and dates."
+            message(
+                "The collection {collection} of {url} has no item {where}: {asked}. Check bbox and dates.",
+                collection=shown(collection),
+                url=query.url,
+                where=where,
+                asked=_asked(query),
+            )
         )
     return Found(collection, tuple(sorted(items, key=lambda item: (item.day, item.id))))
 
@@ -136,13 +142,20 @@ def _understood(query: StacQuery) -> Iterator[None]:
         raise
     except NotImplementedError as error:
         raise SourceError(
-            f"{query.url} is no STAC API that can be searched: {shown(str(error))}. Give the address of an API "
-            "(item search)."
+            message(
+                "{url} is no STAC API that can be searched: {error}. Give the address of an API (item search).",
+                url=query.url,
+                error=shown(str(error)),
+            )
         ) from error
     except Exception as error:
         reason = shown(redact_uri(f"{type(error).__name__}: {error}"))
         raise SourceError(
-            f"The answer of the STAC API {query.url} cannot be understood ({reason}). Check its address."
+            message(
+                "The answer of the STAC API {url} cannot be understood ({reason}). Check its address.",
+                url=query.url,
+                reason=reason,
+            )
         ) from error
 
 
@@ -228,7 +241,7 @@ class _Talk:
         """Read an address or a link; a path is none: pystac would open the file."""
         href = getattr(source, "href", None) or str(source)
         if urlsplit(str(href)).scheme.lower() not in ("http", "https"):
-            self._refuse(f"links to {shown(redact_uri(str(href)))}, which is no web address")
+            self._refuse(message("links to {href}, which is no web address", href=shown(redact_uri(str(href)))))
         return str(super().read_text(source, *args, **kwargs))  # type: ignore[misc]  # of StacApiIO
 
     def request(
@@ -241,7 +254,7 @@ class _Talk:
         """Send one request to the API, and return the text of its answer."""
         method, body = (method or "GET").upper(), dict(parameters or {})
         if method not in ("GET", "POST"):
-            self._refuse(f"wants to be asked by {shown(method)}")
+            self._refuse(message("wants to be asked by {method}", method=shown(method)))
         url = href
         for _ in range(_MOST_REDIRECTS + 1):
             url = self._own(url)
@@ -255,15 +268,18 @@ class _Talk:
             url = urljoin(url, place)
             if status not in (307, 308):
                 method = "GET"
-        return self._refuse("leads from address to address without an end")
+        return self._refuse(message("leads from address to address without an end"))
 
     def _own(self, href: str) -> str:
         """Return an address of the API's own server, over the connection that was asked for."""
         own, other = urlsplit(self._query.url), urlsplit(href)
         if other.scheme not in ("http", "https") or (other.hostname or "").lower() != (own.hostname or "").lower():
             self._refuse(
-                f"leads to another server ({shown(redact_uri(href))}), which nobody named. If that is where the API "
-                "is now, give its address"
+                message(
+                    "leads to another server ({href}), which nobody named. If that is where the API is now, give "
+                    "its address",
+                    href=shown(redact_uri(href)),
+                )
             )
         # Behind a proxy many an API believes that it is asked by http, or at another port.
         return other._replace(scheme=own.scheme, netloc=own.netloc, fragment="").geturl()
@@ -272,10 +288,10 @@ class _Talk:
         import requests  # noqa: PLC0415 -- comes with pystac-client
 
         if self._cancelled():
-            raise KeyboardInterrupt("cancelled while a STAC API was asked")
+            raise KeyboardInterrupt(message("cancelled while a STAC API was asked"))
         self._requests += 1
         if self._requests > _MOST_REQUESTS:
-            self._refuse(f"has not come to an end after {_MOST_REQUESTS} pages")
+            self._refuse(message("has not come to an end after {most_requests} pages", most_requests=_MOST_REQUESTS))
         params: dict[str, Any] = dict(self._query.secrets)
         if method == "GET":
             params |= body
@@ -296,9 +312,14 @@ class _Talk:
                 for piece in response.iter_content(1 << 16):
                     content += piece
                     if len(content) > _LARGEST_ANSWER:
-                        self._refuse(f"sends an answer of more than {_LARGEST_ANSWER >> 20} MB")
+                        self._refuse(
+                            message(
+                                "sends an answer of more than {largest_answer} MB",
+                                largest_answer=_LARGEST_ANSWER >> 20,
+                            )
+                        )
                     if time.monotonic() > ends:
-                        raise requests.ReadTimeout("it sends too slowly")
+                        raise requests.ReadTimeout(message("it sends too slowly"))
                 return response.status_code, response.headers.get("Location", ""), bytes(content)
         except requests.RequestException as error:
             raise self._unreachable(error) from None  # its text holds the address
@@ -308,49 +329,77 @@ class _Talk:
 
         text = str(error)
         if isinstance(error, requests.exceptions.SSLError):
-            why = "its certificate cannot be trusted (SSL_CERT_FILE names a file of certificates to trust besides)"
+            why = message(
+                "its certificate cannot be trusted (SSL_CERT_FILE names a file of certificates to trust besides)"
+            )
         elif isinstance(error, requests.Timeout):
-            why = "it did not answer in time (DISSMODEL_LAB_TIMEOUT sets another limit [s])"
+            why = message("it did not answer in time (DISSMODEL_LAB_TIMEOUT sets another limit [s])")
         elif "NameResolution" in text or "getaddrinfo" in text:
-            why = "there is no such server"
+            why = message("there is no such server")
         elif "refused" in text:
-            why = "it refused the connection"
+            why = message("it refused the connection")
         else:
-            why = "the connection failed or was cut"
+            why = message("the connection failed or was cut")
         return UnreachableError(
-            f"The STAC API {self._query.url} cannot be reached: {why}. Check the network and its address."
+            message(
+                "The STAC API {url} cannot be reached: {why}. Check the network and its address.",
+                url=self._query.url,
+                why=why,
+            )
         )
 
     def _text(self, status: int, content: bytes, url: str) -> str:
         name = self._query.url
         if status == _NO_SUCH:
             raise _NoSuchError(
-                f"{redact_uri(url)} does not exist (404). Check the address of the STAC API: {name} should answer "
-                "with its catalogue."
+                message(
+                    "{url} does not exist (404). Check the address of the STAC API: {name} should answer with its "
+                    "catalogue.",
+                    url=redact_uri(url),
+                    name=name,
+                )
             )
         if status in (_WANTS_LOGIN, 403):
             raise SourceError(
-                f"The STAC API {name} wants a login, or refuses the one it got (status {status}). "
-                f"{login_advice(self._address)}; an access_token=... in the source's text is sent along."
+                message(
+                    "The STAC API {name} wants a login, or refuses the one it got (status {status}). "
+                    "{login_advice}; an access_token=... in the source's text is sent along.",
+                    name=name,
+                    status=status,
+                    login_advice=login_advice(self._address),
+                )
             )
         if status == _TOO_MANY or (status >= _SERVER_ERRORS and status != 501):  # noqa: PLR2004 -- not implemented
             raise UnreachableError(
-                f"The STAC API {name} cannot answer now (status {status}). Try again later, or ask for less."
+                message(
+                    "The STAC API {name} cannot answer now (status {status}). Try again later, or ask for less.",
+                    name=name,
+                    status=status,
+                )
             )
         text = content.decode("utf-8", "replace")
         if status >= _ERRORS:
             kind = _NotAllowedError if status in (405, 501) else SourceError
             raise kind(
-                f"The STAC API {name} refuses the question (status {status}): {shown(_said(text))}. Check "
-                "collection, bbox and dates."
+                message(
+                    "The STAC API {name} refuses the question (status {status}): {text}. Check collection, bbox "
+                    "and dates.",
+                    name=name,
+                    status=status,
+                    text=shown(_said(text)),
+                )
             )
         if text.lstrip()[:1] != "{":
-            what = "a web page (a login, or an error?)" if "<html" in text[:2000].lower() else "no JSON"
+            what = (
+                message("a web page (a login, or an error?)")
+                if "<html" in text[:2000].lower()
+                else message("no JSON")
+            )
             self._refuse(f"answers with {what}")
         return text
 
     def _refuse(self, why: str) -> NoReturn:
-        raise SourceError(f"The STAC API {self._query.url} {why}. Check its address.")
+        raise SourceError(message("The STAC API {url} {why}. Check its address.", url=self._query.url, why=why))
 
 
 class _NotAllowedError(SourceError):
@@ -394,18 +443,38 @@ def _collection(client: Any, query: StacQuery) -> str:
         known = _collections(client, query)
     except _NoSuchError:
         raise SourceError(
-            f"{query.url} is no STAC API that can be searched: it has no collections. Give the address of an API."
+            message(
+                "{url} is no STAC API that can be searched: it has no collections. Give the address of an API.",
+                url=query.url,
+            )
         ) from None
     if found or query.collection in known:
-        what = f"has version {shown(found)}" if found else "does not say its version"
+        what = message("has version {found}", found=shown(found)) if found else message("does not say its version")
         raise SourceError(
-            f"The collection {shown(query.collection)} of {query.url} {what}, not {shown(query.version)}. "
-            "Give another version, or none."
+            message(
+                "The collection {collection} of {url} {what}, not {version}. Give another version, or none.",
+                collection=shown(query.collection),
+                url=query.url,
+                what=what,
+                version=shown(query.version),
+            )
         )
     versions = [name for name in known if name.startswith(f"{query.collection}-")]
-    near = f"There is {', '.join(versions[:5])}." if versions else did_you_mean(query.collection, known[:60])
-    wanted = f" in version {shown(query.version)}" if query.version else ""
-    raise SourceError(f"{query.url} has no collection {shown(query.collection)}{wanted}. {near}")
+    near = (
+        message("There is {versions}.", versions=", ".join(versions[:5]))
+        if versions
+        else did_you_mean(query.collection, known[:60])
+    )
+    wanted = message(" in version {version}", version=shown(query.version)) if query.version else ""
+    raise SourceError(
+        message(
+            "{url} has no collection {collection}{wanted}. {near}",
+            url=query.url,
+            collection=shown(query.collection),
+            wanted=wanted,
+            near=near,
+        )
+    )
 
 
 def _collections(client: Any, query: StacQuery) -> list[str]:
@@ -430,21 +499,33 @@ def _items(client: Any, query: StacQuery, collection: str) -> list[Item]:
     for page in _pages(client, query, collection):
         features = page.get("features")
         if not isinstance(features, list):
-            raise SourceError(f"The STAC API {query.url} sends a page without items. Check its address.")
+            raise SourceError(
+                message("The STAC API {url} sends a page without items. Check its address.", url=query.url)
+            )
         new = [_item(feature, query) for feature in features]
         fresh = [item for item in new if item.id not in items]
         if new and not fresh:
             raise SourceError(
-                f"The STAC API {query.url} sends the same page again and again: its paging is broken. Ask for a "
-                "smaller bbox or fewer dates, so that one page is enough."
+                message(
+                    "The STAC API {url} sends the same page again and again: its paging is broken. Ask for a "
+                    "smaller bbox or fewer dates, so that one page is enough.",
+                    url=query.url,
+                )
             )
         items |= {item.id: item for item in fresh}
         if len(items) > MOST_ITEMS:
             said = page.get("numberMatched") or (page.get("context") or {}).get("matched")
             count = f"{said:,}" if isinstance(said, int) else f"more than {MOST_ITEMS:,}"
             raise SourceError(
-                f"The collection {shown(collection)} of {query.url} has {count} items there: {_asked(query)}. One "
-                f"source may take {MOST_ITEMS:,}. Give a smaller bbox or fewer dates."
+                message(
+                    "The collection {collection} of {url} has {count} items there: {asked}. One source may take "
+                    "{most_items:,}. Give a smaller bbox or fewer dates.",
+                    collection=shown(collection),
+                    url=query.url,
+                    count=count,
+                    asked=_asked(query),
+                    most_items=MOST_ITEMS,
+                )
             )
     return list(items.values())
 
@@ -476,18 +557,27 @@ def _asked(query: StacQuery) -> str:
 
 def _item(feature: Any, query: StacQuery) -> Item:
     if not isinstance(feature, dict) or not isinstance(feature.get("id"), str) or not feature["id"]:
-        raise SourceError(f"The STAC API {query.url} sends an item without an id. Check its address.")
+        raise SourceError(
+            message("The STAC API {url} sends an item without an id. Check its address.", url=query.url)
+        )
     name, facts = feature["id"], feature.get("properties")
     facts = facts if isinstance(facts, dict) else {}
     moment = facts.get("datetime") or facts.get("start_datetime")
     day = str(moment or "")[:10]
     if not (len(day) == 10 and day.replace("-", "").isdecimal() and day.isascii()):  # noqa: PLR2004 -- 2020-01-31
         raise SourceError(
-            f"The item {shown(name)} of {query.url} has no date: {shown(str(moment))}. It cannot be used."
+            message(
+                "The item {name} of {url} has no date: {moment}. It cannot be used.",
+                name=shown(name),
+                url=query.url,
+                moment=shown(str(moment)),
+            )
         )
     assets = feature.get("assets")
     if not isinstance(assets, dict) or len(assets) > _MOST_ASSETS:
-        raise SourceError(f"The item {shown(name)} of {query.url} has no assets. It cannot be used.")
+        raise SourceError(
+            message("The item {name} of {url} has no assets. It cannot be used.", name=shown(name), url=query.url)
+        )
     links = [link for link in feature.get("links") or [] if isinstance(link, dict)]
     itself = next((link.get("href") for link in links if link.get("rel") == "self"), None)
     base = itself if isinstance(itself, str) else query.url

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.ranges import RangeReader, opened_raster
 
 if TYPE_CHECKING:
@@ -139,8 +140,15 @@ def write_window(
         cells = window.width * window.height * len(bands)
         if cells > MOST_CELLS:
             raise SourceError(
-                f"The bounding box covers {window.width:,} x {window.height:,} pixels in {len(bands)} band(s) of "
-                f"{first.name}; one file may hold {MOST_CELLS:,} cells. Give a smaller bbox, or fewer bands."
+                message(
+                    "The bounding box covers {width:,} x {height:,} pixels in {n_bands} band(s) of {name}; one "
+                    "file may hold {most_cells:,} cells. Give a smaller bbox, or fewer bands.",
+                    width=window.width,
+                    height=window.height,
+                    n_bands=len(bands),
+                    name=first.name,
+                    most_cells=MOST_CELLS,
+                )
             )
         readers = list({id(tile.reader): tile for tiles in bands.values() for tile in tiles}.values())
         _write(path, bands, window, tags, lambda: _tell(readers, told, cancelled))
@@ -154,7 +162,7 @@ def write_window(
 def _tell(readers: list[_Tile], told: Callable[[int], None], cancelled: Callable[[], bool]) -> None:
     told(sum(tile.reader.bytes_fetched for tile in readers))
     if cancelled():
-        raise KeyboardInterrupt("cancelled while the input was fetched")
+        raise KeyboardInterrupt(message("cancelled while the input was fetched"))
 
 
 def _opened(stack: ExitStack, pieces: Sequence[Piece], cancelled: Callable[[], bool]) -> dict[str, list[_Tile]]:
@@ -169,7 +177,11 @@ def _opened(stack: ExitStack, pieces: Sequence[Piece], cancelled: Callable[[], b
         dataset, reader = datasets[piece.address], readers[piece.address]
         if piece.number > dataset.count or not dataset.count:
             raise SourceError(
-                f"{reader.name} has {dataset.count} band(s), but its catalogue names more. Ask for another."
+                message(
+                    "{name} has {count} band(s), but its catalogue names more. Ask for another.",
+                    name=reader.name,
+                    count=dataset.count,
+                )
             )
         indexes = [piece.number] if piece.number else list(range(1, dataset.count + 1))
         for index in indexes:
@@ -192,15 +204,27 @@ def _tile(piece: Piece, reader: RangeReader, dataset: Any, index: int) -> _Tile:
     tile = _Tile(piece, reader, dataset, index, asset.nodata if nodata is None else nodata, scale, offset)
     transform = dataset.transform
     if dataset.crs is None or transform.is_identity:
-        raise SourceError(f"{tile.name} does not say where it lies on Earth, so that no bbox can be cut out of it.")
+        raise SourceError(
+            message(
+                "{name} does not say where it lies on Earth, so that no bbox can be cut out of it.", name=tile.name
+            )
+        )
     if transform.b or transform.d:
-        raise SourceError(f"{tile.name} lies on a rotated grid, which cannot be cut by a bbox here. {_WHOLE}")
+        raise SourceError(
+            message(
+                "{name} lies on a rotated grid, which cannot be cut by a bbox here. {whole}",
+                name=tile.name,
+                whole=_WHOLE,
+            )
+        )
     if tile.dtype.startswith("complex"):
-        raise SourceError(f"{tile.name} holds complex numbers, which no model here reads. {_WHOLE}")
+        raise SourceError(
+            message("{name} holds complex numbers, which no model here reads. {whole}", name=tile.name, whole=_WHOLE)
+        )
     return tile
 
 
-_WHOLE = "Fetch the whole file by its own address."
+_WHOLE = message("Fetch the whole file by its own address.")
 
 
 def _place(bands: dict[str, list[_Tile]], first: _Tile) -> None:
@@ -212,8 +236,14 @@ def _place(bands: dict[str, list[_Tile]], first: _Tile) -> None:
             dataset, transform = tile.dataset, tile.dataset.transform
             if dataset.crs != reference.crs:
                 raise SourceError(
-                    f"{tile.name} has another CRS ({_crs(dataset)}) than {first.name} ({_crs(reference)}): put "
-                    "together they would have to be resampled, which is not done. Give a bbox within one of them."
+                    message(
+                        "{name} has another CRS ({crs}) than {first_name} ({reference_crs}): put together they "
+                        "would have to be resampled, which is not done. Give a bbox within one of them.",
+                        name=tile.name,
+                        crs=_crs(dataset),
+                        first_name=first.name,
+                        reference_crs=_crs(reference),
+                    )
                 )
             same_size = all(
                 math.isclose(one, other, rel_tol=_SAME_SIZE)
@@ -224,13 +254,22 @@ def _place(bands: dict[str, list[_Tile]], first: _Tile) -> None:
             is_aligned = max(abs(column - round(column)), abs(row - round(row))) <= _ALIGNED
             if not same_size or not is_aligned:
                 what = (
-                    f"pixels of {abs(transform.a):g} instead of the {abs(reference.transform.a):g} of {first.name}"
+                    message(
+                        "pixels of {a:g} instead of the {reference_a:g} of {name}",
+                        a=abs(transform.a),
+                        reference_a=abs(reference.transform.a),
+                        name=first.name,
+                    )
                     if not same_size
-                    else f"a grid that is shifted against that of {first.name}"
+                    else message("a grid that is shifted against that of {name}", name=first.name)
                 )
                 raise SourceError(
-                    f"{tile.name} has {what}: together in one file they would have to be resampled, which is not "
-                    "done. Fetch them by a source each."
+                    message(
+                        "{name} has {what}: together in one file they would have to be resampled, which is not "
+                        "done. Fetch them by a source each.",
+                        name=tile.name,
+                        what=what,
+                    )
                 )
             tile.column, tile.row = round(column), round(row)
             _check_alike(tile, kind)
@@ -245,8 +284,15 @@ def _check_alike(tile: _Tile, kind: _Tile) -> None:
     ):
         if one != other:
             raise SourceError(
-                f"{tile.name} has another {what} of its values ({one}) than {kind.name} ({other}): they cannot be "
-                "put together. Give a bbox or dates with one of them."
+                message(
+                    "{name} has another {what} of its values ({one}) than {kind_name} ({other}): they cannot be "
+                    "put together. Give a bbox or dates with one of them.",
+                    name=tile.name,
+                    what=what,
+                    one=one,
+                    kind_name=kind.name,
+                    other=other,
+                )
             )
 
 
@@ -286,8 +332,11 @@ def _projected(bbox: tuple[float, float, float, float], dataset: Any) -> tuple[f
         bounds = (math.inf,) * 4
     if not all(map(math.isfinite, bounds)):
         raise SourceError(
-            f"The bbox {','.join(f'{edge:g}' for edge in bbox)} has no place in the CRS of the items "
-            f"({_crs(dataset)}). Give a bbox near them."
+            message(
+                "The bbox {bbox} has no place in the CRS of the items ({crs}). Give a bbox near them.",
+                bbox=",".join(f"{edge:g}" for edge in bbox),
+                crs=_crs(dataset),
+            )
         )
     west, south, east, north = bounds
     return west, south, east, north
@@ -390,16 +439,23 @@ def _values(tiles: list[_Tile], part: _Window, dtype: Any, nodata: float | None)
         read, is_value = _read(tile, covered)
         if nodata is not None and _is(read, nodata).any() and (_is(read, nodata) & is_value).any():
             raise SourceError(
-                f'{tile.name} holds the value {nodata:g}, which means "no value" in another band of the same file. '
-                "Fetch the bands by a source each."
+                message(
+                    '{name} holds the value {nodata:g}, which means "no value" in another band of the same file. '
+                    "Fetch the bands by a source each.",
+                    name=tile.name,
+                    nodata=nodata,
+                )
             )
         wanted = is_value & ~is_set[place]
         values[place][wanted] = read[wanted]
         is_set[place] |= wanted
     if nodata is None and not is_set.all():
         raise SourceError(
-            f"{tiles[0].name} and what lies beside it do not cover the whole area, and neither the files nor the "
-            'catalogue say which value means "no value". Give a bbox within one item.'
+            message(
+                "{name} and what lies beside it do not cover the whole area, and neither the files nor the "
+                'catalogue say which value means "no value". Give a bbox within one item.',
+                name=tiles[0].name,
+            )
         )
     return values
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.sources.addresses import is_inner
 from dissmodel_lab.sources.answers import PASSING, Answer, Facts, PassingError, refusal_of, unreachable
@@ -157,9 +158,14 @@ class WebFile:
             count += 1
             if not target or count > _MOST_REDIRECTS:
                 raise SourceError(
-                    f"The input '{self.address.text}' cannot be fetched: the server redirects "
-                    f"{'without saying where' if not target else f'more than {_MOST_REDIRECTS} times'}. "
-                    "Open the address in a browser, and take the one of the file itself."
+                    message(
+                        "The input '{text}' cannot be fetched: the server redirects {words}. Open the address in a "
+                        "browser, and take the one of the file itself.",
+                        text=self.address.text,
+                        words=message("without saying where")
+                        if not target
+                        else message("more than {most_redirects} times", most_redirects=_MOST_REDIRECTS),
+                    )
                 )
             url = self._next(url, target)
 
@@ -187,17 +193,24 @@ class WebFile:
         shown = redact_uri(following)[:200]
         problem = ""
         if new.scheme not in ("http", "https") or not host:
-            problem = f"the server redirects to {shown!r}, which is no web address"
+            problem = message("the server redirects to {shown!r}, which is no web address", shown=shown)
         elif old.scheme == "https" and new.scheme == "http" and (self._login is not None or "@" in new.netloc):
-            problem = (
-                f"the server redirects from https to {shown!r}, which is not encrypted, although a login is used"
+            problem = message(
+                "the server redirects from https to {shown!r}, which is not encrypted, although a login is used",
+                shown=shown,
             )
         elif is_inner(host) and not is_inner(urlsplit(self.address.url).hostname or ""):
-            problem = f"the server redirects to {shown!r}, an address of this machine or its network"
+            problem = message(
+                "the server redirects to {shown!r}, an address of this machine or its network", shown=shown
+            )
         if problem:
             raise SourceError(
-                f"The input '{self.address.text}' cannot be fetched: {problem}. It is not followed. "
-                "Give the file's own address."
+                message(
+                    "The input '{text}' cannot be fetched: {problem}. It is not followed. Give the file's own "
+                    "address.",
+                    text=self.address.text,
+                    problem=problem,
+                )
             )
         # A login in the new address is the server's wish, not the person's: it is left out.
         return new._replace(netloc=new.netloc.rpartition("@")[2], fragment="").geturl()
@@ -256,9 +269,12 @@ class WebFile:
             if isinstance(error, TimeoutError):
                 silence = time_limits().silence
                 raise PassingError(
-                    f"the server sent nothing for {silence:g} s (DISSMODEL_LAB_TIMEOUT sets another limit)"
+                    message(
+                        "the server sent nothing for {silence:g} s (DISSMODEL_LAB_TIMEOUT sets another limit)",
+                        silence=silence,
+                    )
                 ) from error
-            raise PassingError("the connection was cut") from error
+            raise PassingError(message("the connection was cut")) from error
 
     def _problem(self, error: BaseException) -> Exception:
         import aiohttp  # noqa: PLC0415 -- as above
@@ -271,8 +287,11 @@ class WebFile:
                 return SourceError(text)
         if isinstance(error, ValueError):  # such as a host's name that DNS cannot have
             return SourceError(
-                f"The input '{self.address.text}' cannot be fetched: it, or what its server redirects to, is no "
-                "address. Check it."
+                message(
+                    "The input '{text}' cannot be fetched: it, or what its server redirects to, is no address. "
+                    "Check it.",
+                    text=self.address.text,
+                )
             )
         return PassingError(text, is_unreachable=True)
 
@@ -294,7 +313,11 @@ def _trusted() -> ssl.SSLContext | bool:
     try:
         return _context(bundle, os.stat(bundle).st_mtime_ns)  # noqa: PTH116 -- a text from the environment
     except (ssl.SSLError, OSError) as error:
-        raise SourceError(f"The certificates in {bundle!r} cannot be read: {error}. Give a PEM file.") from error
+        raise SourceError(
+            message(
+                "The certificates in {bundle!r} cannot be read: {error}. Give a PEM file.", bundle=bundle, error=error
+            )
+        ) from error
 
 
 @functools.lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ disk, whole, from before the first phase on, and is only ever replaced in one st
     readers     very many files, read by several processes
     reading     a file -> a record, or why it is none; is a run's process still there
     run_folder  the folder of one run, while it runs
+    tidying     what processes that are gone were about to write, removed
     waiting     what runs and what is queued, in its order
     run_store   a folder of runs: begin, end, find, select
 """

@@ -15,6 +15,10 @@ JOURNAL_NAME = "journal.jsonl"
 REQUEST_NAME = "cancel"
 """Of the file that asks a run to end, see :mod:`dissmodel_lab.cancelling`."""
 _CLAIM_NAME = ".claim"
+PARTIAL_NAME, ROOM_NAME = "partial", ".room"
+LIVE_NAME, WATCHED_NAME = ".live", ".watched"
+AT_WORK_NAMES = (_CLAIM_NAME, ROOM_NAME, LIVE_NAME, WATCHED_NAME)
+"""Of files in a run's folder that mean nothing once its process is gone."""
 
 
 def record_line(content: bytes) -> bytes:

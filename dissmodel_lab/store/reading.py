@@ -19,6 +19,7 @@ from dissmodel_lab.executor.schemas import ExperimentRecord
 from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.index.rows import NO_FILE, Found, stamps_of
 from dissmodel_lab.index.summaries import Summary, microseconds, summary_of, unreadable
+from dissmodel_lab.language import message
 from dissmodel_lab.provenance import process_started
 from dissmodel_lab.store.files import JOURNAL_NAME
 
@@ -73,11 +74,15 @@ def read_record(path: str | Path) -> ExperimentRecord:
     try:
         record = ExperimentRecord.model_validate_json(Path(path).read_bytes())
     except OSError as error:
-        raise LabError(f"The record {str(path)!r} cannot be read: {error.strerror or error}.") from error
+        raise LabError(
+            message(
+                "The record {path!r} cannot be read: {strerror}.", path=str(path), strerror=error.strerror or error
+            )
+        ) from error
     except ValidationError as error:
-        raise LabError(f"{str(path)!r} holds no record: {_first(error)}.") from error
+        raise LabError(message("{path!r} holds no record: {first}.", path=str(path), first=_first(error))) from error
     except (OverflowError, RecursionError) as error:  # a date outside of the calendar, lists in lists in lists
-        raise LabError(f"{str(path)!r} holds no record: {error}.") from error
+        raise LabError(message("{path!r} holds no record: {error}.", path=str(path), error=error)) from error
     record._record_path = Path(path)  # noqa: SLF001 -- the store alone knows where a record lies
     return record
 
@@ -142,7 +147,7 @@ def look_at(path: bytes) -> Found:
         stamps = stamps_of(path)
         if stamps is None:
             raise FileNotFoundError from error
-        why = f"{_name(path)} cannot be read: {error.strerror or error}."
+        why = message("{name} cannot be read: {strerror}.", name=_name(path), strerror=error.strerror or error)
         return Found(stamps, now, unreadable(why, _folder_name(path), "", stamps[0] // 1000))
     stamps = stamps_of(path, facts)
     if stamps is None:
@@ -292,21 +297,28 @@ def _has_a_records_name(path: bytes) -> bool:
 def _summary(path: bytes, content: bytes, facts: os.stat_result) -> Summary | None:
     name = _name(path)
     if facts.st_size > _LARGEST:
-        problem = f"{name} is too large to be read: {facts.st_size:,} bytes; {_LARGEST:,} are allowed."
+        problem = message(
+            "{name} is too large to be read: {st_size:,} bytes; {largest:,} are allowed.",
+            name=name,
+            st_size=facts.st_size,
+            largest=_LARGEST,
+        )
         return _unreadable(path, problem, facts, {})
     if not content:
-        return _unreadable(path, f"{name} is empty: whoever wrote it was stopped.", facts, {})
+        return _unreadable(path, message("{name} is empty: whoever wrote it was stopped.", name=name), facts, {})
     try:
         record = ExperimentRecord.model_validate_json(content)
         if _ID in record.model_fields_set and record.experiment_id:
             summary = summary_of(record)
             # A record that does not say when it was created would be a new one each time.
             return summary if "created_at" in record.model_fields_set else summary._replace(created=_changed(facts))
-        problem = f"{name} holds no record: it has no {_ID}."
+        problem = message("{name} holds no record: it has no {id}.", name=name, id=_ID)
     except ValidationError as error:
-        problem = f"{name} holds no record: {_first(error)}."
+        problem = message("{name} holds no record: {first}.", name=name, first=_first(error))
     except Exception as error:  # noqa: BLE001 -- others wrote it: it must not stop a listing
-        problem = f"{name} holds no record: {type(error).__name__}: {error!s:.200}."
+        problem = message(
+            "{name} holds no record: {kind}: {error!s:.200}.", name=name, kind=type(error).__name__, error=error
+        )
     document = _document(content)
     if isinstance(document, dict) and _ID not in document and len(_FIELDS & document.keys()) < _ENOUGH:
         return None

@@ -23,8 +23,18 @@ from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.executor.lifecycle import error_text
 from dissmodel_lab.executor.schemas import RunStatus, lasting_json, mend
 from dissmodel_lab.index import RECORD_NAME
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import is_secret_key, redact_text
-from dissmodel_lab.store.files import JOURNAL_NAME, claim, give_up_claim, record_line, write_all, write_atomic
+from dissmodel_lab.store.files import (
+    JOURNAL_NAME,
+    PARTIAL_NAME,
+    ROOM_NAME,
+    claim,
+    give_up_claim,
+    record_line,
+    write_all,
+    write_atomic,
+)
 from dissmodel_lab.store.reading import is_alive, read_back, try_read
 
 if TYPE_CHECKING:
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
 
     from dissmodel_lab.executor.schemas import ExperimentRecord
 
-_ROOM_NAME, _ROOM = ".room", 16 * 1024
+_ROOM = 16 * 1024
 _PLENTY = 1024**3
 """With less than this on the disk when a run begins [bytes], room for its last record is kept."""
 
@@ -47,7 +57,7 @@ class RunFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.partial = folder / "partial"
+        self.partial = folder / PARTIAL_NAME
         """Where the executor writes; only what is complete leaves it."""
         self.beside: Path | None = None
         """The second record, ``<output>.record.json``, once an output was asked for."""
@@ -75,16 +85,39 @@ class RunFolder:
         """
         place, short = str(self.folder), record.experiment_id[:8]
         if not self.folder.is_dir():
-            raise RunTakenError(f"The queued run {short} has no folder {place!r} any more. Start it again.")
+            raise RunTakenError(
+                message(
+                    "The queued run {short} has no folder {place!r} any more. Start it again.",
+                    short=short,
+                    place=place,
+                )
+            )
         if not claim(self.folder):
-            raise RunTakenError(f"The queued run {short} in {place!r} was taken by another process already.")
+            raise RunTakenError(
+                message(
+                    "The queued run {short} in {place!r} was taken by another process already.",
+                    short=short,
+                    place=place,
+                )
+            )
         queued = try_read(self.record_path)
         if queued is None or queued.experiment_id != record.experiment_id or queued.status != RunStatus.PENDING:
             give_up_claim(self.folder)
-            found = "no record that can be read"
+            found = message("no record that can be read")
             if queued is not None:
-                found = f"the record of run {queued.experiment_id[:8]}, which is {shown(queued.status)}"
-            raise RunTakenError(f"The run {short} does not wait in {place!r}: there is {found}. Nothing was run.")
+                found = message(
+                    "the record of run {experiment_id}, which is {status}",
+                    experiment_id=queued.experiment_id[:8],
+                    status=shown(queued.status),
+                )
+            raise RunTakenError(
+                message(
+                    "The run {short} does not wait in {place!r}: there is {found}. Nothing was run.",
+                    short=short,
+                    place=place,
+                    found=found,
+                )
+            )
         self._is_claimed = True
         record.created_at = queued.created_at
 
@@ -148,7 +181,10 @@ class RunFolder:
             if not beside.exists():  # something else stands where its folder should be
                 raise OutputError(_unwritable(beside.parent, error)) from error
             raise OutputError(
-                f"{str(beside)!r} is the record of another run and is never replaced. Choose another --output."
+                message(
+                    "{beside!r} is the record of another run and is never replaced. Choose another --output.",
+                    beside=str(beside),
+                )
             ) from error
         except OSError as error:
             if self.beside is not None:
@@ -176,7 +212,7 @@ class RunFolder:
             The second record, where that process wrote one.
         """
         self.beside, self._is_claimed = beside, True
-        self._has_room = (self.folder / _ROOM_NAME).exists()
+        self._has_room = (self.folder / ROOM_NAME).exists()
         journal = self.folder / JOURNAL_NAME
         with suppress(OSError), journal.open("rb+") as file:  # without a journal, no line of it was cut off
             if file.seek(0, os.SEEK_END) > 0:
@@ -188,12 +224,12 @@ class RunFolder:
         """Where the disk is nearly full, take a little of it, so that there is room for the last record."""
         if _free_bytes(self.folder) < _PLENTY:
             self._has_room = True
-            (self.folder / _ROOM_NAME).write_bytes(bytes(_ROOM))
+            (self.folder / ROOM_NAME).write_bytes(bytes(_ROOM))
 
     def give_room(self) -> None:
         """Give back what :meth:`keep_room` took."""
         if self._has_room:
-            (self.folder / _ROOM_NAME).unlink(missing_ok=True)
+            (self.folder / ROOM_NAME).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the journal and drop the empty folder of partial files."""
@@ -246,9 +282,11 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _unwritable(folder: Path, error: OSError) -> str:
-    return (
-        f"The folder {str(folder)!r} cannot be written: {error.strerror or error}. "
-        "Choose another --output, or leave it out for a folder of the run's own."
+    return message(
+        "The folder {folder!r} cannot be written: {strerror}. Choose another --output, or leave it out for a "
+        "folder of the run's own.",
+        folder=str(folder),
+        strerror=error.strerror or error,
     )
 
 
@@ -286,7 +324,7 @@ def _journal_line(event: Event) -> dict[str, object] | None:
             usage = {**vars(event.usage), "started_at": event.usage.started_at.isoformat()}
             line = {"event": f"phase_{event.usage.status}", "phase": event.phase.value, **usage}
             if isinstance(event, PhaseFailed):
-                line["error"] = redact_text(error_text(event.error))
+                line["error"] = redact_text(event.text or error_text(event.error))
             return line
         case StepFinished():
             return _step_line(event)

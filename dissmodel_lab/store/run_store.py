@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError, RunTakenError
 from dissmodel_lab.index import RECORD_NAME, UNREADABLE, Reindexed, RunEntry, RunIndex, RunQuery
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store.files import safe_name
 
@@ -56,7 +57,11 @@ class RunStore:
     def __init__(self, root: str | Path | None = None) -> None:
         said = str(root or os.environ.get(STORE_VARIABLE) or "experiments")
         if "://" in said:
-            raise OutputError(f"The store {redact_text(said)!r} is not a local folder. Give a path on this machine.")
+            raise OutputError(
+                message(
+                    "The store {said!r} is not a local folder. Give a path on this machine.", said=redact_text(said)
+                )
+            )
         self.root = Path(said).expanduser() if said.startswith("~") else Path(said)
         self._index = RunIndex(self.root, _Records())
 
@@ -99,7 +104,7 @@ class RunStore:
             run.keep_room()
         except OSError as error:
             run.close()
-            raise self._not_kept(error, "Nothing was run") from error
+            raise self._not_kept(error, message("Nothing was run")) from error
         return run
 
     def queue(self, record: ExperimentRecord, folder_name: str = "") -> RunFolder:
@@ -137,14 +142,21 @@ class RunStore:
             record._record_path = run.record_path  # noqa: SLF001 -- as above
             run.write(record)
         except OSError as error:
-            raise self._not_kept(error, "Nothing was queued") from error
+            raise self._not_kept(error, message("Nothing was queued")) from error
         return run
 
     def _not_kept(self, error: OSError, consequence: str) -> OutputError:
-        advice = "Make room on the disk" if error.errno in _FULL else "Make the folder writable"
+        advice = message("Make room on the disk") if error.errno in _FULL else message("Make the folder writable")
         return OutputError(
-            f"The run cannot be kept in {str(self.root)!r}: {error.strerror or error}. {consequence}. "
-            f"{advice}, or set {STORE_VARIABLE} to another."
+            message(
+                "The run cannot be kept in {root!r}: {strerror}. {consequence}. {advice}, or set {store_variable} "
+                "to another.",
+                root=str(self.root),
+                strerror=error.strerror or error,
+                consequence=consequence,
+                advice=advice,
+                store_variable=STORE_VARIABLE,
+            )
         )
 
     def end(self, run: RunFolder, record: ExperimentRecord) -> None:
@@ -160,10 +172,17 @@ class RunStore:
             run.give_room()
             facts, written = self._write_even_on_a_full_disk(run, record)
         except OSError as error:
-            advice = " Make room on the disk." if error.errno in _FULL else ""
+            advice = message(" Make room on the disk.") if error.errno in _FULL else ""
             raise OutputError(
-                f"The record of run {record.experiment_id[:8]} could not be brought up to date in "
-                f"{str(run.folder)!r}: {error.strerror or error}. It ended as {record.status}.{advice}"
+                message(
+                    "The record of run {experiment_id} could not be brought up to date in {folder!r}: {strerror}. "
+                    "It ended as {status}.{advice}",
+                    experiment_id=record.experiment_id[:8],
+                    folder=str(run.folder),
+                    strerror=error.strerror or error,
+                    status=record.status,
+                    advice=advice,
+                )
             ) from error
         finally:
             run.close()
@@ -283,10 +302,10 @@ class RunStore:
 
     def reindex(self) -> Reindexed:
         """
-        Read every record again, whatever the index says of it.
+        Read every record again, whatever the index says of it, and remove what killed processes have left.
 
         The index is then what a new one would be. An interrupted reindexing goes on where it was, and several at
-        once share the work.
+        once share the work. What is removed, and what is kept, tells :mod:`dissmodel_lab.store.tidying`.
 
         Raises
         ------
@@ -299,6 +318,9 @@ class RunStore:
         >>> RunStore(tempfile.mkdtemp()).reindex().n_records
         0
         """
+        from dissmodel_lab.store.tidying import tidy  # noqa: PLC0415 -- loads pydantic, as above
+
+        tidy(self.root)
         return self._ask(self._index.reindex)
 
     def annotate(
@@ -388,7 +410,12 @@ class RunStore:
             raise RunNotFoundError(self._several(run_id, fitting))
         newest = ", ".join(entry.experiment_id[:8] for entry in self.select(RunQuery(limit=_NAMED))) or "none yet"
         raise RunNotFoundError(
-            f"No run in {str(self.root)!r} begins with {run_id!r}. Newest: {newest}. See them all with: runs."
+            message(
+                "No run in {root!r} begins with {run_id!r}. Newest: {newest}. See them all with: runs.",
+                root=str(self.root),
+                run_id=run_id,
+                newest=newest,
+            )
         )
 
     def read(self, run_id: str) -> ExperimentRecord:
@@ -404,7 +431,13 @@ class RunStore:
 
         entry = self.find(run_id)
         if entry.status == UNREADABLE:
-            raise RunNotFoundError(f"The record in {str(entry.folder)!r} cannot be read: {entry.problem}")
+            raise RunNotFoundError(
+                message(
+                    "The record in {folder!r} cannot be read: {problem}",
+                    folder=str(entry.folder),
+                    problem=entry.problem,
+                )
+            )
         return read_record(self._path(entry))
 
     def _places(self, entry: RunEntry) -> tuple[str, str]:
@@ -418,9 +451,19 @@ class RunStore:
             # A folder may hold several records of other names.
             places = [self._places(entry)[self._path(entry).name != RECORD_NAME] for entry in fitting[:_NAMED]]
             named = ", ".join(map(repr, places))
-            return f"{len(fitting)} copies of one record fit {run_id!r}: {named}. Give the name of one of them."
+            return message(
+                "{n_fitting} copies of one record fit {run_id!r}: {named}. Give the name of one of them.",
+                n_fitting=len(fitting),
+                run_id=run_id,
+                named=named,
+            )
         ids = ", ".join(entry.experiment_id[:12] for entry in fitting[:_NAMED])
-        return f"{len(fitting)} runs begin with {run_id!r}: {ids}. Give more characters, or a folder's name."
+        return message(
+            "{n_fitting} runs begin with {run_id!r}: {ids}. Give more characters, or a folder's name.",
+            n_fitting=len(fitting),
+            run_id=run_id,
+            ids=ids,
+        )
 
     @staticmethod
     def _path(entry: RunEntry) -> Path:
@@ -430,7 +473,13 @@ class RunStore:
         try:
             return question()
         except OSError as error:
-            raise LabError(f"The store {str(self.root)!r} cannot be read: {error.strerror or error}.") from error
+            raise LabError(
+                message(
+                    "The store {root!r} cannot be read: {strerror}.",
+                    root=str(self.root),
+                    strerror=error.strerror or error,
+                )
+            ) from error
 
 
 class _Records:
@@ -476,8 +525,11 @@ def _checked(folder_name: str) -> str:
     """Refuse a name that is more than one folder in the store: it may come from another process."""
     if folder_name.startswith(".") or not _PLAIN_NAME.fullmatch(folder_name):
         raise OutputError(
-            f"{folder_name!r:.100} cannot be the name of a run's folder. Use letters, digits, '-', '_' and '.', and "
-            "no '.' first."
+            message(
+                "{folder_name!r:.100} cannot be the name of a run's folder. Use letters, digits, '-', '_' and '.', "
+                "and no '.' first.",
+                folder_name=folder_name,
+            )
         )
     return folder_name
 
@@ -489,7 +541,10 @@ def _make_own(folder: Path, *, is_named: bool) -> None:
         if not is_named:
             raise
         raise RunTakenError(
-            f"The folder {str(folder)!r} is there already: another process runs that job, or has run it."
+            message(
+                "The folder {folder!r} is there already: another process runs that job, or has run it.",
+                folder=str(folder),
+            )
         ) from error
 
 

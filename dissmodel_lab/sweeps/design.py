@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from dissmodel_lab.language import message
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -165,7 +167,9 @@ class SweepDesign:
             When there is no such point.
         """
         if not 1 <= number <= self.n_runs:
-            raise IndexError(f"Points are numbered from 1 to {self.n_runs:,}, got {number}.")
+            raise IndexError(
+                message("Points are numbered from 1 to {n_runs:,}, got {number}.", n_runs=self.n_runs, number=number)
+            )
         setting, repeat = divmod(number - 1, self.n_seeds)
         values = dict(zip(self.names, self.settings[setting], strict=True))
         return DesignPoint(number, setting + 1, values, self.seeds[repeat] if self.seeds else None)

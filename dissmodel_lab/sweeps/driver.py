@@ -12,6 +12,7 @@ from dissmodel_lab.cancelling import close_dead, is_requested, request
 from dissmodel_lab.errors import LabError, RunTakenError, SweepError
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
+from dissmodel_lab.language import message
 from dissmodel_lab.sweeps.attempts import cancel_at_work, is_at_work, look_round, result_in
 from dissmodel_lab.sweeps.folder import DriverLock
 from dissmodel_lab.sweeps.ledger import Result
@@ -35,7 +36,7 @@ _TELL = 0.2
 """The least time between two tellings of the progress [s]."""
 _GIVE_UP = 20
 """So many runs in a row that cannot even begin: the next ones will not either."""
-_GONE = "CrashError: The process that ran it ended before the run did. The sweep ran this point again."
+_GONE = message("CrashError: The process that ran it ended before the run did. The sweep ran this point again.")
 _LAST_WORDS = 20.0
 """How long runs that were cancelled are waited for [s]: the engine ends them within this."""
 
@@ -137,7 +138,7 @@ class Driver:
                 self._ledger.add(result, is_found=True)
             self._drive(engine, plan)
         except KeyboardInterrupt:
-            self._end_early("The sweep was interrupted.")
+            self._end_early(message("The sweep was interrupted."))
             raise
         except OSError as error:
             problem = self._told(error)
@@ -158,9 +159,13 @@ class Driver:
 
     def _told(self, error: OSError) -> str:
         done = self._ledger.progress(is_driven=False).done
-        return (
-            f"The sweep's results cannot be written in {str(self._folder.path)!r}: {error.strerror or error}. "
-            f"{done:,} of {self._design.n_runs:,} runs are done and kept. Make room, then resume the sweep."
+        return message(
+            "The sweep's results cannot be written in {path!r}: {strerror}. {done:,} of {n_runs:,} runs are "
+            "done and kept. Make room, then resume the sweep.",
+            path=str(self._folder.path),
+            strerror=error.strerror or error,
+            done=done,
+            n_runs=self._design.n_runs,
         )
 
     # --------------------------------------------------------------------------------------------- the loop
@@ -187,7 +192,7 @@ class Driver:
             return
         self._looked_at = now
         if self._folder.is_stop_asked and not self._stop.is_set():
-            self.stop("The sweep was cancelled.")
+            self.stop(message("The sweep was cancelled."))
         plan = self._plan
         for point, attempt in list(plan.orphans.items()) if plan is not None else []:
             self._look_at_orphan(point, attempt)
@@ -257,7 +262,7 @@ class Driver:
             # A worker of a dead driver was faster: the run is its.
             self._plan.orphans[point] = attempt
             return
-        error = outcome.error or f"The run ended as {outcome.status}, and left no record."
+        error = outcome.error or message("The run ended as {status}, and left no record.", status=outcome.status)
         if folder.exists():
             self._ledger.add(Result(point, attempt, FAILED, error))
         elif outcome.status == RunStatus.CANCELLED:  # it was queued: nothing of it began
@@ -278,8 +283,12 @@ class Driver:
         self._n_refused += 1
         if self._n_refused >= _GIVE_UP:
             raise SweepError(
-                f"The sweep was stopped: {self._n_refused} runs in a row could not begin. The last one: {error} "
-                "Resume the sweep when the cause is gone."
+                message(
+                    "The sweep was stopped: {n_refused} runs in a row could not begin. The last one: {error} "
+                    "Resume the sweep when the cause is gone.",
+                    n_refused=self._n_refused,
+                    error=error,
+                )
             )
 
     def _end_early(self, why: str) -> None:

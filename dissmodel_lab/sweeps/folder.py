@@ -18,6 +18,7 @@ from dissmodel_lab.errors import SweepError
 from dissmodel_lab.executor.jsonvalue import decode, encode
 from dissmodel_lab.executor.schemas import DataSource, ExperimentRecord
 from dissmodel_lab.jobs import Limits
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.redaction import redact_text
@@ -137,8 +138,12 @@ class SweepFolder:
             write_atomic(path / DESIGN_NAME, _written(facts))
         except OSError as error:
             raise SweepError(
-                f"The sweep cannot be kept in {str(store)!r}: {error.strerror or error}. Nothing was run. "
-                "Make room or make the folder writable, or choose another store."
+                message(
+                    "The sweep cannot be kept in {store!r}: {strerror}. Nothing was run. Make room or make the "
+                    "folder writable, or choose another store.",
+                    store=str(store),
+                    strerror=error.strerror or error,
+                )
             ) from error
         return cls(path)
 
@@ -156,31 +161,56 @@ class SweepFolder:
             content = place.read_bytes() if place.stat().st_size <= _LARGEST else None
         except OSError as error:
             raise SweepError(
-                f"{str(self.path)!r} holds no sweep: {DESIGN_NAME}: {error.strerror or error}."
+                message(
+                    "{path!r} holds no sweep: {design_name}: {strerror}.",
+                    path=str(self.path),
+                    design_name=DESIGN_NAME,
+                    strerror=error.strerror or error,
+                )
             ) from error
         if content is None:
-            raise SweepError(f"{str(place)!r} is too large for a sweep's design.")
+            raise SweepError(message("{place!r} is too large for a sweep's design.", place=str(place)))
         if not content.strip(b"\0 \t\r\n"):  # what a power failure may leave of a file
-            raise SweepError(f"{str(place)!r} is empty. {_DAMAGED}")
+            raise SweepError(message("{place!r} is empty. {damaged}", place=str(place), damaged=_DAMAGED))
         try:
             document = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise SweepError(f"{str(place)!r} cannot be read: {error!s:.200}. {_DAMAGED}") from error
+            raise SweepError(
+                message(
+                    "{place!r} cannot be read: {error!s:.200}. {damaged}",
+                    place=str(place),
+                    error=error,
+                    damaged=_DAMAGED,
+                )
+            ) from error
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
-            raise SweepError(f"{str(place)!r} is no design of a sweep.")
+            raise SweepError(message("{place!r} is no design of a sweep.", place=str(place)))
         if document.get("version") != VERSION:
             raise SweepError(
-                f"{str(place)!r} was written by another version of dissmodel_lab: format "
-                f"{document.get('version')!r:.20}; this one reads {VERSION}. Open it with that version, or begin a "
-                "new sweep."
+                message(
+                    "{place!r} was written by another version of dissmodel_lab: format {document!r:.20}; this one "
+                    "reads {version}. Open it with that version, or begin a new sweep.",
+                    place=str(place),
+                    document=document.get("version"),
+                    version=VERSION,
+                )
             )
         written: Any = document.get("sweep")
         if document.get("sha256") != _sha256(written):
-            raise SweepError(f"{str(place)!r} was changed after the sweep began. {_DAMAGED}")
+            raise SweepError(
+                message("{place!r} was changed after the sweep began. {damaged}", place=str(place), damaged=_DAMAGED)
+            )
         try:
             return _read_facts(written)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SweepError(f"{str(place)!r} cannot be understood: {error!s:.200}. {_DAMAGED}") from error
+            raise SweepError(
+                message(
+                    "{place!r} cannot be understood: {error!s:.200}. {damaged}",
+                    place=str(place),
+                    error=error,
+                    damaged=_DAMAGED,
+                )
+            ) from error
 
     def attempts(self) -> dict[int, list[int]]:
         """
@@ -199,7 +229,13 @@ class SweepFolder:
                     if name is not None and entry.is_dir(follow_symlinks=False):
                         found.setdefault(int(name[1]), []).append(int(name[2] or 1))
         except OSError as error:
-            raise SweepError(f"The sweep in {str(self.path)!r} cannot be read: {error.strerror or error}.") from error
+            raise SweepError(
+                message(
+                    "The sweep in {path!r} cannot be read: {strerror}.",
+                    path=str(self.path),
+                    strerror=error.strerror or error,
+                )
+            ) from error
         return {point: sorted(attempts) for point, attempts in found.items()}
 
     def run_folder(self, point: int, attempt: int) -> Path:
@@ -224,8 +260,12 @@ class SweepFolder:
             (self.path / STOP_NAME).write_text(why, encoding="utf-8")
         except OSError as error:
             raise SweepError(
-                f"The sweep in {str(self.path)!r} cannot be asked to end: {error.strerror or error}. "
-                "Who may write that folder can cancel it."
+                message(
+                    "The sweep in {path!r} cannot be asked to end: {strerror}. Who may write that folder can "
+                    "cancel it.",
+                    path=str(self.path),
+                    strerror=error.strerror or error,
+                )
             ) from error
 
     def forget_stop(self) -> None:
@@ -246,7 +286,7 @@ class SweepFolder:
             os.close(lock)
 
 
-_DAMAGED = "Its runs are still there, and listed with all others; start a new sweep for the rest."
+_DAMAGED = message("Its runs are still there, and listed with all others; start a new sweep for the rest.")
 
 
 class DriverLock:
@@ -276,15 +316,20 @@ class DriverLock:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise SweepError(
-                f"The sweep in {str(self._path.parent)!r} cannot go on: {error.strerror or error}. "
-                "Make room or make the folder writable."
+                message(
+                    "The sweep in {parent!r} cannot go on: {strerror}. Make room or make the folder writable.",
+                    parent=str(self._path.parent),
+                    strerror=error.strerror or error,
+                )
             ) from error
         deadline = time.monotonic() + _PATIENCE
         while not _try_lock(file):
             if time.monotonic() > deadline:
                 said = _who(file)
                 os.close(file)
-                raise SweepError(f"The sweep is being run already{said}. Wait for it, or cancel it first.")
+                raise SweepError(
+                    message("The sweep is being run already{said}. Wait for it, or cancel it first.", said=said)
+                )
             time.sleep(_LOOK)
         self._file = file
         facts = {"process": os.getpid(), "host": platform.node(), "since": datetime.now(UTC).isoformat()}
@@ -332,8 +377,11 @@ def _who(file: int) -> str:
     try:
         os.lseek(file, 0, os.SEEK_SET)
         facts = json.loads(os.read(file, 4096))
-        return (
-            f", by process {int(facts['process'])} on {str(facts['host'])[:80]} since {str(facts['since'])[:19]} UTC"
+        return message(
+            ", by process {facts} on {facts_2} since {facts_3} UTC",
+            facts=int(facts["process"]),
+            facts_2=str(facts["host"])[:80],
+            facts_3=str(facts["since"])[:19],
         )
     except (OSError, ValueError, KeyError, TypeError):  # not written yet
         return ""

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import LabError, SweepError
+from dissmodel_lab.language import message
 from dissmodel_lab.resolve import import_path, resolve_model
 
 if TYPE_CHECKING:
@@ -82,12 +83,22 @@ def model_of(path: str, name: str, given: Any = None, namespace: Mapping[str, An
             found = resolve_model(path, namespace=namespace).executor
     except LabError as error:
         raise SweepError(
-            f"The model {name} of this sweep is not at hand ({path}). Import it or run its cell, and give it, "
-            f"in Python: open_sweep(...).resume(model=...). {error}"
+            message(
+                "The model {name} of this sweep is not at hand ({path}). Import it or run its cell, and give it, "
+                "in Python: open_sweep(...).resume(model=...). {error}",
+                name=name,
+                path=path,
+                error=error,
+            )
         ) from error
     cls = type(found)
     if import_path(cls) != path and getattr(cls, "name", cls.__name__) != name:
         raise SweepError(
-            f"This sweep is of {name} ({path}), not of {import_path(cls)}. Begin a new sweep with that one."
+            message(
+                "This sweep is of {name} ({path}), not of {import_path}. Begin a new sweep with that one.",
+                name=name,
+                path=path,
+                import_path=import_path(cls),
+            )
         )
     return given if given is not None and not isinstance(given, str | type) else cls

@@ -6,6 +6,7 @@ from math import isqrt
 from typing import TYPE_CHECKING, TypeVar
 
 from dissmodel_lab.errors import SweepError, did_you_mean, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.store.reading import try_read
 from dissmodel_lab.sweeps.ranges import value_text
 from dissmodel_lab.sweeps.report import COMPLETED, SweepMap
@@ -53,10 +54,14 @@ def choose_maps(
     []
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise SweepError(f"most must be a whole number of at least 1, got {most!r:.80}.")
+        raise SweepError(message("most must be a whole number of at least 1, got {most!r:.80}.", most=most))
     if metric is not None and metric not in known:
         raise SweepError(
-            f"No run of this sweep has a metric {shown(metric)!r} that is a number. {did_you_mean(metric, known)}"
+            message(
+                "No run of this sweep has a metric {metric!r} that is a number. {did_you_mean}",
+                metric=shown(metric),
+                did_you_mean=did_you_mean(metric, known),
+            )
         )
     first_seed = design.seeds[0] if design.seeds else None
     done = [row for row in rows if row.status == COMPLETED and row.seed == first_seed]

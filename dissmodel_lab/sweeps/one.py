@@ -14,6 +14,7 @@ from dissmodel_lab.engines import engine_for
 from dissmodel_lab.errors import SweepError, shown
 from dissmodel_lab.executor.schemas import DataSource
 from dissmodel_lab.jobs import Job, Limits
+from dissmodel_lab.language import message
 from dissmodel_lab.redaction import HIDDEN
 from dissmodel_lab.sweeps.attempts import cancel_at_work
 from dissmodel_lab.sweeps.design import SEED
@@ -195,7 +196,7 @@ class Sweep:
 
     # ------------------------------------------------------------------------------------------------- deeds
 
-    def cancel(self, why: str = "The sweep was cancelled.") -> None:
+    def cancel(self, why: str = message("The sweep was cancelled.")) -> None:
         """
         Start no more runs and cancel those at work, wherever the sweep is driven; this returns at once.
 
@@ -247,7 +248,11 @@ class Sweep:
         while self.is_running:
             left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
             if left <= 0:
-                raise TimeoutError(f"Sweep {self.id[:8]} has not ended after {timeout:g} s. It goes on.")
+                raise TimeoutError(
+                    message(
+                        "Sweep {id} has not ended after {timeout:g} s. It goes on.", id=self.id[:8], timeout=timeout
+                    )
+                )
             if not self._is_over.is_set():  # no join(): interrupted, it leaves a thread in a state that is not true
                 self._is_over.wait(left)
             else:
@@ -332,16 +337,22 @@ class Sweep:
         now = code_sha256(self._model)
         if facts.code_sha256 and now and now != facts.code_sha256 and not changed_code:
             raise SweepError(
-                f"The source of {self.model_name} has changed since this sweep began: its runs would be of two "
-                "models. Begin a new sweep, or resume it all the same: --changed-code, in Python changed_code=True."
+                message(
+                    "The source of {model_name} has changed since this sweep began: its runs would be of two "
+                    "models. Begin a new sweep, or resume it all the same: --changed-code, in Python "
+                    "changed_code=True.",
+                    model_name=self.model_name,
+                )
             )
         self._give_again(dict(parameters or {}))
         if source is not None:
             self._source = source if isinstance(source, DataSource) else DataSource.from_uri(str(source))
         if self._source is not None and HIDDEN in self._source.uri:
             raise SweepError(
-                "The address of the input holds a secret, which is not kept. Give it again, in Python: "
-                "open_sweep(...).resume(source=...)."
+                message(
+                    "The address of the input holds a secret, which is not kept. Give it again, in Python: "
+                    "open_sweep(...).resume(source=...)."
+                )
             )
 
     def _give_again(self, given: dict[str, Any]) -> None:
@@ -350,13 +361,21 @@ class Sweep:
         hidden = [name for name, value in fixed.items() if HIDDEN in repr(value)]
         foreign = [name for name in given if name not in hidden]
         if foreign:
-            raise SweepError(f"{shown(foreign[0])} is part of the design and cannot be changed. Begin a new sweep.")
+            raise SweepError(
+                message(
+                    "{foreign} is part of the design and cannot be changed. Begin a new sweep.",
+                    foreign=shown(foreign[0]),
+                )
+            )
         self._given |= given
         missing = [name for name in hidden if name not in self._given]
         if missing:
             raise SweepError(
-                f"Secrets are not kept on disk. Give them again, in Python: "
-                f"open_sweep(...).resume(parameters={{{missing[0]!r}: ...}})."
+                message(
+                    "Secrets are not kept on disk. Give them again, in Python: "
+                    "open_sweep(...).resume(parameters={{{missing!r}: ...}}).",
+                    missing=missing[0],
+                )
             )
 
     def keep_model(self, model: Any) -> None:
@@ -380,7 +399,9 @@ class Sweep:
             When somebody drives it already, or it cannot go on.
         """
         if self._driver is not None:
-            raise SweepError("The sweep is being run already, by this process. Wait for it, or cancel it first.")
+            raise SweepError(
+                message("The sweep is being run already, by this process. Wait for it, or cancel it first.")
+            )
         self._problem = None
         driver = Driver(
             self._folder,
@@ -408,7 +429,9 @@ class Sweep:
         except RuntimeError as error:
             driver.let_go()
             self._note_end()
-            raise SweepError(f"The sweep cannot go on in the background: {error}. Make room for threads.") from error
+            raise SweepError(
+                message("The sweep cannot go on in the background: {error}. Make room for threads.", error=error)
+            ) from error
 
     def _note_end(self) -> None:
         self._driver = None
@@ -467,8 +490,10 @@ def refuse_limits(engine: Engine, limits: Limits) -> None:
     """
     if engine.name == "inline" and any(limit is not None for limit in limits):
         raise SweepError(
-            "A sweep in this process cannot have limits of time or memory: nobody could end its runs. "
-            "Take engine='process'."
+            message(
+                "A sweep in this process cannot have limits of time or memory: nobody could end its runs. Take "
+                "engine='process'."
+            )
         )
 
 

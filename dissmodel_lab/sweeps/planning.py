@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dissmodel_lab.errors import ParameterError, SweepError, did_you_mean, shown
 from dissmodel_lab.executor.base import validated
+from dissmodel_lab.language import joined, message
 from dissmodel_lab.parameters import (
     ModelSpec,
     declared_parameters,
@@ -169,15 +170,18 @@ def resolve_with(
 def _model(resolved: ResolvedModel, axes: Mapping[str, Any], parameters: Mapping[str, Any]) -> _Model:
     if not isinstance(axes, Mapping):
         raise SweepError(
-            f"A sweep takes parameters with their values, such as {{'rise': '0.1:2.0:20'}}, got {axes!r:.80}."
+            message(
+                "A sweep takes parameters with their values, such as {{'rise': '0.1:2.0:20'}}, got {axes!r:.80}.",
+                axes=axes,
+            )
         )
     for name in [*axes, *parameters]:
         if not isinstance(name, str) or not name:
-            raise SweepError(f"A parameter's name must be a text, got {name!r:.80}.")
+            raise SweepError(message("A parameter's name must be a text, got {name!r:.80}.", name=name))
     try:
         refuse_deep(parameters, "The parameters")
     except ParameterError as error:
-        raise SweepError(str(error)) from error
+        raise SweepError(*error.args) from error
     given = {**resolved.spec.parameters, **parameters}
     cls = resolved.executor_class
     return _Model(cls, resolved.name, parameter_schema(cls, given), declared_parameters(cls) is not None, given)
@@ -190,18 +194,29 @@ def _axis(found: _Model, name: str, said: Any, parameters: Mapping[str, Any], sa
     field = found.field_of(name)
     if field is None and found.schema.model_config.get("extra") != "allow":
         raise SweepError(
-            f"{found.name} has no parameter {shown(name)!r}. {did_you_mean(name, list(found.schema.model_fields))}"
+            message(
+                "{name} has no parameter {name_2!r}. {did_you_mean}",
+                name=found.name,
+                name_2=shown(name),
+                did_you_mean=did_you_mean(name, list(found.schema.model_fields)),
+            )
         )
     for fixed in parameters:
         if fixed == name or (field is not None and found.field_of(fixed) == field):
             raise SweepError(
-                f"{shown(name)} is both varied and fixed ({shown(fixed)}={value_text(parameters[fixed])}). "
-                "Leave one of the two away."
+                message(
+                    "{name} is both varied and fixed ({fixed}={value}). Leave one of the two away.",
+                    name=shown(name),
+                    fixed=shown(fixed),
+                    value=value_text(parameters[fixed]),
+                )
             )
     wants = wanted(found.schema.model_fields[field]) if field is not None else Wanted()
     axis = make_axis(name, said, wants, is_sampled=sampling != "grid")
     if is_secret_name(name) and any(isinstance(value, str) for value in axis.values):
-        raise SweepError(f"{shown(name)} is a secret and cannot be varied: its values would stand in the table.")
+        raise SweepError(
+            message("{name} is a secret and cannot be varied: its values would stand in the table.", name=shown(name))
+        )
     return axis
 
 
@@ -210,7 +225,9 @@ def _refuse_same(found: _Model, axes: tuple[Axis, ...]) -> None:
     for axis in axes:
         field = found.field_of(axis.name) or axis.name
         if field in seen:
-            raise SweepError(f"{seen[field]} and {axis.name} are the same parameter. Vary it once.")
+            raise SweepError(
+                message("{seen} and {name} are the same parameter. Vary it once.", seen=seen[field], name=axis.name)
+            )
         seen[field] = axis.name
 
 
@@ -222,14 +239,22 @@ def _seeds(
         return ()
     if found.field_of(SEED) is None:
         raise SweepError(
-            f"{found.name} has no parameter 'seed', so that each of {len(numbers)} seeds would give the same. "
-            "Leave seeds away, or give the model a parameter seed."
+            message(
+                "{name} has no parameter 'seed', so that each of {n_numbers} seeds would give the same. Leave "
+                "seeds away, or give the model a parameter seed.",
+                name=found.name,
+                n_numbers=len(numbers),
+            )
         )
     if any(found.field_of(axis.name) == found.field_of(SEED) for axis in axes):
-        raise SweepError("seed is varied, and seeds= sets it too. Leave one of the two away.")
+        raise SweepError(message("seed is varied, and seeds= sets it too. Leave one of the two away."))
     if any(found.field_of(name) == found.field_of(SEED) for name in parameters):
         raise SweepError(
-            f"seed is fixed ({SEED}={value_text(parameters.get(SEED))}), and seeds= sets it too. Leave one away."
+            message(
+                "seed is fixed ({seed}={value}), and seeds= sets it too. Leave one away.",
+                seed=SEED,
+                value=value_text(parameters.get(SEED)),
+            )
         )
     return numbers
 
@@ -237,30 +262,42 @@ def _seeds(
 def _numbers(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """Return the seeds to set; none for a single unnamed one."""
     if isinstance(seeds, bool | str | bytes) or not isinstance(seeds, int | Iterable):
-        raise SweepError(f"seeds must be a whole number, or a list of them, got {seeds!r:.80}.")
+        raise SweepError(message("seeds must be a whole number, or a list of them, got {seeds!r:.80}.", seeds=seeds))
     if isinstance(seeds, int):
         if seeds < 1:
-            raise SweepError(f"seeds={seeds}: each combination must be run at least once. Write 1 or more.")
+            raise SweepError(
+                message("seeds={seeds}: each combination must be run at least once. Write 1 or more.", seeds=seeds)
+            )
         if seeds > _MOST_SEEDS:
-            raise SweepError(f"seeds={seeds:,}: at most {_MOST_SEEDS:,} are allowed.")
+            raise SweepError(
+                message("seeds={seeds:,}: at most {most_seeds:,} are allowed.", seeds=seeds, most_seeds=_MOST_SEEDS)
+            )
         return tuple(range(1, seeds + 1)) if seeds > 1 else ()
     numbers = tuple(
         int(seed) if hasattr(seed, "__index__") and not isinstance(seed, bool) else seed for seed in seeds
     )
     for seed in numbers:
         if isinstance(seed, bool) or not isinstance(seed, int) or not -_LARGEST_SEED < seed < _LARGEST_SEED:
-            raise SweepError(f"A seed must be a whole number, got {seed!r:.80}.")
+            raise SweepError(message("A seed must be a whole number, got {seed!r:.80}.", seed=seed))
     if not numbers:
-        raise SweepError("seeds is an empty list. Write a number such as 5, or leave it away.")
+        raise SweepError(message("seeds is an empty list. Write a number such as 5, or leave it away."))
     if len(set(numbers)) < len(numbers):
         twice = next(seed for seed in numbers if numbers.count(seed) > 1)
-        raise SweepError(f"seeds has {twice} twice: it would give the same run twice. Write each seed once.")
+        raise SweepError(
+            message("seeds has {twice} twice: it would give the same run twice. Write each seed once.", twice=twice)
+        )
     return numbers
 
 
 def _check_design_seed(seed: Any) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise SweepError(f"design_seed must be a whole number from 0 to {2**32 - 1:,}, got {seed!r:.80}.")
+        raise SweepError(
+            message(
+                "design_seed must be a whole number from 0 to {value:,}, got {seed!r:.80}.",
+                value=2**32 - 1,
+                seed=seed,
+            )
+        )
 
 
 def _check_size(axes: tuple[Axis, ...], sampling: Sampling, count: int, n_seeds: int, *, confirmed: bool) -> None:
@@ -272,13 +309,23 @@ def _check_size(axes: tuple[Axis, ...], sampling: Sampling, count: int, n_seeds:
     else:
         factors = [f"{count:,} combinations"]
     factors += [f"{n_seeds:,} seeds"] if n_seeds > 1 else []
-    said = f"This sweep is {total:,} runs: {' x '.join(factors)}."
+    said = message("This sweep is {total:,} runs: {factors}.", total=total, factors=" x ".join(factors))
     if total > MOST:
         raise SweepError(
-            f"{said} At most {MOST:,} are kept in one folder. Take fewer values, or a design that samples."
+            message(
+                "{said} At most {most:,} are kept in one folder. Take fewer values, or a design that samples.",
+                said=said,
+                most=MOST,
+            )
         )
     if not confirmed:
-        raise SweepError(f"{said} More than {MANY:,} must be confirmed: confirmed=True. Or take fewer values.")
+        raise SweepError(
+            message(
+                "{said} More than {many:,} must be confirmed: confirmed=True. Or take fewer values.",
+                said=said,
+                many=MANY,
+            )
+        )
 
 
 # ------------------------------------------------------------------------------------------------ checks
@@ -291,7 +338,7 @@ def _check_values(found: _Model, axes: tuple[Axis, ...], seeds: tuple[int, ...])
         try:
             resolve_parameters(found.executor_class, first)
         except ParameterError as error:
-            raise SweepError(str(error)) from error
+            raise SweepError(*error.args) from error
         return
     problems: dict[tuple[str | int, ...], str] = {}
     for axis in axes:
@@ -330,13 +377,24 @@ def _rules(
             problems = parameter_problems(found.schema, given)
             if any(place[:1] and place[0] in names for place in problems):
                 raise SweepError(problem_text(found.executor_class, problems)) from None
-            first = first or " ".join(problems.values())
+            first = first or joined(problems.values())
             n_broken += 1
     if n_broken == len(settings):
-        raise SweepError(f"None of the {len(settings):,} combinations can be run: {first}")
+        raise SweepError(
+            message(
+                "None of the {n_settings:,} combinations can be run: {first}", n_settings=len(settings), first=first
+            )
+        )
     if not n_broken:
         return []
-    return [f"{n_broken:,} of {len(settings):,} combinations break a rule of the model and will fail: {first}"]
+    return [
+        message(
+            "{n_broken:,} of {n_settings:,} combinations break a rule of the model and will fail: {first}",
+            n_broken=n_broken,
+            n_settings=len(settings),
+            first=first,
+        )
+    ]
 
 
 def _doubles(axes: tuple[Axis, ...], sampling: Sampling, settings: list[tuple[Any, ...]]) -> list[str]:
@@ -347,10 +405,23 @@ def _doubles(axes: tuple[Axis, ...], sampling: Sampling, settings: list[tuple[An
         return []
     if sampling in ("lhs", "sobol") and different <= n_doubles:
         raise SweepError(
-            f"{sampling} gives only {different:,} different combinations in {len(settings):,}: "
-            f"{_few(axes)} few values. Take a grid, or fewer samples."
+            message(
+                "{sampling} gives only {different:,} different combinations in {n_settings:,}: {few} few values. "
+                "Take a grid, or fewer samples.",
+                sampling=sampling,
+                different=different,
+                n_settings=len(settings),
+                few=_few(axes),
+            )
         )
-    return [f"{n_doubles:,} of {len(settings):,} combinations are repetitions of others: {_few(axes)} few values."]
+    return [
+        message(
+            "{n_doubles:,} of {n_settings:,} combinations are repetitions of others: {few} few values.",
+            n_doubles=n_doubles,
+            n_settings=len(settings),
+            few=_few(axes),
+        )
+    ]
 
 
 def _few(axes: tuple[Axis, ...]) -> str:
@@ -363,7 +434,13 @@ def _range_notes(said: Mapping[str, Any], axes: tuple[Axis, ...]) -> list[str]:
     for axis in axes:
         parts = axis.text.removesuffix(":log").split(":")
         if not axis.values and len(parts) > 2 and isinstance(said[axis.name], str):  # noqa: PLR2004 -- low, high
-            notes.append(f"{axis.name} is drawn from its whole range; the count {parts[2]} has no use here.")
+            notes.append(
+                message(
+                    "{name} is drawn from its whole range; the count {parts} has no use here.",
+                    name=axis.name,
+                    parts=parts[2],
+                )
+            )
     return notes
 
 
@@ -373,4 +450,12 @@ def _unknown_notes(found: _Model, axes: tuple[Axis, ...]) -> list[str]:
         return []
     unknown = [axis.name for axis in axes if found.field_of(axis.name) is None]
     known = list(found.schema.model_fields)
-    return [f"The source of {found.name} does not name {name!r}. {did_you_mean(name, known)}" for name in unknown]
+    return [
+        message(
+            "The source of {name} does not name {name_2!r}. {did_you_mean}",
+            name=found.name,
+            name_2=name,
+            did_you_mean=did_you_mean(name, known),
+        )
+        for name in unknown
+    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissmodel_lab.errors import SweepError
 from dissmodel_lab.errors import shown as shown_name
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import parse_value, shown
 from dissmodel_lab.sweeps.design import Axis
 
@@ -26,7 +27,7 @@ _DIGITS = 12
 """Significant digits of a value between the ends: 0.3, not 0.30000000000000004."""
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_HOW = "Write low:high:count, such as 0.1:2.0:20, with :log behind it for equal steps of the logarithm."
+_HOW = message("Write low:high:count, such as 0.1:2.0:20, with :log behind it for equal steps of the logarithm.")
 _ENDS = 2
 """Parts of a range that is sampled: its ends."""
 
@@ -109,19 +110,36 @@ def _range_in(name: str, text: str, wants: Wanted) -> _Range | None:
     if wants.kind == "choice":
         if are_numbers or are_dates:
             raise SweepError(
-                f"{_place(name)}={text} is a range, and {_place(name)} takes no numbers. Write a list: a,b,c."
+                message(
+                    "{place}={text} is a range, and {place} takes no numbers. Write a list: a,b,c.",
+                    place=_place(name),
+                    text=text,
+                )
             )
         return None
     if not are_numbers and not are_dates:
         if wants.kind is None:
             return None
         raise SweepError(
-            f"{_place(name)}={shown_name(text)} is no range: its ends must be {_needed(wants.kind)}. {_HOW}"
+            message(
+                "{place}={shown_name} is no range: its ends must be {needed}. {how}",
+                place=_place(name),
+                shown_name=shown_name(text),
+                needed=_needed(wants.kind),
+                how=_HOW,
+            )
         )
     is_log = parts[-1].lower() == "log"
     counts = parts[_ENDS : len(parts) - is_log]
     if len(counts) > 1:
-        raise SweepError(f"{_place(name)}={shown_name(text)} has too many parts. {_HOW}")
+        raise SweepError(
+            message(
+                "{place}={shown_name} has too many parts. {how}",
+                place=_place(name),
+                shown_name=shown_name(text),
+                how=_HOW,
+            )
+        )
     count = _count(name, text, counts[0]) if counts else None
     if are_dates:
         return _Range(_date(name, text, ends[0]), _date(name, text, ends[1]), count, is_log, is_typed_whole=False)
@@ -131,7 +149,7 @@ def _range_in(name: str, text: str, wants: Wanted) -> _Range | None:
 
 
 def _needed(kind: AxisKind) -> str:
-    return "dates such as 2020-01-31" if kind == "date" else "numbers"
+    return message("dates such as 2020-01-31") if kind == "date" else "numbers"
 
 
 def _count(name: str, text: str, said: str) -> int:
@@ -139,14 +157,33 @@ def _count(name: str, text: str, said: str) -> int:
         count = int(said.replace("_", ""))
     except ValueError:
         raise SweepError(
-            f"{_place(name)}={shown_name(text)}: the number of values must be a whole number, "
-            f"got {shown_name(said)!r}. {_HOW}"
+            message(
+                "{place}={shown_name}: the number of values must be a whole number, got {said_shown_name!r}. {how}",
+                place=_place(name),
+                shown_name=shown_name(text),
+                said_shown_name=shown_name(said),
+                how=_HOW,
+            )
         ) from None
     if count < 1:
-        raise SweepError(f"{_place(name)}={text} has {count} values: at least 2 are needed. {_HOW}")
+        raise SweepError(
+            message(
+                "{place}={text} has {count} values: at least 2 are needed. {how}",
+                place=_place(name),
+                text=text,
+                count=count,
+                how=_HOW,
+            )
+        )
     if count > MOST_VALUES:
         raise SweepError(
-            f"{_place(name)}={text} has {count:,} values: at most {MOST_VALUES:,} are allowed. Write fewer."
+            message(
+                "{place}={text} has {count:,} values: at most {most_values:,} are allowed. Write fewer.",
+                place=_place(name),
+                text=text,
+                count=count,
+                most_values=MOST_VALUES,
+            )
         )
     return count
 
@@ -155,28 +192,66 @@ def _date(name: str, text: str, said: str) -> dt.date:
     try:
         return dt.date.fromisoformat(said)
     except ValueError as error:
-        raise SweepError(f"{_place(name)}={text}: {said} is no date: {error}.") from None
+        raise SweepError(
+            message(
+                "{place}={text}: {said} is no date: {error}.", place=_place(name), text=text, said=said, error=error
+            )
+        ) from None
 
 
 def _check_ends(name: str, text: str, found: _Range) -> None:
     low, high = found.low, found.high
     if isinstance(low, float) and not (math.isfinite(low) and math.isfinite(high) and math.isfinite(high - low)):
-        raise SweepError(f"{_place(name)}={text}: both ends must be finite numbers. {_HOW}")
+        raise SweepError(
+            message(
+                "{place}={text}: both ends must be finite numbers. {how}", place=_place(name), text=text, how=_HOW
+            )
+        )
     if low > high:
         turned = ":".join([f"{high}", f"{low}", *text.split(":")[_ENDS:]])
-        raise SweepError(f"{_place(name)}={text} runs backwards: {low} is above {high}. Write {turned}.")
+        raise SweepError(
+            message(
+                "{place}={text} runs backwards: {low} is above {high}. Write {turned}.",
+                place=_place(name),
+                text=text,
+                low=low,
+                high=high,
+                turned=turned,
+            )
+        )
     if low == high:
-        raise SweepError(f"{_place(name)}={text} is one value, not a range. Write {_place(name)}={low}.")
+        raise SweepError(
+            message(
+                "{place}={text} is one value, not a range. Write {place}={low}.",
+                place=_place(name),
+                text=text,
+                low=low,
+            )
+        )
     if found.n == 1:
         raise SweepError(
-            f"{_place(name)}={text} asks for 1 value between {low} and {high}: at least 2 are needed. {_HOW}"
+            message(
+                "{place}={text} asks for 1 value between {low} and {high}: at least 2 are needed. {how}",
+                place=_place(name),
+                text=text,
+                low=low,
+                high=high,
+                how=_HOW,
+            )
         )
     if found.is_log and isinstance(low, dt.date):
-        raise SweepError(f"{_place(name)}={text}: dates have no logarithm. Leave :log away.")
+        raise SweepError(
+            message("{place}={text}: dates have no logarithm. Leave :log away.", place=_place(name), text=text)
+        )
     if found.is_log and low <= 0:
         raise SweepError(
-            f"{_place(name)}={text}: equal steps of the logarithm need ends above 0, got {low}. "
-            "Raise the lower end, or leave :log away."
+            message(
+                "{place}={text}: equal steps of the logarithm need ends above 0, got {low}. Raise the lower end, "
+                "or leave :log away.",
+                place=_place(name),
+                text=text,
+                low=low,
+            )
         )
 
 
@@ -192,13 +267,24 @@ def _spaced(name: str, text: str, found: _Range, wants: Wanted) -> list[Any]:
     if count is None:
         if wants.kind != "whole" or found.is_log:
             raise SweepError(
-                f"{_place(name)}={text} does not say how many values a grid has. {_HOW} "
-                "Or draw them from the range, by the sample lhs."
+                message(
+                    "{place}={text} does not say how many values a grid has. {how} Or draw them from the range, by "
+                    "the sample lhs.",
+                    place=_place(name),
+                    text=text,
+                    how=_HOW,
+                )
             )
         span = int(found.high) - int(found.low) + 1
         if span > MOST_VALUES:
             raise SweepError(
-                f"{_place(name)}={text} has {span:,} values: at most {MOST_VALUES:,} are allowed. Write fewer."
+                message(
+                    "{place}={text} has {span:,} values: at most {most_values:,} are allowed. Write fewer.",
+                    place=_place(name),
+                    text=text,
+                    span=span,
+                    most_values=MOST_VALUES,
+                )
             )
         return list(range(int(found.low), int(found.high) + 1))
     values: list[Any] = [_between(found.low, found.high, step / (count - 1), found.is_log) for step in range(count)]
@@ -214,26 +300,35 @@ def _spaced_dates(name: str, text: str, found: _Range) -> list[dt.date]:
     count = days + 1 if found.n is None else found.n
     if days % (count - 1) != 0:
         raise SweepError(
-            f"{_place(name)}={text}: {days} days do not divide into {count - 1} equal steps. "
-            f"Allowed are, for example, {_some_counts(days)} values."
+            message(
+                "{place}={text}: {days} days do not divide into {count} equal steps. Allowed are, for example, "
+                "{some_counts} values.",
+                place=_place(name),
+                text=text,
+                days=days,
+                count=count - 1,
+                some_counts=_some_counts(days),
+            )
         )
     return [found.low + dt.timedelta(days=days // (count - 1) * step) for step in range(count)]
 
 
 def _fractions(name: str, text: str, found: _Range, values: list[float]) -> str:
     first = next(value for value in values if not value.is_integer())
-    said = f"{_place(name)} takes whole numbers, and {text} gives {first:g}."
+    said = message(
+        "{place} takes whole numbers, and {text} gives {first:g}.", place=_place(name), text=text, first=first
+    )
     whole_ends = float(found.low).is_integer() and float(found.high).is_integer()
     if found.is_log or not whole_ends:
-        return f"{said} Write the values as a list."
+        return message("{said} Write the values as a list.", said=said)
     counts = _some_counts(int(found.high) - int(found.low))
-    return f"{said} Between these ends, {counts} values are whole; or write a list."
+    return message("{said} Between these ends, {counts} values are whole; or write a list.", said=said, counts=counts)
 
 
 def _some_counts(span: int) -> str:
     """Say into how many values a whole span divides evenly: the smallest few, and all of them."""
     few = [count for count in range(2, min(span, 1000) + 1) if span % (count - 1) == 0][:4]
-    return ", ".join(map(str, [*few, span + 1])).replace(f", {span + 1}", f" or {span + 1}")
+    return ", ".join(map(str, [*few, span + 1])).replace(f", {span + 1}", message(" or {span}", span=span + 1))
 
 
 def _between(low: float, high: float, share: float, is_log: bool) -> float:  # noqa: FBT001 -- private
@@ -249,7 +344,11 @@ def _sampled(name: str, text: str, found: _Range, wants: Wanted) -> Axis:
     elif _is_whole(found, wants):
         if not (float(low).is_integer() and float(high).is_integer()):
             raise SweepError(
-                f"{_place(name)} takes whole numbers, and the ends of {text} are none. Write whole ends."
+                message(
+                    "{place} takes whole numbers, and the ends of {text} are none. Write whole ends.",
+                    place=_place(name),
+                    text=text,
+                )
             )
         kind, low, high = "whole", int(low), int(high)
     else:
@@ -306,13 +405,23 @@ def _values_of(name: str, said: Any, wants: Wanted) -> list[Any]:
     if isinstance(said, str):
         return _values_in(name, said.strip(), wants)
     if isinstance(said, Mapping):
-        raise SweepError(f"{_place(name)}: a table is no list of values. Write [{{...}}, {{...}}] to vary a table.")
+        raise SweepError(
+            message(
+                "{place}: a table is no list of values. Write [{{...}}, {{...}}] to vary a table.", place=_place(name)
+            )
+        )
     if not isinstance(said, Iterable):
         return [_plain(said)]
     values: list[Any] = []
     for value in said:
         if len(values) == MOST_VALUES:
-            raise SweepError(f"{_place(name)} has more than {MOST_VALUES:,} values. Write fewer.")
+            raise SweepError(
+                message(
+                    "{place} has more than {most_values:,} values. Write fewer.",
+                    place=_place(name),
+                    most_values=MOST_VALUES,
+                )
+            )
         values.append(_plain(value))
     return values
 
@@ -324,7 +433,7 @@ def _plain(value: Any) -> Any:
 
 def _values_in(name: str, text: str, wants: Wanted) -> list[Any]:
     if not text:
-        raise SweepError(f"{_place(name)} has no value. {_HOW} Or a list: 4,5,6.")
+        raise SweepError(message("{place} has no value. {how} Or a list: 4,5,6.", place=_place(name), how=_HOW))
     whole = parse_value(text) if text.startswith("[") else None
     if isinstance(whole, list):
         return [whole] if wants.is_list and not any(isinstance(item, list) for item in whole) else whole
@@ -333,17 +442,27 @@ def _values_in(name: str, text: str, wants: Wanted) -> list[Any]:
         return listed
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise SweepError(f"{_place(name)}={shown_name(text)}: a value is missing between two commas, or at an end.")
+        raise SweepError(
+            message(
+                "{place}={shown_name}: a value is missing between two commas, or at an end.",
+                place=_place(name),
+                shown_name=shown_name(text),
+            )
+        )
     if any(_NUMBER.fullmatch(end) for part in parts if ":" in part for end in part.split(":")[:1]):
         raise SweepError(
-            f"{_place(name)}={shown_name(text)} mixes a list with a range. Write all values, or one range."
+            message(
+                "{place}={shown_name} mixes a list with a range. Write all values, or one range.",
+                place=_place(name),
+                shown_name=shown_name(text),
+            )
         )
     return [parse_value(part) for part in parts]
 
 
 def _listed(name: str, text: str, values: list[Any], wants: Wanted, *, is_log: bool = False) -> Axis:
     if not values:
-        raise SweepError(f"{_place(name)} has no value. {_HOW} Or a list: 4,5,6.")
+        raise SweepError(message("{place} has no value. {how} Or a list: 4,5,6.", place=_place(name), how=_HOW))
     _refuse_odd(name, values)
     kind = wants.kind or _kind_of(values)
     if kind != "choice" and len({type(value) for value in values} - {int, float, dt.date}) > 0:
@@ -367,12 +486,21 @@ def _refuse_odd(name: str, values: list[Any]) -> None:
     seen: dict[Any, Any] = {}
     for value in values:
         if isinstance(value, float) and not math.isfinite(value):
-            raise SweepError(f"{_place(name)}: {value} is no value to run a model with. Write finite numbers.")
+            raise SweepError(
+                message(
+                    "{place}: {value} is no value to run a model with. Write finite numbers.",
+                    place=_place(name),
+                    value=value,
+                )
+            )
         key = _identity(value)
         if key in seen:
             raise SweepError(
-                f"{_place(name)} has the value {shown(value)} twice. Write each value once; "
-                "seeds=2 runs each point twice."
+                message(
+                    "{place} has the value {value} twice. Write each value once; seeds=2 runs each point twice.",
+                    place=_place(name),
+                    value=shown(value),
+                )
             )
         seen[key] = value
 

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from dissmodel_lab.errors import SweepError, did_you_mean
+from dissmodel_lab.language import message
 from dissmodel_lab.sweeps.design import Sampling
 from dissmodel_lab.sweeps.ranges import value_at
 
@@ -29,7 +30,7 @@ _FEWEST_BASE, _USUAL_BASE = 8, 64
 _USUAL_PER_AXIS = 10
 """Loeppky, J. L. et al. (2009). Choosing the sample size of a computer experiment. *Technometrics* 51(4), 366-376.
 https://doi.org/10.1198/TECH.2009.08040 -- ten points a parameter."""
-_NEEDS_SALIB = "Install it with: pip install SALib."
+_NEEDS_SALIB = message("Install it with: pip install SALib.")
 
 
 class Settings(NamedTuple):
@@ -56,7 +57,13 @@ def check_sampling(sample: str) -> Sampling:
     dissmodel_lab.errors.SweepError: There is no design 'gird'. Did you mean 'grid'? Known: grid, lhs, ...
     """
     if sample not in SAMPLINGS:
-        raise SweepError(f"There is no design {sample!r:.80}. {did_you_mean(str(sample), SAMPLINGS)}")
+        raise SweepError(
+            message(
+                "There is no design {sample!r:.80}. {did_you_mean}",
+                sample=sample,
+                did_you_mean=did_you_mean(str(sample), SAMPLINGS),
+            )
+        )
     return sample  # type: ignore[return-value]  # just looked up
 
 
@@ -89,16 +96,23 @@ def count_settings(axes: Sequence[Axis], sample: Sampling, samples: int | None) 
     dissmodel_lab.errors.SweepError: saltelli with 3 parameters needs 5 x a power of two combinations, ...
     """
     if not axes:
-        raise SweepError("A sweep needs at least one parameter that varies. Write for example: rise=0.1:2.0:20.")
+        raise SweepError(
+            message("A sweep needs at least one parameter that varies. Write for example: rise=0.1:2.0:20.")
+        )
     if sample == "grid":
         if samples is not None:
             raise SweepError(
-                f"A grid has as many combinations as its values make; a number of samples ({samples!r:.80}) is for "
-                "the designs that draw them: lhs, sobol, morris or saltelli."
+                message(
+                    "A grid has as many combinations as its values make; a number of samples ({samples!r:.80}) is "
+                    "for the designs that draw them: lhs, sobol, morris or saltelli.",
+                    samples=samples,
+                )
             )
         return math.prod(len(axis.values) for axis in axes)
     if samples is not None and (isinstance(samples, bool) or not isinstance(samples, int)):
-        raise SweepError(f"The number of samples must be a whole number, got {samples!r:.80}.")
+        raise SweepError(
+            message("The number of samples must be a whole number, got {samples!r:.80}.", samples=samples)
+        )
     if sample in ("morris", "saltelli"):
         _check_effects(axes, sample)
     if samples is None:
@@ -109,20 +123,33 @@ def count_settings(axes: Sequence[Axis], sample: Sampling, samples: int | None) 
 def _check_effects(axes: Sequence[Axis], sample: Sampling) -> None:
     if len(axes) == 1:
         raise SweepError(
-            f"{sample} compares parameters, and only {axes[0].name} varies. Take a grid, or vary another one."
+            message(
+                "{sample} compares parameters, and only {name} varies. Take a grid, or vary another one.",
+                sample=sample,
+                name=axes[0].name,
+            )
         )
     if sample != "morris":
         return
     for axis in axes:
         if axis.values:
             raise SweepError(
-                f"morris moves in equal steps along a range, and {axis.name}={axis.text} is a list. "
-                "Write a range such as 0.1:2.0, or take saltelli, which takes lists too."
+                message(
+                    "morris moves in equal steps along a range, and {name}={text} is a list. Write a range such as "
+                    "0.1:2.0, or take saltelli, which takes lists too.",
+                    name=axis.name,
+                    text=axis.text,
+                )
             )
         if axis.kind != "number" and len(_levels(axis)) < MORRIS_LEVELS:
             raise SweepError(
-                f"morris takes {MORRIS_LEVELS} values of each range, and {axis.text} has fewer for {axis.name}. "
-                "Write a wider range, or take a grid."
+                message(
+                    "morris takes {morris_levels} values of each range, and {text} has fewer for {name}. Write a "
+                    "wider range, or take a grid.",
+                    morris_levels=MORRIS_LEVELS,
+                    text=axis.text,
+                    name=axis.name,
+                )
             )
 
 
@@ -142,7 +169,13 @@ def _usual(n_axes: int, sample: Sampling) -> int:
 def _check_count(n_axes: int, sample: Sampling, samples: int) -> int:
     if sample == "lhs":
         if samples < 2:  # noqa: PLR2004 -- one point is no design
-            raise SweepError(f"lhs needs at least 2 combinations, got {samples}. Usual are {_usual(n_axes, sample)}.")
+            raise SweepError(
+                message(
+                    "lhs needs at least 2 combinations, got {samples}. Usual are {usual}.",
+                    samples=samples,
+                    usual=_usual(n_axes, sample),
+                )
+            )
         return samples
     step = {"sobol": 1, "morris": n_axes + 1, "saltelli": n_axes + 2}[sample]
     fewest = {"sobol": 2, "morris": _FEWEST_TRAJECTORIES, "saltelli": _FEWEST_BASE}[sample]
@@ -150,12 +183,19 @@ def _check_count(n_axes: int, sample: Sampling, samples: int) -> int:
     is_power = base > 0 and base & (base - 1) == 0
     if rest == 0 and base >= fewest and (is_power or sample == "morris"):
         return samples
-    many = f"{step} x a power of two" if step > 1 else "a power of two"
+    many = message("{step} x a power of two", step=step) if step > 1 else message("a power of two")
     needs = f"a multiple of {step}" if sample == "morris" else many
-    with_axes = f" with {n_axes} parameters" if step > 1 else ""
+    with_axes = message(" with {n_axes} parameters", n_axes=n_axes) if step > 1 else ""
     raise SweepError(
-        f"{sample}{with_axes} needs {needs} combinations, at least {fewest * step}: got {samples}. "
-        f"Nearest: {_nearest(sample, samples, step, fewest)}."
+        message(
+            "{sample}{with_axes} needs {needs} combinations, at least {fewest}: got {samples}. Nearest: {nearest}.",
+            sample=sample,
+            with_axes=with_axes,
+            needs=needs,
+            fewest=fewest * step,
+            samples=samples,
+            nearest=_nearest(sample, samples, step, fewest),
+        )
     )
 
 
@@ -234,7 +274,14 @@ def _unit_cube(n_axes: int, sample: Sampling, count: int, design_seed: int) -> N
             problem, count // (n_axes + 2), calc_second_order=False, seed=design_seed
         )
     except ImportError as error:
-        raise SweepError(f"sample={sample!r} needs the package SALib ({error}). {_NEEDS_SALIB}") from error
+        raise SweepError(
+            message(
+                "sample={sample!r} needs the package SALib ({error}). {needs_salib}",
+                sample=sample,
+                error=error,
+                needs_salib=_NEEDS_SALIB,
+            )
+        ) from error
 
 
 def unit_problem(n_axes: int) -> dict[str, Any]:

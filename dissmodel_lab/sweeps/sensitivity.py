@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import SweepError, did_you_mean, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.sweeps.effects import (
     FEWEST_SEEDS,
@@ -38,9 +39,9 @@ _FEWEST_FOR_S1 = 60
 _FEWEST_BLOCKS = 4
 _WIDE = 0.1
 """Intervals of shares that reach farther to each side leave the order of parameters open [-]."""
-_ALONE = "share of variance, alone"
-_TOTAL = "share of variance, with interactions"
-_NO_SALIB = "The package SALib, which works this out, is not installed: pip install SALib."
+_ALONE = message("share of variance, alone")
+_TOTAL = message("share of variance, with interactions")
+_NO_SALIB = message("The package SALib, which works this out, is not installed: pip install SALib.")
 
 
 def sensitivity_of(design: SweepDesign, rows: Sequence[SweepRow], metric: str, known: Sequence[str]) -> Sensitivity:
@@ -78,16 +79,25 @@ def sensitivity_of(design: SweepDesign, rows: Sequence[SweepRow], metric: str, k
     """
     if metric not in known:
         raise SweepError(
-            f"No run of this sweep has a metric {shown(metric)!r} that is a number. {did_you_mean(metric, known)}"
+            message(
+                "No run of this sweep has a metric {metric!r} that is a number. {did_you_mean}",
+                metric=shown(metric),
+                did_you_mean=did_you_mean(metric, known),
+            )
         )
     values = _values(design, rows, metric)
     there = np.isfinite(values)
     notes = _missing_notes(design, there)
     if int(there.any(axis=1).sum()) < _FEWEST_RUNS and design.n_settings >= _FEWEST_RUNS:
-        notes.append("Too few runs have completed to say anything yet.")
+        notes.append(message("Too few runs have completed to say anything yet."))
         return _said(design, metric, "", (), there, notes=notes)
     if not there.any() or np.ptp(values[there]) == 0:
-        notes.append(f"{shown(metric)} is the same in all runs: over these values it depends on none of them.")
+        notes.append(
+            message(
+                "{metric} is the same in all runs: over these values it depends on none of them.",
+                metric=shown(metric),
+            )
+        )
         return _said(design, metric, "", (), there, notes=notes)
     if design.sample == "grid":
         return _of_grid(design, metric, values, notes)
@@ -114,7 +124,13 @@ def _missing_notes(design: SweepDesign, there: NDArray[np.bool_]) -> list[str]:
     n_missing = design.n_runs - int(there.sum())
     if not n_missing:
         return []
-    return [f"{n_missing:,} of {design.n_runs:,} runs have no such value: they failed, or have not run yet."]
+    return [
+        message(
+            "{n_missing:,} of {n_runs:,} runs have no such value: they failed, or have not run yet.",
+            n_missing=n_missing,
+            n_runs=design.n_runs,
+        )
+    ]
 
 
 def _setting_means(design: SweepDesign, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:
@@ -124,7 +140,10 @@ def _setting_means(design: SweepDesign, values: NDArray[np.float64]) -> tuple[ND
     with quiet_about(RuntimeWarning):
         means: NDArray[np.float64] = np.nanmean(values, axis=1)
     return means, [
-        f"Each combination counts by its mean over {design.n_seeds} seeds, what is left of their noise included."
+        message(
+            "Each combination counts by its mean over {n_seeds} seeds, what is left of their noise included.",
+            n_seeds=design.n_seeds,
+        )
     ]
 
 
@@ -176,12 +195,12 @@ def _of_grid(design: SweepDesign, metric: str, values: NDArray[np.float64], note
     shape = tuple(len(axis.values) for axis in design.axes)
     if not there.all():
         return _of_incomplete_grid(design, metric, values, notes)
-    method = (
+    method = message(
         "Analysis of variance of the complete grid: exact shares for these values, by epsilon squared (Kelley 1935)."
     )
     if len(shape) == 1 and design.n_seeds == 1:
         found = grid_effects(values.reshape(*shape, 1))
-        notes.append("Only one parameter varies, so that all of the variance is its own: look at the line.")
+        notes.append(message("Only one parameter varies, so that all of the variance is its own: look at the line."))
         return _said(design, metric, method, (_span(found.span),), there, notes=notes)
     cube = values.reshape(*shape, design.n_seeds)
     found = grid_effects(cube)
@@ -207,19 +226,21 @@ def _spans(cube: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _span(span: NDArray[np.float64], half: Any = None) -> SensitivityIndex:
-    return _index("span", "from the lowest to the highest mean, in the metric's unit", span, half)
+    return _index("span", message("from the lowest to the highest mean, in the metric's unit"), span, half)
 
 
 def _grid_notes(design: SweepDesign, noise: float) -> list[str]:
-    notes = ["The shares are of these values only: other ends of the ranges give other shares."]
+    notes = [message("The shares are of these values only: other ends of the ranges give other shares.")]
     if design.n_seeds == 1:
-        notes.append("A grid with one seed has no sampling error, and therefore no intervals.")
+        notes.append(message("A grid with one seed has no sampling error, and therefore no intervals."))
         return notes
-    notes.append(f"The seed alone makes {noise:.0%} of the variance; it is taken off the shares.")
+    notes.append(
+        message("The seed alone makes {noise:.0%} of the variance; it is taken off the shares.", noise=noise)
+    )
     if design.n_seeds < FEWEST_SEEDS:
-        notes.append(f"Intervals need at least {FEWEST_SEEDS} seeds.")
+        notes.append(message("Intervals need at least {fewest_seeds} seeds.", fewest_seeds=FEWEST_SEEDS))
     else:
-        notes.append("The intervals tell what other seeds would give, by leaving out one after the other.")
+        notes.append(message("The intervals tell what other seeds would give, by leaving out one after the other."))
     return notes
 
 
@@ -237,15 +258,17 @@ def _of_incomplete_grid(
         ]
     )
     if np.ptp(means[has_value]) == 0:
-        notes.append("The means over the seeds are all the same.")
+        notes.append(message("The means over the seeds are all the same."))
         return _said(design, metric, "", (), np.isfinite(values), notes=notes)
     alone, span = incomplete_effects(levels, means[has_value])
     notes += spread_notes
     notes.append(
-        "The grid has gaps: the means of two values may be over different combinations, so that these shares are "
-        "approximate, overlap and need not add up. Total effects and intervals need a complete grid."
+        message(
+            "The grid has gaps: the means of two values may be over different combinations, so that these shares "
+            "are approximate, overlap and need not add up. Total effects and intervals need a complete grid."
+        )
     )
-    method = "Analysis of variance of the combinations that completed, by eta squared (Fisher 1925)."
+    method = message("Analysis of variance of the combinations that completed, by eta squared (Fisher 1925).")
     indices = (_index("S1", _ALONE, alone, is_share=True), _span(span))
     return _said(design, metric, method, indices, np.isfinite(values), notes=notes)
 
@@ -266,23 +289,30 @@ def _of_sample(
     indices = [
         SensitivityIndex(
             symbol="rho",
-            title="rank correlation: does it rise (+) or fall (-) with the parameter",
+            title=message("rank correlation: does it rise (+) or fall (-) with the parameter"),
             values=_plain(rho),
             lower=_plain(lower),
             upper=_plain(upper),
         )
     ]
-    method = "Spearman's rank correlation, with percentile intervals of the bootstrap."
+    method = message("Spearman's rank correlation, with percentile intervals of the bootstrap.")
     if not ordered.all():
         names = ", ".join(axis.name for axis in design.axes if not axis.is_ordered)
-        notes.append(f"{names}: its values have no order, so that nothing rises or falls with it. Take a grid.")
+        notes.append(
+            message(
+                "{names}: its values have no order, so that nothing rises or falls with it. Take a grid.", names=names
+            )
+        )
     shares = _rbd_fast(places, values, ordered, notes)
     if shares is not None:
         indices.insert(0, shares)
-        method += " S1 by RBD-FAST (Tarantola et al. 2006, bias corrected by Tissot and Prieur 2012)."
+        method += message(" S1 by RBD-FAST (Tarantola et al. 2006, bias corrected by Tissot and Prieur 2012).")
     notes.append(
-        f"This design ({design.sample}) allows no total effects: the sample saltelli gives S1 and ST, "
-        "morris screens many parameters with few runs."
+        message(
+            "This design ({sample}) allows no total effects: the sample saltelli gives S1 and ST, morris screens "
+            "many parameters with few runs.",
+            sample=design.sample,
+        )
     )
     return _said(design, metric, method, tuple(indices), there, notes=notes)
 
@@ -309,7 +339,12 @@ def _rbd_fast(
     places: NDArray[np.float64], values: NDArray[np.float64], ordered: NDArray[np.bool_], notes: list[str]
 ) -> SensitivityIndex | None:
     if values.size < _FEWEST_FOR_S1:
-        notes.append(f"Shares of the variance (S1) need at least {_FEWEST_FOR_S1} runs of such a design.")
+        notes.append(
+            message(
+                "Shares of the variance (S1) need at least {fewest_for_s1} runs of such a design.",
+                fewest_for_s1=_FEWEST_FOR_S1,
+            )
+        )
         return None
     try:
         from SALib.analyze import rbd_fast  # noqa: PLC0415 -- loads pandas
@@ -332,7 +367,14 @@ def _blocks(means: NDArray[np.float64], size: int, notes: list[str], what: str) 
     whole = np.isfinite(means).reshape(-1, size).all(axis=1)
     if not whole.all():
         n_left = int((~whole).sum())
-        notes.append(f"{n_left:,} of {whole.size:,} {what} are left out whole, because a run of them has no value.")
+        notes.append(
+            message(
+                "{n_left:,} of {size:,} {what} are left out whole, because a run of them has no value.",
+                n_left=n_left,
+                size=whole.size,
+                what=what,
+            )
+        )
     return np.repeat(whole, size)
 
 
@@ -342,11 +384,16 @@ def _of_morris(
     size = len(design.axes) + 1
     used = _blocks(means, size, notes, "trajectories")
     kept = there & used[:, None]
-    method = (
+    method = message(
         "Elementary effects (Morris 1991; mu* by Campolongo et al. 2007), by SALib; mu* with bootstrap intervals."
     )
     if used.sum() < _FEWEST_BLOCKS * size:
-        notes.append(f"Fewer than {_FEWEST_BLOCKS} whole trajectories are left: too few for effects.")
+        notes.append(
+            message(
+                "Fewer than {fewest_blocks} whole trajectories are left: too few for effects.",
+                fewest_blocks=_FEWEST_BLOCKS,
+            )
+        )
         return _said(design, metric, method, (), kept, notes=notes)
     try:
         from SALib.analyze import morris  # noqa: PLC0415 -- loads pandas
@@ -363,15 +410,26 @@ def _of_morris(
         seed=_SEED,
     )
     indices = (
-        _index("mu*", "mean size of the effect, over the whole range", found["mu_star"], found["mu_star_conf"]),
-        _index("mu", "mean effect, with its sign", found["mu"]),
-        _index("sigma", "spread of the effect: interactions, or a bend", found["sigma"]),
+        _index(
+            "mu*",
+            message("mean size of the effect, over the whole range"),
+            found["mu_star"],
+            found["mu_star_conf"],
+        ),
+        _index("mu", message("mean effect, with its sign"), found["mu"]),
+        _index("sigma", message("spread of the effect: interactions, or a bend"), found["sigma"]),
     )
-    notes.append("Effects are in the metric's unit, for a move over the whole range of the parameter.")
+    notes.append(message("Effects are in the metric's unit, for a move over the whole range of the parameter."))
     rounded = [axis.name for axis in design.axes if axis.kind != "number"]
     if rounded:
-        notes.append(f"{', '.join(rounded)} moved in whole steps, so that its effects are rounded too.")
-    notes.append("morris ranks parameters; it allows no shares of the variance: the sample saltelli gives S1 and ST.")
+        notes.append(
+            message(
+                "{rounded} moved in whole steps, so that its effects are rounded too.", rounded=", ".join(rounded)
+            )
+        )
+    notes.append(
+        message("morris ranks parameters; it allows no shares of the variance: the sample saltelli gives S1 and ST.")
+    )
     return _said(design, metric, method, indices, kept, notes=notes)
 
 
@@ -381,9 +439,16 @@ def _of_saltelli(
     size = len(design.axes) + 2
     used = _blocks(means, size, notes, "blocks")
     kept = there & used[:, None]
-    method = "Sobol' indices (S1 by Saltelli et al. 2010, ST by Jansen 1999), by SALib, with bootstrap intervals."
+    method = message(
+        "Sobol' indices (S1 by Saltelli et al. 2010, ST by Jansen 1999), by SALib, with bootstrap intervals."
+    )
     if used.sum() < _FEWEST_BLOCKS * size or np.ptp(means[used]) == 0:
-        notes.append(f"Fewer than {_FEWEST_BLOCKS} whole blocks that differ are left: too few for indices.")
+        notes.append(
+            message(
+                "Fewer than {fewest_blocks} whole blocks that differ are left: too few for indices.",
+                fewest_blocks=_FEWEST_BLOCKS,
+            )
+        )
         return _said(design, metric, method, (), kept, notes=notes)
     try:
         from SALib.analyze import sobol  # noqa: PLC0415 -- loads pandas
@@ -406,7 +471,10 @@ def _of_saltelli(
     widest = float(np.nanmax([*found["S1_conf"], *found["ST_conf"]]))
     if widest > _WIDE:
         notes.append(
-            f"The widest interval reaches {widest:.2f} to each side: take more samples to tell close ones apart."
+            message(
+                "The widest interval reaches {widest:.2f} to each side: take more samples to tell close ones apart.",
+                widest=widest,
+            )
         )
-    notes.append("Second-order indices, of pairs of parameters, are not part of this design.")
+    notes.append(message("Second-order indices, of pairs of parameters, are not part of this design."))
     return _said(design, metric, method, indices, kept, notes=notes)

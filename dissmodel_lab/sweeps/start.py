@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.engines import engine_for
 from dissmodel_lab.errors import SweepError
 from dissmodel_lab.executor.schemas import DataSource, utc_now
+from dissmodel_lab.language import message
 from dissmodel_lab.launch import limits_of, working_folder
 from dissmodel_lab.provenance import Caller
 from dissmodel_lab.resolve import import_path
@@ -215,8 +216,22 @@ def open_sweep(store: str | Path | RunStore | None = None, which: str | Path = "
         return Sweep(fitting[0])
     named = ", ".join(_id_of(folder) for folder in (fitting or found)[:_NAMED]) or "none yet"
     if fitting:
-        raise SweepError(f"{len(fitting)} sweeps begin with {said!r}: {named}. Give the name of a folder.")
-    raise SweepError(f"No sweep in {str(keep.root)!r} begins with {said!r:.80}. Newest: {named}.")
+        raise SweepError(
+            message(
+                "{n_fitting} sweeps begin with {said!r}: {named}. Give the name of a folder.",
+                n_fitting=len(fitting),
+                said=said,
+                named=named,
+            )
+        )
+    raise SweepError(
+        message(
+            "No sweep in {root!r} begins with {said!r:.80}. Newest: {named}.",
+            root=str(keep.root),
+            said=said,
+            named=named,
+        )
+    )
 
 
 _SHORT = 8
@@ -278,4 +293,4 @@ def _entry(folder: SweepFolder) -> SweepEntry:
             progress=found.progress(),
         )
     except SweepError as error:
-        return SweepEntry(id=_id_of(folder), folder=folder.path, problem=str(error))
+        return SweepEntry(id=_id_of(folder), folder=folder.path, problem=error.args[0])

@@ -20,6 +20,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.lifecycle import report_step
+from dissmodel_lab.language import message
 from dissmodel_lab.upstream.schedule import Schedule, schedule_of
 from dissmodel_lab.upstream.state import layers_of, series, values_of
 
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 MODULE = "dissmodel.core.environment"
 """Where every version keeps ``Environment``."""
 
-WAITING = "Waiting for another dissmodel simulation in this process: two at once give wrong results."
+WAITING = message("Waiting for another dissmodel simulation in this process: two at once give wrong results.")
 
 ENDLESS = (
-    "The model {model} has the step {step}, so that simulated time never goes on and the run may never end. "
-    "Interrupt it, and choose a step above 0."
+    "The model {model} has the step {step}, so that simulated time never goes on and the run may never "
+    "end. Interrupt it, and choose a step above 0."
 )
 
 

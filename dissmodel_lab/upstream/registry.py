@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from dissmodel_lab.errors import ParameterError
+from dissmodel_lab.language import message
 
 
 def registered_executors() -> dict[str, type[Any]]:
@@ -77,7 +78,10 @@ def end_time_semantics(version: str) -> Literal["inclusive", "exclusive"]:
     found = re.match(r"\s*v?(\d+)\.(\d+)", version)
     if found is None:
         raise ParameterError(
-            f"{version!r} is not a version of dissmodel. It begins with two numbers, such as 0.6.6; "
-            "importlib.metadata.version('dissmodel') returns the installed one."
+            message(
+                "{version!r} is not a version of dissmodel. It begins with two numbers, such as 0.6.6; "
+                "importlib.metadata.version('dissmodel') returns the installed one.",
+                version=version,
+            )
         )
     return "exclusive" if (int(found[1]), int(found[2])) == (0, 5) else "inclusive"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.contents import has_content
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import Message, joined, message
 from dissmodel_lab.sources import hashed
 from dissmodel_lab.sources.addresses import is_remote
 from dissmodel_lab.store import RECORD_NAME, RunStore
@@ -83,17 +84,35 @@ class Integrity:
         """The whole in one sentence."""
         wrong = [check for check in self.checks if check.state in (State.CHANGED, State.MISSING)]
         counts = Counter(check.state for check in self.checks)
-        unknown = [check.item for check in self.checks if check.state is State.UNKNOWN]
-        rest = f"; cannot be checked: {', '.join(unknown)}" if unknown else ""
+        unknown = [_said(check.item) for check in self.checks if check.state is State.UNKNOWN]
+        rest = message("; cannot be checked: {unknown}", unknown=joined(unknown, ", ")) if unknown else ""
         if wrong:
-            named = ", ".join(f"{check.item} is {check.state}" for check in wrong[:_LISTED])
-            more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
-            return f"Not as recorded: {named}{more}{rest}."
+            named = joined(
+                (
+                    message("{item} is {state}", item=_said(check.item), state=Message(check.state.value))
+                    for check in wrong[:_LISTED]
+                ),
+                ", ",
+            )
+            more = message(" and {n_wrong} more", n_wrong=len(wrong) - _LISTED) if len(wrong) > _LISTED else ""
+            return message("Not as recorded: {named}{more}{rest}.", named=named, more=more, rest=rest)
         if not self.is_intact:
-            return f"Nothing could be checked: {', '.join(unknown) or 'the record names nothing'}."
+            if not unknown:
+                return message("Nothing could be checked: the record names nothing.")
+            return message("Nothing could be checked: {unknown}.", unknown=joined(unknown, ", "))
         rewritten = counts[State.REWRITTEN]
-        same = f" ({rewritten} of them in other bytes with the same content)" if rewritten else ""
-        return f"{counts[State.OK] + rewritten} of {len(self.checks)} are as recorded{same}{rest}."
+        same = (
+            message(" ({rewritten} of them in other bytes with the same content)", rewritten=rewritten)
+            if rewritten
+            else ""
+        )
+        return message(
+            "{counts} of {n_checks} are as recorded{same}{rest}.",
+            counts=counts[State.OK] + rewritten,
+            n_checks=len(self.checks),
+            same=same,
+            rest=rest,
+        )
 
     def as_values(self) -> dict[str, Any]:
         """
@@ -114,6 +133,14 @@ class Integrity:
                 for check in self.checks
             ],
         }
+
+
+def _said(item: str) -> str:
+    """Return what was checked as a message: the record, the input, a parameter's file or an artifact."""
+    kind, _, name = item.partition(" ")
+    if kind == "parameter":
+        return message("parameter {name}", name=name)
+    return message("artifact {name}", name=name) if kind == "artifact" else Message(item)
 
 
 def verify(
@@ -187,7 +214,7 @@ class _Looker:
     def _record_itself(self) -> Check:
         path = self._record.record_path
         if path is None:
-            return Check(item="record", state=State.UNKNOWN, why="It is in memory only.")
+            return Check(item="record", state=State.UNKNOWN, why=message("It is in memory only."))
         now = hashed(path)
         if not now.sha256:
             state = State.UNKNOWN if now.problem else State.MISSING
@@ -198,17 +225,21 @@ class _Looker:
         other = second_copy(self._record, self._store_folder)
         if written:
             fields = _differing_fields(path, other) if other is not None and hashed(other).sha256 == written else ""
-            why = f"It was edited after the run{fields}: its journal has another SHA-256 of it."
+            why = message(
+                "It was edited after the run{fields}: its journal has another SHA-256 of it.", fields=fields
+            )
             return self._check("record", State.CHANGED, path, written, now.sha256, why=why)
         if other is None:
-            why = "There is no second copy of it: an edit of it alone could not be noticed."
+            why = message("There is no second copy of it: an edit of it alone could not be noticed.")
             return Check(item="record", state=State.UNKNOWN, path=path, found=now.sha256, why=why)
         twin = hashed(other)
         if twin.sha256 == now.sha256:
-            why = f"Its copy {other} says the same."
+            why = message("Its copy {other} says the same.", other=other)
             return self._check("record", State.OK, path, twin.sha256, now.sha256, why=why)
-        why = (
-            f"Its copy {other} says otherwise{_differing_fields(path, other)}; which of them was edited is not known."
+        why = message(
+            "Its copy {other} says otherwise{differing_fields}; which of them was edited is not known.",
+            other=other,
+            differing_fields=_differing_fields(path, other),
         )
         return self._check("record", State.CHANGED, path, twin.sha256, now.sha256, why=why)
 
@@ -221,11 +252,11 @@ class _Looker:
         if _SHA256.fullmatch(record.source.checksum) and is_remote(record.source) and not record.is_imported:
             return self._remote_input()
         if record.source.uri == "synthetic":
-            why = "The model makes its input by itself."
+            why = message("The model makes its input by itself.")
         elif record.source.uri:
-            why = f"It is not on this machine: {record.source.uri}"
+            why = message("It is not on this machine: {uri}", uri=record.source.uri)
         else:
-            why = "The record names none: it was given in memory, or there was none."
+            why = message("The record names none: it was given in memory, or there was none.")
         return Check(item="input", state=State.UNKNOWN, recorded=record.source.checksum, why=why)
 
     def _remote_input(self) -> Check:
@@ -236,12 +267,12 @@ class _Looker:
         try:
             fetched = fetch(self._record.source)
         except SourceError as error:
-            return Check(item="input", state=State.UNKNOWN, recorded=recorded, why=str(error))
+            return Check(item="input", state=State.UNKNOWN, recorded=recorded, why=error.args[0])
         fetched.lease.close()
-        why = " ".join(fetched.notes)
+        why = joined(fetched.notes)
         if fetched.sha256 == recorded:
             return self._check("input", State.OK, fetched.path, recorded, fetched.sha256, why=why)
-        why = f"{uri} holds something else now. {why}".strip()
+        why = message("{uri} holds something else now. {why}", uri=uri, why=why).strip()
         return self._check("input", State.CHANGED, fetched.path, recorded, fetched.sha256, why=why)
 
     def _parameter_files(self) -> Iterator[Check]:
@@ -253,7 +284,7 @@ class _Looker:
                 yield self._file(f"parameter {place}", path, recorded.get(place, ""))
         for place, sha256 in recorded.items():
             if place not in texts:
-                why = "The parameters name no file there."
+                why = message("The parameters name no file there.")
                 yield Check(item=f"parameter {place}", state=State.CHANGED, recorded=sha256, why=why)
 
     def _artifacts(self) -> Iterator[Check]:
@@ -263,7 +294,7 @@ class _Looker:
             path = locate_artifact(record, name, self._base_folder)
             recorded = record.artifacts.get(name, "")
             if path is None:
-                why = "The record names no path for it on this machine."
+                why = message("The record names no path for it on this machine.")
                 yield Check(item=f"artifact {name}", state=State.UNKNOWN, recorded=recorded, why=why)
             else:
                 yield self._file(f"artifact {name}", path, recorded, record.content_sha256.get(name, ""))
@@ -275,7 +306,7 @@ class _Looker:
         if now.problem:
             return self._check(item, State.UNKNOWN, path, recorded, why=_because(now.problem))
         if not _SHA256.fullmatch(recorded):
-            why = "It is there, but the record has no SHA-256 of it."
+            why = message("It is there, but the record has no SHA-256 of it.")
             return self._check(item, State.UNKNOWN, path, recorded, now.sha256, why=why)
         if now.sha256 == recorded.lower():
             return self._check(item, State.OK, path, recorded, now.sha256)
@@ -292,18 +323,20 @@ class _Looker:
 
 
 def _because(problem: str) -> str:
-    return f"It cannot be read: {problem}." if problem else ""
+    return message("It cannot be read: {problem}.", problem=problem) if problem else ""
 
 
 def _changed(path: Path, content: str) -> tuple[State, str]:
     if not content:
-        return State.CHANGED, "Its bytes are not those that were recorded."
+        return State.CHANGED, message("Its bytes are not those that were recorded.")
     try:
         if has_content(path, content):
-            return State.REWRITTEN, "Its bytes are not those that were recorded, but its content is."
+            return State.REWRITTEN, message("Its bytes are not those that were recorded, but its content is.")
     except Exception as error:  # noqa: BLE001 -- any reader's complaint: the file is no longer what it was
-        return State.CHANGED, f"It can no longer be read as what it was: {type(error).__name__}: {error}"
-    return State.CHANGED, "Neither its bytes nor its content are those that were recorded."
+        return State.CHANGED, message(
+            "It can no longer be read as what it was: {kind}: {error}", kind=type(error).__name__, error=error
+        )
+    return State.CHANGED, message("Neither its bytes nor its content are those that were recorded.")
 
 
 def _differing_fields(first: Path, second: Path) -> str:
@@ -312,4 +345,4 @@ def _differing_fields(first: Path, second: Path) -> str:
         fields = mapping_differs(*texts)
     except (OSError, ValueError, AttributeError):  # no JSON object any more
         return ""
-    return f" in {', '.join(fields[:_LISTED])}" if fields else ""
+    return message(" in {fields}", fields=", ".join(fields[:_LISTED])) if fields else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dissmodel_lab.artifacts import is_map_file
 from dissmodel_lab.contents import companions_of, has_content, is_companion
 from dissmodel_lab.differences import Differences, find_differences, is_same_file
+from dissmodel_lab.language import message
 from dissmodel_lab.sources import hashed
 from dissmodel_lab.verification.places import locate_artifact
 from dissmodel_lab.verification.verdict import VerdictKind
@@ -63,10 +64,13 @@ def judge(plan: Plan, second: ExperimentRecord, tolerance: float | None) -> Judg
     first = plan.first
     read, was = second.source.checksum, first.source.checksum
     if was and read and read != was.lower():
-        return Judgement(VerdictKind.CANNOT_VERIFY, [f"The input changed meanwhile: the rerun read SHA-256 {read}."])
+        return Judgement(
+            VerdictKind.CANNOT_VERIFY,
+            [message("The input changed meanwhile: the rerun read SHA-256 {read}.", read=read)],
+        )
     made = second.artifact_path()
     if "output" not in second.artifacts or made is None:
-        return Judgement(VerdictKind.DIFFERENT, ["The rerun left no output; the first run did."])
+        return Judgement(VerdictKind.DIFFERENT, [message("The rerun left no output; the first run did.")])
     found = _judged(_artifact(plan, second, "output", made), tolerance)
     _other_artifacts(plan, second, found, tolerance)
     return found
@@ -106,20 +110,28 @@ def _judged(artifact: _Artifact, tolerance: float | None) -> Judgement:
 
 
 def _by_hashes(artifact: _Artifact, problem: str) -> Judgement:
-    where = f"at {artifact.path}" if artifact.path is not None else "on this machine"
-    gone = f"cannot be read ({problem})" if problem else f"is not {where}"
-    note = f"The first output {gone}, so what its record tells was compared."
+    where = message("at {path}", path=artifact.path) if artifact.path is not None else message("on this machine")
+    gone = (
+        message("cannot be read ({problem})", problem=problem) if problem else message("is not {where}", where=where)
+    )
+    note = message("The first output {gone}, so what its record tells was compared.", gone=gone)
     has_parts = bool(companions_of(artifact.made))  # of which its own hash tells nothing
     if artifact.new == artifact.recorded and not has_parts:
-        return Judgement(VerdictKind.IDENTICAL, ["The rerun gave the SHA-256 that was recorded."], [note])
+        return Judgement(VerdictKind.IDENTICAL, [message("The rerun gave the SHA-256 that was recorded.")], [note])
     if artifact.content and _has_content(artifact.made, artifact.content):
-        return Judgement(VerdictKind.SAME_CONTENT, ["The rerun gave the content hash that was recorded."], [note])
+        return Judgement(
+            VerdictKind.SAME_CONTENT, [message("The rerun gave the content hash that was recorded.")], [note]
+        )
     if artifact.content:
-        why = "The rerun gave another content hash than was recorded; which cells differ cannot be told."
+        why = message("The rerun gave another content hash than was recorded; which cells differ cannot be told.")
         return Judgement(VerdictKind.DIFFERENT, [why], [note])
-    why = "The bytes differ, and there is neither the first output nor a hash of its content to compare with."
+    why = message(
+        "The bytes differ, and there is neither the first output nor a hash of its content to compare with."
+    )
     if artifact.new == artifact.recorded:
-        why = "The bytes are the same, but of the files beside it that are parts of it the record has no hash."
+        why = message(
+            "The bytes are the same, but of the files beside it that are parts of it the record has no hash."
+        )
     return Judgement(VerdictKind.CANNOT_VERIFY, [why], [note])
 
 
@@ -127,7 +139,7 @@ def _by_files(artifact: _Artifact, kept: tuple[Path, str], tolerance: float | No
     path, now = kept
     is_as_recorded = artifact.recorded in ("", now)
     if artifact.new == now and is_as_recorded and (path.is_dir() or is_same_file(path, artifact.made)):
-        found = Judgement(VerdictKind.IDENTICAL, ["The rerun gave the same bytes."])
+        found = Judgement(VerdictKind.IDENTICAL, [message("The rerun gave the same bytes.")])
     else:
         found = _compared(path, artifact.made, tolerance)
     if not is_as_recorded:
@@ -140,7 +152,7 @@ def _compared(first: Path, second: Path, tolerance: float | None) -> Judgement:
     facts: dict[str, Any] = {"differences": differences, "figures": differences.all_parts}
     notes = list(differences.notes)
     if differences.is_same:
-        return Judgement(VerdictKind.SAME_CONTENT, ["All values are the same."], notes, **facts)
+        return Judgement(VerdictKind.SAME_CONTENT, [message("All values are the same.")], notes, **facts)
     why = list(differences.sentences[:_MOST])
     if tolerance is not None and differences.is_within:
         return Judgement(VerdictKind.WITHIN_TOLERANCE, why, notes, **facts)
@@ -151,16 +163,23 @@ def _note_changed_output(artifact: _Artifact, found: Judgement, kept: tuple[Path
     (path, now), content = kept, artifact.content
     found.gives_what_was_recorded = artifact.new == artifact.recorded
     is_same_content = bool(content) and _has_content(path, content)
-    kept_content = "; its content is the recorded one" if is_same_content else ""
+    kept_content = message("; its content is the recorded one") if is_same_content else ""
     found.notes.insert(
         0,
-        f"The first output was changed after its run: SHA-256 {now}, recorded was {artifact.recorded}{kept_content}.",
+        message(
+            "The first output was changed after its run: SHA-256 {now}, recorded was {recorded}{kept_content}.",
+            now=now,
+            recorded=artifact.recorded,
+            kept_content=kept_content,
+        ),
     )
     if found.gives_what_was_recorded:
-        found.why.append("The rerun gave the very bytes that were recorded.")
+        found.why.append(message("The rerun gave the very bytes that were recorded."))
     elif found.kind is not VerdictKind.DIFFERENT and not is_same_content and (content or artifact.new == now):
         found.kind = VerdictKind.DIFFERENT
-        found.why = ["The rerun gave what the first output's file holds today, which is not what was recorded."]
+        found.why = [
+            message("The rerun gave what the first output's file holds today, which is not what was recorded.")
+        ]
 
 
 def _has_content(path: Path, content: str) -> bool:
@@ -186,14 +205,22 @@ def _other_artifacts(plan: Plan, second: ExperimentRecord, found: Judgement, tol
             _add(found, name, _judged(_artifact(plan, second, name, made), tolerance))
         elif first.artifacts[name].lower() != second.artifacts[name]:
             found.notes.append(
-                f"The artifact {name} ({made.name}) has other bytes; what that means was not looked into."
+                message(
+                    "The artifact {name} ({made_name}) has other bytes; what that means was not looked into.",
+                    name=name,
+                    made_name=made.name,
+                )
             )
 
 
 def _note_one_sided(plan: Plan, second: ExperimentRecord, found: Judgement, name: str) -> None:
     is_first = name in plan.first.artifacts
     path = locate_artifact(plan.first, name, plan.base_folder) if is_first else second.artifact_path(name)
-    text = f"The artifact {name} was left by {'the first run' if is_first else 'the rerun'} only."
+    text = message(
+        "The artifact {name} was left by {words} only.",
+        name=name,
+        words=message("the first run") if is_first else message("the rerun"),
+    )
     if path is not None and is_map_file(path):
         _add(found, "", Judgement(VerdictKind.DIFFERENT, [text]))
     else:
@@ -217,7 +244,7 @@ def _add(found: Judgement, name: str, other: Judgement) -> None:
         return
     found.notes += [f"{prefix}{text}" for text in other.notes]
     if other.kind is VerdictKind.SAME_CONTENT:
-        found.notes.append(f"{prefix}other bytes, the same content.")
+        found.notes.append(message("{prefix}other bytes, the same content.", prefix=prefix))
         return
     why = [f"{prefix}{text}" for text in other.why]
     # What decides stands first: "the same bytes" is no reason for "different".
@@ -241,20 +268,28 @@ def weigh(found: Judgement, second: ExperimentRecord, third: ExperimentRecord) -
     """
     between = _between(second, third)
     if not between:
-        found.why.append("A second rerun gave the same as the first one: here the model repeats itself.")
+        found.why.append(message("A second rerun gave the same as the first one: here the model repeats itself."))
     elif _are_only_reports(found, second, between):
         names = ", ".join(between["output"].files)
         found.kind = VerdictKind.SAME_CONTENT
-        found.why = [f"All is the same but {names}, which two reruns do not agree on either."]
+        found.why = [message("All is the same but {names}, which two reruns do not agree on either.", names=names)]
     else:
         found.kind = VerdictKind.CANNOT_VERIFY
         seed = second.provenance.seed if second.provenance is not None else None
-        has_seed = f", although it was given the seed {seed}" if seed is not None else "; it needs a seed"
+        has_seed = (
+            message(", although it was given the seed {seed}", seed=seed)
+            if seed is not None
+            else message("; it needs a seed")
+        )
         sentences = [text for one in between.values() for text in one.sentences]
         found.why = [
-            f"The model is not deterministic: two reruns under the same settings differ from each other{has_seed}.",
-            *(f"Between the reruns: {text}" for text in sentences[:3]),
-            *(f"From the first run: {text}" for text in found.why[:3]),
+            message(
+                "The model is not deterministic: two reruns under the same settings differ from each "
+                "other{has_seed}.",
+                has_seed=has_seed,
+            ),
+            *(message("Between the reruns: {text}", text=text) for text in sentences[:3]),
+            *(message("From the first run: {text}", text=text) for text in found.why[:3]),
         ]
 
 
@@ -314,7 +349,7 @@ def _surroundings(record: ExperimentRecord) -> dict[str, str]:
     if facts.executor_package:
         found["executor"] = facts.executor_package
     if facts.executor_git is not None and facts.executor_git.commit:
-        dirty = " with changes" if facts.executor_git.dirty else ""
+        dirty = message(" with changes") if facts.executor_git.dirty else ""
         found["commit of the executor"] = f"{facts.executor_git.commit[:12]}{dirty}"
     if facts.cpu_count:
         found["processors"] = str(facts.cpu_count)

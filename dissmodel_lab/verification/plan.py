@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus
 from dissmodel_lab.jobs import Job
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.preflight.versions import preflight_of_record
 from dissmodel_lab.provenance import loaded_executor
@@ -43,7 +44,7 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)")
 #: What is left of a secret: all of a text, a user in a URI, or what stands behind a name.
 _HIDES = re.compile(r"^H$|H@|[=:]\s?H|(?i:bearer) H".replace("H", re.escape(HIDDEN)))
 _IMPORT_PATH = re.compile(r"\w+(?:\.\w+)*:[\w.<>]+")
-_IN_MEMORY = "The input was given in memory"
+_IN_MEMORY = message("The input was given in memory")
 _CELLS = "dissmodel_lab.cells:"
 
 
@@ -102,7 +103,12 @@ def plan_rerun(
     'The first run ended as failed, so there is nothing that a rerun could confirm.'
     """
     if base_folder is not None and not base_folder.is_dir():
-        raise LabError(f"The base folder {str(base_folder)!r} is no folder. Give the one that the run was made in.")
+        raise LabError(
+            message(
+                "The base folder {base_folder!r} is no folder. Give the one that the run was made in.",
+                base_folder=str(base_folder),
+            )
+        )
     plan = Plan(
         first=record,
         executor=_absolute(executor) or _recorded_executor(record),
@@ -113,7 +119,7 @@ def plan_rerun(
     )
     source = locate_input(record, base_folder)
     if record.is_imported and source is not None and source != plan.folder / record.source.uri and source.exists():
-        plan.notes.append(f"The record was imported: its input was read from {source}.")
+        plan.notes.append(message("The record was imported: its input was read from {source}.", source=source))
     for look in (_first_run, _files, _secrets, _where, _packages):
         plan.obstacles += look(plan, is_named=bool(executor))
     return plan
@@ -221,30 +227,43 @@ def _first_run(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001 
     first = plan.first
     if first.status != RunStatus.COMPLETED:
         error = f" ({redact_text(first.error)})" if first.error else ""
-        yield f"The first run ended as {first.status}{error}, so there is nothing that a rerun could confirm."
+        yield message(
+            "The first run ended as {status}{error}, so there is nothing that a rerun could confirm.",
+            status=first.status,
+            error=error,
+        )
     elif "output" not in first.artifacts and (plan.output is None or not plan.output.exists()):
-        yield "The first run left no output and no hash of one, so there is nothing that a rerun could confirm."
+        yield message(
+            "The first run left no output and no hash of one, so there is nothing that a rerun could confirm."
+        )
 
 
 def _files(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001
     first = plan.first
     if any(line.startswith(_IN_MEMORY) for line in first.logs):
-        yield "The input was given in memory, so it is not there to be read again."
+        yield message("The input was given in memory, so it is not there to be read again.")
         return
     for check in check_inputs(first, plan.base_folder):
-        what = "The input" if check.item == "input" else f"The file of {check.item}"
+        what = message("The input") if check.item == "input" else message("The file of {item}", item=check.item)
         if check.state is State.CHANGED:
             yield (
-                f"{what} is not the one of the first run: {check.path} has SHA-256 {check.found}, recorded was "
-                f"{check.recorded}."
+                message(
+                    "{what} is not the one of the first run: {path} has SHA-256 {found}, recorded was {recorded}.",
+                    what=what,
+                    path=check.path,
+                    found=check.found,
+                    recorded=check.recorded,
+                )
             )
         elif check.state is State.MISSING:
-            name_it = "Name the folder that its path starts from: --base-folder."
-            yield f"{what} is missing: looked for {check.path}. {name_it}"
+            name_it = message("Name the folder that its path starts from: --base-folder.")
+            yield message(
+                "{what} is missing: looked for {path}. {name_it}", what=what, path=check.path, name_it=name_it
+            )
         elif check.state is State.UNKNOWN and check.path is not None and not check.found:
-            yield f"{what}, {check.path}, cannot be used. {check.why}"
+            yield message("{what}, {path}, cannot be used. {why}", what=what, path=check.path, why=check.why)
         elif check.state is State.UNKNOWN and check.path is not None:
-            plan.notes.append(f"{what} may be another one: {check.why}")
+            plan.notes.append(message("{what} may be another one: {why}", what=what, why=check.why))
 
 
 def _secrets(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001
@@ -254,11 +273,17 @@ def _secrets(plan: Plan, *, is_named: bool) -> Iterator[str]:  # noqa: ARG001
         hidden += [str(name)] if any(map(_HIDES.search, texts)) else []
         unwritten += [str(name)] if _is_only_text(value) else []
     if f"{HIDDEN}" in plan.first.source.uri:
-        hidden.append("the input's URI")
+        hidden.append(message("the input's URI"))
     if hidden:
-        yield f"The record hides what is secret, so the run cannot be repeated from it: {', '.join(hidden)}."
+        yield message(
+            "The record hides what is secret, so the run cannot be repeated from it: {hidden}.",
+            hidden=", ".join(hidden),
+        )
     if unwritten:
-        yield f"The record holds only the text of what these parameters were: {', '.join(unwritten)}."
+        yield message(
+            "The record holds only the text of what these parameters were: {unwritten}.",
+            unwritten=", ".join(unwritten),
+        )
 
 
 def _texts_in(value: Any) -> Iterator[str]:
@@ -281,30 +306,48 @@ def _is_only_text(value: Any) -> bool:
 def _where(plan: Plan, *, is_named: bool) -> Iterator[str]:
     """Look where the executor is to come from, without importing it."""
     path = plan.executor
-    name_it = "Name its file or import path: --executor."
+    name_it = message("Name its file or import path: --executor.")
     if not path:
-        yield f"The record does not say which executor it was. {name_it}"
+        yield message("The record does not say which executor it was. {name_it}", name_it=name_it)
         return
     if not is_named and (_file_and_class(path)[0] is not None or (":" in path and not _IMPORT_PATH.fullmatch(path))):
         # A record of this package never does: whoever wrote it chose which file would be run.
-        yield f"The record names {path!r:.200} as its executor, which is no import path. {name_it}"
+        yield message(
+            "The record names {path!r:.200} as its executor, which is no import path. {name_it}",
+            path=path,
+            name_it=name_it,
+        )
         return
     module, colon, qualified = path.partition(":")
     file, _ = _file_and_class(path)
     if file is not None:
         if not file.is_file():
-            yield f"The executor's file {str(file)!r} does not exist. Check the path."
+            yield message("The executor's file {file!r} does not exist. Check the path.", file=str(file))
     elif module == "__main__":
-        yield f"The executor {qualified!r} was defined in a notebook or script, which cannot be imported. {name_it}"
+        yield message(
+            "The executor {qualified!r} was defined in a notebook or script, which cannot be imported. {name_it}",
+            qualified=qualified,
+            name_it=name_it,
+        )
     elif path.startswith(_CELLS):
-        yield "The run was a cell of plain code in a notebook: the record keeps it, but there is no executor to run."
+        yield message(
+            "The run was a cell of plain code in a notebook: the record keeps it, but there is no executor to run."
+        )
     elif "<locals>" in qualified:
-        yield f"The executor {path!r} was defined inside of a function, so it cannot be imported. {name_it}"
+        yield message(
+            "The executor {path!r} was defined inside of a function, so it cannot be imported. {name_it}",
+            path=path,
+            name_it=name_it,
+        )
     elif colon and not _is_there(module, plan.folder):
-        where = f"{module.partition('.')[0]!r} is neither installed nor in {plan.folder}"
-        yield f"The executor {path!r} cannot be imported: {where}. {name_it}"
+        where = message(
+            "{module!r} is neither installed nor in {folder}", module=module.partition(".")[0], folder=plan.folder
+        )
+        yield message(
+            "The executor {path!r} cannot be imported: {where}. {name_it}", path=path, where=where, name_it=name_it
+        )
     elif not colon and not is_named and plan.first.provenance is None:
-        plan.notes.append(f"The record names its executor by name only: {path}.")
+        plan.notes.append(message("The record names its executor by name only: {path}.", path=path))
 
 
 def _is_there(module: str, folder: Path) -> bool:
@@ -327,7 +370,11 @@ def _packages(plan: Plan, *, is_named: bool) -> Iterator[str]:
         if can_be_run and plan.any_version:
             plan.notes.append(problem)
         else:
-            yield f"{problem} To run it all the same: --any-version." if can_be_run else problem
+            yield (
+                message("{problem} To run it all the same: --any-version.", problem=problem)
+                if can_be_run
+                else problem
+            )
 
 
 def _package_problems(first: ExperimentRecord) -> Iterator[tuple[str, bool]]:
@@ -339,7 +386,12 @@ def _package_problems(first: ExperimentRecord) -> Iterator[tuple[str, bool]]:
     try:
         now = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        yield f"The executor's package {name} {then} is not installed.", False
+        yield message("The executor's package {name} {then} is not installed.", name=name, then=then), False
         return
     if now != then:
-        yield f"The first run was made with {name} {then}; {name} {now} is installed.", True
+        yield (
+            message(
+                "The first run was made with {name} {then}; {name} {now} is installed.", name=name, then=then, now=now
+            ),
+            True,
+        )

@@ -14,6 +14,7 @@ from dissmodel_lab.engines.worker_side import REFUSED
 from dissmodel_lab.errors import ComparisonError
 from dissmodel_lab.executor.events import Phase
 from dissmodel_lab.executor.schemas import ExperimentRecord, RunStatus, utc_now
+from dissmodel_lab.language import message
 from dissmodel_lab.provenance import Caller, collect_provenance
 from dissmodel_lab.sources import fingerprint, hashed
 from dissmodel_lab.sources.hashing import MOST_FILES
@@ -109,7 +110,11 @@ def rerun(
     ('identical', True)
     """
     if tolerance is not None and not 0 <= tolerance < float("inf"):
-        raise ComparisonError(f"The tolerance {tolerance!r} is no number of 0 or more. Give for example 1e-6.")
+        raise ComparisonError(
+            message(
+                "The tolerance {tolerance!r} is no number of 0 or more. Give for example 1e-6.", tolerance=tolerance
+            )
+        )
     keep = store if isinstance(store, RunStore) else RunStore(store)
     plan = plan_rerun(
         record,
@@ -172,7 +177,13 @@ class _Reruns:
         overwritten = [str(path) for path, state in _state_of_first(self._plan).items() if before.get(path) != state]
         if overwritten:
             found.kind = VerdictKind.CANNOT_VERIFY
-            found.why.insert(0, f"The model wrote over the first run's own files: {', '.join(overwritten)}.")
+            found.why.insert(
+                0,
+                message(
+                    "The model wrote over the first run's own files: {overwritten}.",
+                    overwritten=", ".join(overwritten),
+                ),
+            )
         return self._close(blank, found, second)
 
     def refuse(self, verdict: Verdict) -> Verdict:
@@ -193,7 +204,9 @@ class _Reruns:
         folder = self._store.begin(attempt)
         attempt.status, attempt.failed_phase = RunStatus.FAILED.value, Phase.VALIDATE.value
         attempt.ended_at = utc_now()
-        attempt.error = f"Cannot verify run {first.experiment_id[:8]}: {verdict.why[0]}"
+        attempt.error = message(
+            "Cannot verify run {experiment_id}: {why}", experiment_id=first.experiment_id[:8], why=verdict.why[0]
+        )
         for reason in verdict.why:
             attempt.add_log(reason)
         attempt.verdict = verdict.as_values()
@@ -210,7 +223,7 @@ class _Reruns:
                 _wait_for_begin(handle)
             outcome = handle.wait(self._timeout)
         except TimeoutError:
-            why = f"timed out after {self._timeout:g} s"
+            why = message("timed out after {timeout:g} s", timeout=self._timeout)
             handle.cancel(why)
             outcome = handle.wait()
         except KeyboardInterrupt:
@@ -228,13 +241,22 @@ class _Reruns:
         if result.record is not None and result.status == RunStatus.COMPLETED:
             weigh(found, second, result.record)
         else:
-            found.notes.append(f"A second rerun, to see whether the model repeats itself, did not: {_unrun(result)}")
+            found.notes.append(
+                message(
+                    "A second rerun, to see whether the model repeats itself, did not: {unrun}", unrun=_unrun(result)
+                )
+            )
 
     def _close(self, blank: Verdict, found: Judgement, second: ExperimentRecord) -> Verdict:
         changes = differing_facts(self._plan.first, second)
         notes = [*found.notes, *self._plan.notes]
         if changes and found.kind is not VerdictKind.IDENTICAL:
-            notes.append(f"Since the first run changed: {', '.join(f'{name} {it}' for name, it in changes.items())}.")
+            notes.append(
+                message(
+                    "Since the first run changed: {changes}.",
+                    changes=", ".join((f"{name} {it}" for name, it in changes.items())),
+                )
+            )
         verdict = replace(
             blank,
             kind=found.kind,
@@ -263,9 +285,13 @@ def _wait_for_begin(handle: RunHandle) -> None:
 def _unrun(result: _Rerun) -> str:
     """Say how a rerun ended that did not complete."""
     record = result.record
-    where = f" in phase {record.failed_phase}" if record is not None and record.failed_phase else ""
+    where = (
+        message(" in phase {failed_phase}", failed_phase=record.failed_phase)
+        if record is not None and record.failed_phase
+        else ""
+    )
     error = result.error or (str(record.error) if record is not None else "")
-    how = "could not begin" if result.status == REFUSED else result.status
+    how = message("could not begin") if result.status == REFUSED else result.status
     verb = "was" if result.status == RunStatus.CANCELLED else ""
     told = " ".join(filter(None, ["The rerun", verb, f"{how}{where}: {error.rstrip('.')}."]))
     printed = result.printed.strip()[-_PRINTED:] if record is None else ""

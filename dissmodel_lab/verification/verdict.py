@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.differences import PartDifference, Place
+from dissmodel_lab.language import joined, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,7 +72,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The whole as a text."""
-        return " ".join([f"Run {self.of[:8]}: {self.kind}.", *self.why])
+        return joined([message("Run {of}: {kind}.", of=self.of[:8], kind=self.kind), *self.why])
 
     def as_values(self) -> dict[str, Any]:
         """Return what the rerun's record keeps of it, as its field ``verdict``."""
@@ -109,9 +110,9 @@ class Verdict:
         ('The rerun did not end, so nothing was compared.',)
         """
         if not values.get("of"):
-            raise ValueError("This record holds no verdict: it does not repeat another run.")
+            raise ValueError(message("This record holds no verdict: it does not repeat another run."))
         if str(values.get("kind")) not in set(VerdictKind):
-            unfinished = "The rerun did not end, so nothing was compared."
+            unfinished = message("The rerun did not end, so nothing was compared.")
             return cls(kind=VerdictKind.CANNOT_VERIFY, of=str(values["of"]), why=(unfinished,), record=record)
         settings = values.get("settings")
         tolerance = values.get("tolerance")

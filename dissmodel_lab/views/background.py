@@ -21,8 +21,10 @@ import ipywidgets as widgets
 
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import LOST
+from dissmodel_lab.language import in_language, mark, say
 from dissmodel_lab.plain import printable
-from dissmodel_lab.progress import duration_text
+from dissmodel_lab.progress import status_text
+from dissmodel_lab.quantities import duration_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.cancel_button import ELSEWHERE, WHY, WORKER, CancelButton
 from dissmodel_lab.views.followed import FollowedProgress, ToldSteps
@@ -45,6 +47,7 @@ _LOOKED_AT = 1.0
 _OUR_WORKERS = ("process", "dask")
 """Engines whose workers are ended by the one who started them when they do not react."""
 _SMALL = "font-size:13px;line-height:1.5"
+_FALLBACK = mark("The live panel of this run needs the kernel that started it.")
 _SIGNS = {"completed": "&#10003;", "cancelled": "&#9632;"}
 
 
@@ -126,7 +129,8 @@ class Background:
         words = WORKER if run.engine in _OUR_WORKERS else ELSEWHERE
         self.live = LiveRun(FollowedProgress(), ToldSteps(run.folder), CancelButton(lambda: run.cancel(WHY), words))
         self._title = TabTitle()
-        name = f"<b>{escape_short(_words(run.model_name), 400)}</b> &middot; run {escape(run.experiment_id[:8])}"
+        which = escape(say("run {run}", run=run.experiment_id[:8]))
+        name = f"<b>{escape_short(_words(run.model_name), 400)}</b> &middot; {which}"
         self._said = widgets.HTML(f'<div style="{_SMALL}">{name}</div>')
         self._said.add_class("dl-background-said")
         self.widget = widgets.VBox([self._said, self.live.panel.widget, self._title.widget])
@@ -138,7 +142,7 @@ class Background:
         if self._variable and self._namespace is not None:
             self._namespace[self._variable] = self._run  # so that an older record is not taken for this one
         self._page.show_static(going_bundle(self._run, self._variable, ends_with_kernel=ends_with_kernel))
-        self._panel.show_widget(self.widget, "The live panel of this run needs the kernel that started it.")
+        self._panel.show_widget(self.widget, say(_FALLBACK))
         self.live.panel.start()
         self._run.subscribe(self.live)
         # A plain thread of ipykernel 7.0 may not touch widgets; one that carries the cell's context may.
@@ -209,25 +213,28 @@ def going_bundle(run: RunAtWork, variable: str = "", *, ends_with_kernel: bool =
         Whether it is ended when the kernel is.
     """
     name, run_id = _words(run.model_name), run.experiment_id[:8]
-    where = f" (engine {_words(run.engine)})" if run.engine else ""
-    arrives = f" Its record will be in {variable}." if variable else ""
-    if isinstance(run, RunOnDisk):
-        kernel = "Another process carries it out, whatever happens to this notebook."
-    elif ends_with_kernel:
-        kernel = "It goes on when the browser is closed, and ends when the kernel does."
+    if run.engine:
+        head = say("run {run} goes on in the background (engine {engine}).", run=run_id, engine=_words(run.engine))
     else:
-        kernel = "It goes on when the browser is closed, and when the kernel ends."
-    head = f"{name}: run {run_id} goes on in the background{where}."
-    saved = (
-        f"In a saved notebook: this run was still going when the notebook was saved; "
-        f"%dissmodel show {run_id} tells how it ended."
+        head = say("run {run} goes on in the background.", run=run_id)
+    if isinstance(run, RunOnDisk):
+        kernel = say("Another process carries it out, whatever happens to this notebook.")
+    elif ends_with_kernel:
+        kernel = say("It goes on when the browser is closed, and ends when the kernel does.")
+    else:
+        kernel = say("It goes on when the browser is closed, and when the kernel ends.")
+    arrives = say("Its record will be in {variable}.", variable=variable) if variable else ""
+    said = " ".join(sentence for sentence in (head, kernel, arrives) if sentence)
+    saved = say(
+        "In a saved notebook: this run was still going when the notebook was saved; %dissmodel show {run} tells how "
+        "it ended.",
+        run=run_id,
     )
     html = (
-        f'<div style="{_SMALL}"><b>{escape_short(name, 400)}</b> &middot; run {escape(run_id)} goes on in the '
-        f"background{escape(where)}. {escape(kernel)}{escape(arrives)}"
+        f'<div style="{_SMALL}"><b>{escape_short(name, 400)}</b> &middot; {escape(said)}'
         f'<div style="opacity:0.75;font-size:12px">{escape(saved)}</div></div>'
     )
-    return {"text/plain": printable(f"{head} {kernel}{arrives}\n{saved}"), "text/html": html}
+    return {"text/plain": printable(f"{name}: {said}\n{saved}"), "text/html": html}
 
 
 def _words(text: str) -> str:
@@ -237,15 +244,21 @@ def _words(text: str) -> str:
 def _ended_html(outcome: Outcome, record: ExperimentRecord | None, variable: str) -> str:
     """Say how a run ended, in one line."""
     sign = _SIGNS.get(outcome.status, "&#10007;")
-    run = f"Run {escape(outcome.experiment_id[:8])}"
+    run = escape(outcome.experiment_id[:8])
     if record is None:
-        return f"{sign} {run} was not begun: {escape_short(_words(outcome.error), 4_000)}"
+        why = escape_short(redact_text(in_language(outcome.error)), 4_000)
+        return f"{sign} {say('Run {run} was not begun: {why}', run=run, why=why)}"
     if outcome.status == LOST:
-        return f"{sign} {run} is lost: its process ended without a word. What it told until then is below."
+        lost = say("Run {run} is lost: its process ended without a word. What it told until then is below.", run=run)
+        return f"{sign} {lost}"
     took = duration_text(sum(usage.seconds for usage in record.phases.values()))
-    state = "was cancelled" if outcome.status == RunStatus.CANCELLED else escape_short(outcome.status, 200)
-    arrived = f" Its record is in <code>{escape(variable)}</code>." if variable else ""
-    return f"{sign} {run} {state} after {took}.{arrived}"
+    if outcome.status == RunStatus.CANCELLED:
+        ended = say("Run {run} was cancelled after {time}.", run=run, time=took)
+    else:
+        state = escape_short(status_text(outcome.status), 200)
+        ended = say("Run {run} {state} after {time}.", run=run, state=state, time=took)
+    arrived = say("Its record is in {variable}.", variable=f"<code>{escape(variable)}</code>") if variable else ""
+    return f"{sign} {ended} {arrived}".rstrip()
 
 
 def _with_words(bundle: dict[str, str], said: str) -> dict[str, str]:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets as widgets
 
+from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.events import RunFinished
+from dissmodel_lab.language import mark, say
 from dissmodel_lab.views.markup import escape
 
 if TYPE_CHECKING:
@@ -31,13 +33,13 @@ _SUBSHELL_DELAY = 1.0
 """A front end that has subshells has made one by then [s]; measured: 0.1 s after the first widget."""
 _PATIENCE = 2.0
 """A run that has not ended by then is one that a person wonders about [s]."""
-_LATE = (
+_LATE = mark(
     "Here a click arrives only when the cell is over: the notebook's stop button (or I, I on the keyboard) cancels."
 )
 
 
 class Words(NamedTuple):
-    """What is said beside the button."""
+    """What is said beside the button, in English."""
 
     before: str
     """What a click will do."""
@@ -48,20 +50,22 @@ class Words(NamedTuple):
 
 
 INLINE = Words(
-    "Cancel ends the run as soon as the model is back in Python.",
-    "Cancelling: the run ends as soon as the model is back in Python.",
-    "Cancelling: the model is still busy in compiled code, which nothing can interrupt here. It ends when it is back "
-    "in Python. A run with --engine process could be ended now.",
+    mark("Cancel ends the run as soon as the model is back in Python."),
+    mark("Cancelling: the run ends as soon as the model is back in Python."),
+    mark(
+        "Cancelling: the model is still busy in compiled code, which nothing can interrupt here. It ends when it is "
+        "back in Python. A run with --engine process could be ended now."
+    ),
 )
 WORKER = Words(
-    "Cancel ends the run at its next step; if it does not react, its process is ended after 1 s.",
-    "Cancelling: the run ends at its next step; if it does not react, its process is ended after 1 s.",
-    "Cancelling: the model has reacted and cleans up; its process is ended after 10 s of that.",
+    mark("Cancel ends the run at its next step; if it does not react, its process is ended after 1 s."),
+    mark("Cancelling: the run ends at its next step; if it does not react, its process is ended after 1 s."),
+    mark("Cancelling: the model has reacted and cleans up; its process is ended after 10 s of that."),
 )
 ELSEWHERE = Words(
-    "Cancel asks the run to end at its next step.",
-    "Cancelling: the run has been asked to end at its next step.",
-    "Cancelling: no answer yet; whoever carries out the run has been asked to end it.",
+    mark("Cancel asks the run to end at its next step."),
+    mark("Cancelling: the run has been asked to end at its next step."),
+    mark("Cancelling: no answer yet; whoever carries out the run has been asked to end it."),
 )
 
 
@@ -93,7 +97,7 @@ class CancelButton:
         self._cancel = cancel
         self._words = words
         self._blocks = blocks
-        self._label = f"Cancel {name}".strip()
+        self._label = say("Cancel {name}", name=name) if name else say("Cancel")
         self._began = time.monotonic()
         self._asked_at: float | None = None
         self._problem = ""
@@ -101,7 +105,7 @@ class CancelButton:
         self._lock = threading.Lock()
         self.button = widgets.Button(
             description=self._label,
-            tooltip=f"{self._label}: {words.before}",
+            tooltip=f"{self._label}: {say(words.before)}",
             icon="stop",
             layout=widgets.Layout(width="auto", min_width="110px", flex="0 0 auto"),
         )
@@ -125,7 +129,7 @@ class CancelButton:
         """Say that the run is being cancelled, by whatever means."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
-            self.button.description = "Cancelling ..."
+            self.button.description = say("Cancelling ...")
         self.refresh()
 
     def over(self) -> None:
@@ -148,11 +152,11 @@ class CancelButton:
             return self._problem
         if self._asked_at is not None:
             is_late = time.monotonic() - self._asked_at > _PATIENCE
-            return self._words.late if is_late else self._words.asked
+            return say(self._words.late if is_late else self._words.asked)
         # Before a front end has had the time to make a subshell, nobody knows.
         if self._blocks and not clicks_arrive() and time.monotonic() - self._began > _SUBSHELL_DELAY:
-            return _LATE
-        return self._words.before
+            return say(_LATE)
+        return say(self._words.before)
 
     def _clicked(self, _button: Any) -> None:
         # Not disabled: the focus of who pressed it by keyboard would be lost. A second click does nothing.
@@ -163,7 +167,8 @@ class CancelButton:
             try:
                 self._cancel()
             except Exception as error:  # noqa: BLE001 -- a widget would swallow it; here it is said
-                self._problem = f"The run could not be cancelled: {error}"
+                why = error.said if isinstance(error, LabError) else str(error)
+                self._problem = say("The run could not be cancelled: {why}", why=why)
         self.refresh()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dissmodel_lab.language import in_language, message, say, say_n
 from dissmodel_lab.maps.differences import (
     FIRST_MARK,
     ONE_SIDED,
@@ -23,12 +24,13 @@ from dissmodel_lab.maps.legend import MAX_COLOURS, PALETTE
 from dissmodel_lab.maps.picture import MAX_SIDE, Preview, draw
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.comparison_text import (
-    AREA_COLUMNS,
     CITATION,
     MOST_CLASSES,
     MOST_TRANSITIONS,
     amount,
+    area_columns,
     area_rows,
+    area_unit_text,
     change_text,
     class_names,
     digits_of,
@@ -111,12 +113,13 @@ def change_html(*changes: Change, pictures: ChangePictures | None = None, limit:
     '<div>There is nothing to compare.</div>'
     """
     if not changes:
-        return "<div>There is nothing to compare.</div>"
+        return f"<div>{say('There is nothing to compare.')}</div>"
     first, *others = changes
     tables, below = _tables_html(first), "".join(map(_folded, others))
     head = headline(first) + (_bands_html(changes) if others else "")
     if len((head + tables + below).encode()) > limit // 2:  # the figures of all bands stand in the plain text
-        below = notes_html((f"The figures of the other {len(others):,} bands are too long to be shown here.",))
+        said = say("The figures of the other {n:,} bands are too long to be shown here.", n=len(others))
+        below = notes_html((said,))
     room = limit - len((head + tables + below).encode())
     # Each of the three pictures grows by a third in base64; their legends and notes take what is left of it.
     maps = change_maps_html(
@@ -138,13 +141,15 @@ def headline(change: Change) -> str:
     colour, sign, role = (_AMBER, "&#9888; ", "alert") if nothing else (_BLUE, "", "note")
     said = ""
     if nothing and change.compared:
-        said = "<div>Both maps are the same in this band. Was that meant?</div>"
-    noun = "band" if change.noun == "cell" else "column"
+        said = f"<div>{say('Both maps are the same in this band. Was that meant?')}</div>"
     names, bands = (change.before_name, change.after_name), (change.before_band, change.band)
     if names[0] == names[1] and bands[0] != bands[1]:  # both states stand in one file
-        where = f"{_short(names[0])} &middot; {noun} {' &rarr; '.join(map(_short, bands))}"
+        maps, band = _short(names[0]), " &rarr; ".join(map(_short, bands))
     else:
-        where = f"{' &rarr; '.join(map(_short, names))} &middot; {noun} {_short(change.band_text)}"
+        maps, band = " &rarr; ".join(map(_short, names)), _short(change.band_text)
+    where = f"{maps} &middot; {say('band {name}', name=band)}"
+    if change.noun != "cell":
+        where = f"{maps} &middot; {say('column {name}', name=band)}"
     return (
         f'<div role="{role}" style="border-left:5px solid {colour};padding:2px 10px;margin:6px 0;'
         f'overflow-wrap:anywhere"><div style="font-size:16px;font-weight:bold">{sign}{_short(change.sentence)}</div>'
@@ -165,7 +170,7 @@ def change_layers(change: Change) -> dict[str, Layer]:
     marked: Layer = _difference_layer(change) if change.classes is None else _changed_layer(change)
     name = _marked_name(change)
     while name in {before, after}:
-        name += " (map)"
+        name = say("{name} (map)", name=name)
     return {after: _side_layer(change, after=True), before: _side_layer(change, after=False), name: marked}
 
 
@@ -182,10 +187,14 @@ def change_maps_html(change: Change, pictures: ChangePictures, *, budget: int) -
     budget : int
         Heaviest picture, of three [bytes].
     """
-    title = f"Difference: {change.after_name} minus {change.before_name}"
-    if change.classes is not None:
-        title = f"Changed {change.noun}s, in the colour of their new class"
-    box = "display:inline-block;vertical-align:top;margin:6px 16px 0 0"
+    if change.classes is None:
+        before, after = (in_language(name) for name in (change.before_name, change.after_name))
+        title = say("Difference: {after} minus {before}", after=after, before=before)
+    elif change.noun == "cell":
+        title = say("Changed cells, in the colour of their new class")
+    else:
+        title = say("Changed features, in the colour of their new class")
+    box = "display:inline-block;vertical-align:top;margin:6px 16px 0 0;max-width:100%"
     both = swipe(pictures.before, pictures.after, _two_names(change), budget=budget)
     figure = map_figure(pictures.marked, redact_text(title)[:_NAME], budget=budget)
     return f'<div style="{box}">{figure}</div><div style="{box}">{both}</div>'
@@ -235,7 +244,7 @@ def offer_change_map(change: Change, output: Output) -> None:
     layers = change_layers(change)
     view = MapView(layers, max_pixels=min(MAX_SIDE, max(SIDE, *change.picture.state.shape)))
     view.layer.value = list(layers)[-1]
-    output.show_widget(on_white(view), MAP_NEEDS_KERNEL)
+    output.show_widget(on_white(view), say(MAP_NEEDS_KERNEL))
 
 
 def _with_whole_range(side: Preview, change: Change) -> Preview:
@@ -247,7 +256,9 @@ def _with_whole_range(side: Preview, change: Change) -> Preview:
 
 
 def _marked_name(change: Change) -> str:
-    return "difference" if change.classes is None else f"changed {change.noun}s"
+    if change.classes is None:
+        return say("difference")
+    return say("changed cells") if change.noun == "cell" else say("changed features")
 
 
 def on_white(view: MapView) -> Any:
@@ -272,8 +283,8 @@ def _two_names(change: Change) -> tuple[str, str]:
     names = (change.before_name, change.after_name)
     if names[0] == names[1] and change.before_band != change.band:  # both states stand in one file
         names = (change.before_band, change.band)
-    one, other = (redact_text(name)[:_NAME] for name in names)
-    return (one, other) if one != other else (f"{one} (before)", f"{other} (after)")
+    one, other = (redact_text(in_language(name))[:_NAME] for name in names)
+    return (one, other) if one != other else (say("{name} (before)", name=one), say("{name} (after)", name=other))
 
 
 def _changed_layer(change: Change) -> MarkedLayer:
@@ -289,20 +300,20 @@ def _changed_layer(change: Change) -> MarkedLayer:
     names = class_names(classes)
     for number, at in enumerate(sorted(shown)):
         numbers[at] = number
-        marks.append(Mark(f"to {names[at]}", classes.colours[at] or PALETTE[at % len(PALETTE)]))
+        marks.append(Mark(message("to {name}", name=names[at]), classes.colours[at] or PALETTE[at % len(PALETTE)]))
     if np.count_nonzero(counts) > len(shown):
-        marks.append(Mark("to another class", "#000000"))
+        marks.append(Mark(message("to another class"), "#000000"))
     states[changed] = FIRST_MARK + numbers[positions]
     return MarkedLayer(
         states=states,
         marks=tuple(marks),
-        band=f"change of {change.band}",
-        ground="unchanged",
-        one_sided="a value in one map only",
+        band=message("change of {band}", band=change.band),
+        ground=message("unchanged"),
+        one_sided=message("a value in one map only"),
         transform=picture.transform,
         crs=picture.crs,
         source_size=picture.source_size,
-        notes=_picture_notes(change, "a changed one where there is any"),
+        notes=_picture_notes(change),
     )
 
 
@@ -328,12 +339,12 @@ def _difference_layer(change: Change) -> DifferenceLayer:
     return DifferenceLayer(
         differences=picture.difference,
         limit=values.limit,
-        band=f"difference of {change.band}",
+        band=message("difference of {band}", band=change.band),
         unit=values.unit,
         transform=picture.transform,
         crs=picture.crs,
         source_size=picture.source_size,
-        notes=_picture_notes(change, "the one that differs most"),
+        notes=_picture_notes(change, of_difference=True),
     )
 
 
@@ -356,13 +367,29 @@ def _side_layer(change: Change, *, after: bool) -> SmallLayer:
         unit=change.legend.unit,
         transform=picture.transform,
         crs=picture.crs,
-        notes=_picture_notes(change, "a changed one where there is any"),
+        notes=_picture_notes(change),
     )
 
 
-def _picture_notes(change: Change, which: str) -> tuple[str, ...]:
+def _picture_notes(change: Change, *, of_difference: bool = False) -> tuple[str, ...]:
     cells = change.picture.cells_per_pixel
-    return (f"Drawn 1 of up to {cells:,} {change.noun}s: {which}.",) if cells > 1 else ()
+    if cells == 1:
+        return ()
+    if change.noun == "cell":
+        said = message(
+            "Drawn 1 of up to {n:,} cells: the one that differs most."
+            if of_difference
+            else "Drawn 1 of up to {n:,} cells: a changed one where there is any.",
+            n=cells,
+        )
+    else:
+        said = message(
+            "Drawn 1 of up to {n:,} features: the one that differs most."
+            if of_difference
+            else "Drawn 1 of up to {n:,} features: a changed one where there is any.",
+            n=cells,
+        )
+    return (said,)
 
 
 def _tables_html(change: Change) -> str:
@@ -371,7 +398,7 @@ def _tables_html(change: Change) -> str:
         body = _matrix_html(change.classes, change.noun) + _areas_html(change.classes) + _disagreement_html(change)
     if change.values is not None:
         body = _values_html(change.values)
-    return body + notes_html(tuple(map(redact_text, notes_of(change))))
+    return body + notes_html(tuple(redact_text(in_language(note)) for note in notes_of(change)))
 
 
 def _matrix_html(classes: ClassChange, noun: str) -> str:
@@ -394,15 +421,19 @@ def _matrix_html(classes: ClassChange, noun: str) -> str:
         rows.append([*row, Cell(f"{sum(counts):,}", "total")])
     sums = [sum(column) for column in zip(*cells, strict=True)]
     rows.append(
-        [Cell("total after", "total"), *(Cell(f"{n:,}", "total") for n in sums), Cell(f"{sum(sums):,}", "total")]
+        [Cell(say("total after"), "total"), *(Cell(f"{n:,}", "total") for n in sums), Cell(f"{sum(sums):,}", "total")]
     )
-    caption = f"From (rows) to (columns) [{noun}s]"
-    table = numbers_table([Cell("from \\ to"), *names, Cell("total before")], rows, caption=caption)
-    said = (
-        f"Faint: unchanged, or none. Strong: the largest {'changes' if len(strong) > 1 else 'change'}."
-        if strong
-        else "No change."
+    caption = (
+        say("From (rows) to (columns) [cells]") if noun == "cell" else say("From (rows) to (columns) [features]")
     )
+    table = numbers_table([Cell(say("from \\ to")), *names, Cell(say("total before"))], rows, caption=caption)
+    said = say("No change.")
+    if strong:
+        said = (
+            say("Faint: unchanged, or none. Strong: the largest changes.")
+            if len(strong) > 1
+            else say("Faint: unchanged, or none. Strong: the largest change.")
+        )
     return f'{table}<div style="font-size:12px;opacity:0.8">{said}</div>{_transitions_html(classes, noun)}'
 
 
@@ -415,12 +446,15 @@ def _transitions_html(classes: ClassChange, noun: str) -> str:
     for one, other in found[:MOST_TRANSITIONS]:
         count = int(classes.cells[one, other])
         area = f", {_area(float(classes.areas[one, other]), classes)}" if classes.has_areas else ""
-        items.append(
-            f"{_short(names[one])} &rarr; {_short(names[other])}: {count:,} {noun}{'' if count == 1 else 's'}{area}"
-        )
+        counted = say_n("{n} cell", "{n} cells", count)
+        if noun != "cell":
+            counted = say_n("{n} feature", "{n} features", count)
+        items.append(f"{_short(names[one])} &rarr; {_short(names[other])}: {counted}{area}")
     more = len(found) - len(items)
-    rest = f"; and {more:,} smaller {'one' if more == 1 else 'ones'}" if more > 0 else ""
-    return f'<div style="margin:4px 0;max-width:690px">Largest changes: {"; ".join(items)}{rest}.</div>'
+    if more > 0:
+        items.append(say_n("and {n} smaller one", "and {n} smaller ones", more))
+    said = say("Largest changes: {changes}.", changes="; ".join(items))
+    return f'<div style="margin:4px 0;max-width:690px">{said}</div>'
 
 
 def _area(value: float, classes: ClassChange) -> str:
@@ -428,7 +462,7 @@ def _area(value: float, classes: ClassChange) -> str:
 
 
 def _unit(unit: str) -> str:
-    return {"km2": "km²", "m2": "m²"}.get(unit, unit)
+    return {"km2": "km²", "m2": "m²"}.get(unit) or area_unit_text(unit)
 
 
 def _areas_html(classes: ClassChange) -> str:
@@ -437,13 +471,17 @@ def _areas_html(classes: ClassChange) -> str:
         return ""
     shown: list[list[str | Cell]] = [[name, *numbers] for name, *numbers in rows[:_AREA_ROWS]]
     unit = _unit(classes.area_unit)
-    columns = [f"{name} [{unit}]" if "%" not in name else name for name in AREA_COLUMNS]
-    more = len(rows) - len(shown)
-    rest = f" {more:,} more classes are not shown." if more > 0 else ""
-    title = "Area of each class" if classes.has_areas else f"{unit.capitalize()} of each class"
+    columns = [name if "%" in name else f"{name} [{unit}]" for name in area_columns()]
+    more, said = len(rows) - len(shown), [in_language(classes.area_method)]
+    if more > 0:
+        said.append(say_n("{n} more class is not shown.", "{n} more classes are not shown.", more))
+    if classes.has_areas:
+        title = say("Area of each class")
+    else:
+        title = say("Cells of each class") if classes.area_unit == "cells" else say("Features of each class")
     return (
-        numbers_table(["class", *columns], shown, caption=title)
-        + f'<div style="font-size:12px;opacity:0.8;max-width:690px">{_sentence(classes.area_method + rest)}</div>'
+        numbers_table([say("class"), *columns], shown, caption=title)
+        + f'<div style="font-size:12px;opacity:0.8;max-width:690px">{_sentence(" ".join(said))}</div>'
     )
 
 
@@ -451,7 +489,7 @@ def _disagreement_html(change: Change) -> str:
     assert change.classes is not None  # for the type checker: the caller has looked
     said = "<br>".join(map(_sentence, disagreement_sentences(change.classes)))
     return (
-        f'<div style="margin:8px 0 2px 0;max-width:690px"><b>Quantity and allocation</b><br>{said}'
+        f'<div style="margin:8px 0 2px 0;max-width:690px"><b>{say("Quantity and allocation")}</b><br>{said}'
         f'<div style="font-size:12px;opacity:0.8">{_sentence(CITATION)}</div></div>'
     )
 
@@ -459,25 +497,24 @@ def _disagreement_html(change: Change) -> str:
 def _values_html(values: ValueChange) -> str:
     facts: list[list[str | Cell]] = [[name, text] for name, text in value_rows(values)]
     quantiles: list[list[str | Cell]] = [[name, text] for name, text in quantile_rows(values)]
-    box = "display:inline-block;vertical-align:top;margin:0 24px 0 0"
-    table = numbers_table(["after minus before", ""], facts, texts=range(2), limit=400)
+    box = "display:inline-block;vertical-align:top;margin:0 24px 0 0;max-width:100%"
+    table = numbers_table([say("after minus before"), ""], facts, texts=range(2), limit=400)
     scale = f'<div style="font-size:12px;opacity:0.8">{_sentence(values.limit_text)}</div>' if values.limit else ""
     return (
         f'<div style="{box}">{table}{scale}</div>'
-        f'<div style="{box}">{numbers_table(["quantile", "difference"], quantiles)}</div>'
+        f'<div style="{box}">{numbers_table([say("quantile"), say("difference")], quantiles)}</div>'
     )
 
 
 def _bands_html(changes: Sequence[Change]) -> str:
     rows: list[list[str | Cell]] = [
-        [one.band_text, one.sentence if one.changed else Cell(one.sentence, "strong")] for one in changes
+        [one.band_text, Cell(in_language(one.sentence), "" if one.changed else "faint")] for one in changes
     ]
-    return numbers_table(
-        ["band" if changes[0].noun == "cell" else "column", "what changed"],
-        rows,
-        texts=range(2),
-        caption=f"All {len(changes):,} {'bands' if changes[0].noun == 'cell' else 'columns'} that were compared",
-    )
+    if changes[0].noun == "cell":
+        head, caption = say("band"), say("All {n:,} bands that were compared", n=len(changes))
+    else:
+        head, caption = say("column"), say("All {n:,} columns that were compared", n=len(changes))
+    return numbers_table([head, say("what changed")], rows, texts=range(2), caption=caption)
 
 
 def _folded(change: Change) -> str:
@@ -488,8 +525,8 @@ def _folded(change: Change) -> str:
 
 
 def _short(text: str) -> str:
-    return escape_short(redact_text(text), _NAME)
+    return escape_short(redact_text(in_language(text)), _NAME)
 
 
 def _sentence(text: str) -> str:
-    return escape_short(redact_text(text), 2_000)
+    return escape_short(redact_text(in_language(text)), 2_000)

@@ -10,12 +10,15 @@ import io
 import math
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.language import say, say_n
 from dissmodel_lab.plain import printable
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.views.markup import escape, escape_attribute, escape_short
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dissmodel_lab.frames import Series
 
 #: More series than this are named, not drawn.
@@ -86,7 +89,7 @@ def charts_png(series: Series) -> bytes:
     figure = Figure(figsize=(columns * _WIDE / _DPI, rows * _HIGH / _DPI), dpi=_DPI * _DENSITY, facecolor="#ffffff")
     canvas: Any = FigureCanvasAgg(figure)
     for number, (name, values) in enumerate(drawn, start=1):
-        _draw_chart(figure.add_subplot(rows, columns, number), name, series.x, values, series.x_name)
+        _draw_chart(figure.add_subplot(rows, columns, number), name, series.x, values, _x_text(series))
     figure.subplots_adjust(
         left=0.24 / columns,
         right=1 - 0.05 / columns,
@@ -125,13 +128,22 @@ def charts_figure(series: Series, *, budget: int) -> str:
     if len(encoded) > budget:
         return ""
     width = min(_COLUMNS, len(drawn)) * _WIDE
-    said = "; ".join(f"{_shown(name)} ends at {_number(_last(values))}" for name, values in drawn)
+    ends = (
+        say("{name} ends at {value}", name=_shown(name, escape_attribute), value=_number(_last(values)))
+        for name, values in drawn
+    )
+    title = say("Values by step") if series.x_name == "step" else say("Values by time")
+    what = say("Line charts by step") if series.x_name == "step" else say("Line charts by time")
     return (
-        f'<div style="margin:0 0 12px 0"><div style="font-weight:bold;margin:2px 0">Values by {series.x_name}</div>'
-        f'<img alt="Line charts by {series.x_name}: {said}." width="{width}" src="{data_url(encoded)}" '
+        f'<div style="margin:0 0 12px 0"><div style="font-weight:bold;margin:2px 0">{title}</div>'
+        f'<img alt="{what}: {"; ".join(ends)}." width="{width}" src="{data_url(encoded)}" '
         f'style="width:{width}px;max-width:100%;margin:0;display:block;background-color:#ffffff">'
         f"{_left_out(series)}</div>"
     )
+
+
+def _x_text(series: Series) -> str:
+    return say("step") if series.x_name == "step" else say("time")
 
 
 def _drawn(series: Series) -> list[tuple[str, list[float]]]:
@@ -156,11 +168,15 @@ def _left_out(series: Series) -> str:
     titles = _titles(series)
     constant = [(titles[name], values) for name, values in series.values.items() if not _changes(values)]
     more = len(series.values) - len(constant) - MAX_CHARTS
-    said = [f"{more} more values"] if more > 0 else []
+    said = [say_n("{n} more value", "{n} more values", more)] if more > 0 else []
     if constant and len(series.counts) > 1:
         named = ", ".join(f"{_shown(name)} {_number(_last(values))}" for name, values in constant[:MAX_CHARTS])
         others = len(constant) - MAX_CHARTS
-        said.append(f"values that did not change: {named}{f' and {others} more' if others > 0 else ''}")
+        said.append(
+            say("values that did not change: {named} and {n} more", named=named, n=others)
+            if others > 0
+            else say("values that did not change: {named}", named=named)
+        )
     return f'<div style="font-size:12px;opacity:0.8;max-width:690px">{"; ".join(said)}</div>' if said else ""
 
 
@@ -169,11 +185,11 @@ def _svg_chart(name: str, x: list[float], y: list[float]) -> str:
         f'<polyline points="{points}" fill="none" stroke="{_BLUE}" stroke-width="1.5"/>' for points in _lines(x, y)
     )
     known = [value for value in y if math.isfinite(value)]
-    ends = f"{_number(min(known))} to {_number(max(known))}" if known else "no value"
+    ends = say("{low} to {high}", low=_number(min(known)), high=_number(max(known))) if known else say("no value")
     return (
         '<div style="display:inline-block;vertical-align:top;margin:4px 14px 4px 0;font-size:12px">'
         f"<div>{_shown(name)} <b>{_number(_last(y))}</b></div>"
-        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{_shown(name)}: {ends}" '
+        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{_shown(name, escape_attribute)}: {ends}" '
         f'style="display:block;border-bottom:1px solid #8a8a8a">{lines}</svg>'
         f'<div style="opacity:0.8">{ends}</div></div>'
     )
@@ -248,8 +264,8 @@ def _last(values: list[float]) -> float:
     return next((value for value in reversed(values) if math.isfinite(value)), math.nan)
 
 
-def _shown(name: str) -> str:
-    return escape_short(redact_text(name), _NAME)
+def _shown(name: str, escape: Callable[[str], str] = escape) -> str:
+    return escape_short(redact_text(name), _NAME, escape)
 
 
 def _number(value: float) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dissmodel_lab.frames import read_frames
+from dissmodel_lab.language import in_language, message, say
 from dissmodel_lab.maps.pairs import Pair, pair_frames
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.change_view import LIMIT, ChangePictures, change_html, offer_change_map, pictures_of
 from dissmodel_lab.views.comparison_text import comparison_text, metric_rows, parameter_rows, same_text, timing_rows
@@ -67,10 +69,10 @@ def steps_of(first: ExperimentRecord, second: ExperimentRecord, legend: Legend |
     frames = [_frames_of(record, found.notes) for record in (first, second)]
     missing = [record for record, kept in zip((first, second), frames, strict=True) if kept is None]
     if len(missing) == len(frames):
-        found.notes.append("Neither run kept pictures of its steps: there is no player.")
+        found.notes.append(message("Neither run kept pictures of its steps: there is no player."))
     elif missing:
-        name = missing[0].experiment_id[:8]
-        found.notes.append(f"Run {name} kept no pictures of its steps: there is no player.")
+        run = missing[0].experiment_id[:8]
+        found.notes.append(message("Run {run} kept no pictures of its steps: there is no player.", run=run))
     one, other = frames
     if one is not None and other is not None:
         if legend is not None:
@@ -107,9 +109,9 @@ def comparison_html(
     str
         HTML that reads without scripts and in an untrusted notebook, shorter than 300 kB.
     """
-    names = (f"run {comparison.first.short_id}", f"run {comparison.second.short_id}")
+    names = _names(comparison)
     if names[0] == names[1]:
-        names = (f"{names[0]} (first)", f"{names[1]} (second)")
+        names = (say("{run} (first)", run=names[0]), say("{run} (second)", run=names[1]))
     head = _head(comparison) + _tables(comparison, names) + _said(comparison)
     strip = _strip(steps, names)
     room = LIMIT - len(head.encode()) - len(strip.encode())
@@ -118,7 +120,7 @@ def comparison_html(
 
 
 def _head(comparison: RunComparison) -> str:
-    columns: list[str | Cell] = ["run", "model", "what it is", "status", "created (UTC)"]
+    columns: list[str | Cell] = [say("run"), say("model"), say("what it is"), say("status"), say("created (UTC)")]
     rows = [_side_row(side) for side in (comparison.first, comparison.second)]
     same = {True: "&#10004; ", False: "&#9888; ", None: "? "}[comparison.same_input]
     return (
@@ -133,33 +135,38 @@ def _head(comparison: RunComparison) -> str:
 def _output_sentence(comparison: RunComparison) -> str:
     if comparison.same_output is None:
         return ""
-    said = "the same, byte for byte" if comparison.same_output else "not the same byte for byte"
-    return f"<div>{'&#10004;' if comparison.same_output else '&#8776;'} The outputs are {said}.</div>"
+    if comparison.same_output:
+        return f"<div>&#10004; {say('The outputs are the same, byte for byte.')}</div>"
+    return f"<div>&#8776; {say('The outputs are not the same byte for byte.')}</div>"
 
 
 def _side_row(side: RunSide) -> list[str | Cell]:
     return [
-        Cell(side.short_id, "total"), side.model_name, side.title, side.status, side.created[:19].replace("T", " "),
+        Cell(side.short_id, "total"), side.model_name, side.title, status_text(side.status),
+        side.created[:19].replace("T", " "),
     ]  # fmt: skip
 
 
 def _tables(comparison: RunComparison, names: tuple[str, str]) -> str:
-    same = f" ({comparison.same_parameters:,} are the same)" if comparison.parameters else ""
-    others = f" ({comparison.same_versions:,} are the same)" if comparison.versions else ""
+    parameters, versions = say("Parameters that differ"), say("Versions that differ")
+    if comparison.parameters:
+        parameters = say("Parameters that differ ({n:,} are the same)", n=comparison.same_parameters)
+    if comparison.versions:
+        versions = say("Versions that differ ({n:,} are the same)", n=comparison.same_versions)
     texts, numbers = (range(3), (0,))
     return "".join(
         _pairs_html(title, rows, names, empty, columns)
         for title, rows, empty, columns in (
             (
-                f"Parameters that differ{same}",
+                parameters,
                 parameter_rows(comparison.parameters),
                 same_text(comparison.same_parameters),
                 texts,
             ),
-            ("Metrics", metric_rows(comparison.metrics), "neither run has any", numbers),
-            ("Seconds", timing_rows(comparison.timings), "not recorded", numbers),
+            (say("Metrics"), metric_rows(comparison.metrics), say("neither run has any"), numbers),
+            (say("Seconds"), timing_rows(comparison.timings), say("not recorded"), numbers),
             (
-                f"Versions that differ{others}",
+                versions,
                 parameter_rows(comparison.versions),
                 same_text(comparison.same_versions),
                 texts,
@@ -175,26 +182,27 @@ def _pairs_html(title: str, rows: list[list[str]], names: tuple[str, str], empty
     for name, first, second, *difference in rows[:_ROWS]:
         look = "faint" if first == second else ""
         drawn.append([name, Cell(first, look), Cell(second, look), *(Cell(text, look) for text in difference)])
-    columns: list[str | Cell] = list(("", *names, "difference")[: len(rows[0])])
+    columns: list[str | Cell] = list(("", *names, say("difference"))[: len(rows[0])])
     more = len(rows) - len(drawn)
-    rest = f"<div>and {more:,} more, which stand in the plain text</div>" if more > 0 else ""
+    rest = f"<div>{say('and {n:,} more, which stand in the plain text', n=more)}</div>" if more > 0 else ""
     return numbers_table(columns, drawn, texts=texts, caption=title, limit=_TITLE) + rest
 
 
 def _said(comparison: RunComparison) -> str:
     problem = ""
     if comparison.problem:
+        head = say("The outputs are not compared.")
         problem = (
             '<div role="alert" style="border-left:5px solid #b26a00;padding:2px 10px;margin:6px 0;'
-            f'overflow-wrap:anywhere"><b>&#9888; The outputs are not compared.</b> {_words(comparison.problem)}</div>'
+            f'overflow-wrap:anywhere"><b>&#9888; {head}</b> {_words(comparison.problem)}</div>'
         )
-    return problem + notes_html(tuple(map(redact_text, comparison.notes)))
+    return problem + notes_html(tuple(redact_text(in_language(note)) for note in comparison.notes))
 
 
 def _strip(steps: PairedSteps | None, names: tuple[str, str]) -> str:
     if steps is None:
         return ""
-    said = notes_html(tuple(map(redact_text, steps.notes)))
+    said = notes_html(tuple(redact_text(in_language(note)) for note in steps.notes))
     return said if steps.pair is None else pair_html(steps.pair, names, budget=_STEPS) + said
 
 
@@ -220,7 +228,12 @@ def comparison_bundle(comparison: RunComparison, steps: PairedSteps | None = Non
 
 
 def _words(text: str) -> str:
-    return escape_short(redact_text(text), 2_000)
+    return escape_short(redact_text(in_language(text)), 2_000)
+
+
+def _names(comparison: RunComparison) -> tuple[str, str]:
+    first, second = (say("run {run}", run=side.short_id) for side in (comparison.first, comparison.second))
+    return first, second
 
 
 def show_comparison(comparison: RunComparison, first: ExperimentRecord, second: ExperimentRecord) -> None:
@@ -237,8 +250,9 @@ def show_comparison(comparison: RunComparison, first: ExperimentRecord, second: 
     steps = steps_of(first, second, comparison.changes[0].legend if comparison.changes else None)
     CellOutput().show_static(comparison_bundle(comparison, steps))
     if steps.pair is not None and len(steps.pair.moments) > 1:
-        names: Any = tuple(f"run {side.short_id}" for side in (comparison.first, comparison.second))
-        player = PairPlayer(steps.pair, names)
-        CellOutput().show_widget(player.widget, "The player needs a page with widgets; the strip above does not.")
+        player = PairPlayer(steps.pair, _names(comparison))
+        CellOutput().show_widget(
+            player.widget, say("The player needs a page with widgets; the strip above does not.")
+        )
     if comparison.changes:
         offer_change_map(comparison.changes[0], CellOutput())

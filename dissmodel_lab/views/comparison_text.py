@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.jsonvalue import encode
+from dissmodel_lab.language import in_language, mark, say, say_in, say_n
 from dissmodel_lab.plain import cut, printable
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.texts import table_text
 
@@ -49,23 +51,23 @@ def change_text(*changes: Change) -> str:
         A band each.
     """
     if not changes:
-        return "There is nothing to compare."
+        return say("There is nothing to compare.")
     first, *others = changes
-    more = [f"{cut(_flat(one.band_text), _VALUE)}: {one.sentence}" for one in others]
-    listed = (
-        [f"\nother {'bands' if first.noun == 'cell' else 'columns'}:", _indented("\n".join(more))] if more else []
-    )
+    more = [f"{cut(_flat(one.band_text), _VALUE)}: {in_language(one.sentence)}" for one in others]
+    head = say("other bands:") if first.noun == "cell" else say("other columns:")
+    listed = [f"\n{head}", _indented("\n".join(more))] if more else []
     return printable("\n".join([_one_change(first), *listed]))
 
 
 def _one_change(change: Change) -> str:
-    where = f"{redact_text(change.before_name)} to {redact_text(change.after_name)}, {change.band_text}"
-    lines = [f"{change.sentence}  [{cut(_flat(where), _VALUE)}]"]
+    before, after = (redact_text(in_language(name)) for name in (change.before_name, change.after_name))
+    where = say("{before} to {after}, {band}", before=before, after=after, band=change.band_text)
+    lines = [f"{in_language(change.sentence)}  [{cut(_flat(where), _VALUE)}]"]
     if change.classes is not None:
         lines += _class_lines(change.classes, change.noun)
     if change.values is not None:
         lines += _value_lines(change.values)
-    lines += [f"  note: {cut(_flat(redact_text(note)), _SENTENCE)}" for note in notes_of(change)]
+    lines += [f"  {note_text(note)}" for note in notes_of(change)]
     return "\n".join(lines)
 
 
@@ -75,13 +77,15 @@ def _class_lines(classes: ClassChange, noun: str) -> list[str]:
     names, cells = grouped(classes)
     rows = [[name, *(f"{count:,}" for count in row), f"{sum(row):,}"] for name, row in zip(names, cells, strict=True)]
     sums = [sum(column) for column in zip(*cells, strict=True)]
-    rows.append(["total", *(f"{count:,}" for count in sums), f"{sum(sums):,}"])
-    matrix = table_text([f"from \\ to [{noun}s]", *map(_flat, names), "total"], rows, "")
-    areas = table_text([f"class [{classes.area_unit}]", *AREA_COLUMNS], area_rows(classes)[:MOST_ROWS], "")
+    rows.append([say("total"), *(f"{count:,}" for count in sums), f"{sum(sums):,}"])
+    corner = say("from \\ to [cells]") if noun == "cell" else say("from \\ to [features]")
+    matrix = table_text([corner, *map(_flat, names), say("total")], rows, "")
+    heads = [say("class [{unit}]", unit=area_unit_text(classes.area_unit)), *area_columns()]
+    areas = table_text(heads, area_rows(classes)[:MOST_ROWS], "")
     return [
         _indented(matrix),
         _indented(areas),
-        f"  {classes.area_method}",
+        f"  {in_language(classes.area_method)}",
         *(f"  {sentence}" for sentence in disagreement_sentences(classes)),
         f"  {CITATION}",
     ]
@@ -89,11 +93,40 @@ def _class_lines(classes: ClassChange, noun: str) -> list[str]:
 
 def _value_lines(values: ValueChange) -> list[str]:
     rows = [[name, text] for name, text in value_rows(values)]
-    quantiles = table_text(["of the cells", "difference"], [[part, text] for part, text in quantile_rows(values)], "")
-    return [_indented(table_text(["after minus before", ""], rows, "")), _indented(quantiles)]
+    quantiles = [[part, text] for part, text in quantile_rows(values)]
+    return [
+        _indented(table_text([say("after minus before"), ""], rows, "")),
+        _indented(table_text([say("of the cells"), say("difference")], quantiles, "")),
+    ]
 
 
-AREA_COLUMNS = ("before", "after", "net", "net [%]", "gained", "lost")
+def note_text(note: str) -> str:
+    """
+    Write a note on one line of its own.
+
+    Examples
+    --------
+    >>> note_text("The maps differ in size.")
+    'note: The maps differ in size.'
+    """
+    return say("note: {note}", note=cut(_flat(redact_text(in_language(note))), _SENTENCE))
+
+
+def area_unit_text(unit: str) -> str:
+    """
+    Return a unit of area for people; where areas are unknown it is a word.
+
+    Examples
+    --------
+    >>> area_unit_text("ha"), area_unit_text("cells")
+    ('ha', 'cells')
+    """
+    return say(unit) if unit in (mark("cells"), mark("features")) else unit
+
+
+def area_columns() -> list[str]:
+    """Return the headings of :func:`area_rows`, behind the class."""
+    return [say("before"), say("after"), say("net"), say("net [%]"), say("gained"), say_in("an area", "lost")]
 
 
 def area_rows(classes: ClassChange) -> list[list[str]]:
@@ -154,7 +187,7 @@ def grouped(classes: ClassChange) -> tuple[list[str], list[list[int]]]:
     rest = [at for at in range(len(names)) if at not in set(kept)]
     groups = [*([at] for at in kept), rest]
     sums = [[int(cells[one][:, other].sum()) for other in groups] for one in groups]
-    return [*(names[at] for at in kept), f"{len(rest):,} other classes"], sums
+    return [*(names[at] for at in kept), say("{n:,} other classes", n=len(rest))], sums
 
 
 def disagreement_sentences(classes: ClassChange) -> list[str]:
@@ -175,20 +208,27 @@ def disagreement_sentences(classes: ClassChange) -> list[str]:
         return []
     by_cells = _disagreement(classes.disagreement)
     if classes.area_disagreement is None:
-        return [f"Disagreement, share of cells: {by_cells}"]
+        return [say("Disagreement, share of cells: {figures}", figures=by_cells)]
     by_area = _disagreement(classes.area_disagreement)
     if by_area == by_cells:
-        return [f"Disagreement, share of cells and of area: {by_cells}"]
-    return [f"Disagreement, share of cells: {by_cells}", f"Disagreement, share of area: {by_area}"]
+        return [say("Disagreement, share of cells and of area: {figures}", figures=by_cells)]
+    return [
+        say("Disagreement, share of cells: {figures}", figures=by_cells),
+        say("Disagreement, share of area: {figures}", figures=by_area),
+    ]
 
 
 def _disagreement(figures: Disagreement) -> str:
     from dissmodel_lab.changes.report import percent  # noqa: PLC0415 -- brings numpy: only when there is a change
 
-    return (
-        f"{percent(figures.total)} = quantity {percent(figures.quantity)} "
-        f"(one map has more of a class than the other) + allocation {percent(figures.allocation)} "
-        f"(the classes lie elsewhere: exchange {percent(figures.exchange)}, shift {percent(figures.shift)})."
+    return say(
+        "{total} = quantity {quantity} (one map has more of a class than the other) + allocation {allocation} "
+        "(the classes lie elsewhere: exchange {exchange}, shift {shift}).",
+        total=percent(figures.total),
+        quantity=percent(figures.quantity),
+        allocation=percent(figures.allocation),
+        exchange=percent(figures.exchange),
+        shift=percent(figures.shift),
     )
 
 
@@ -203,26 +243,25 @@ def value_rows(values: ValueChange) -> list[tuple[str, str]]:
     """
     unit = values.unit
     rows = [
-        ("mean before", with_unit(values.mean_before, unit)),
-        ("mean after", with_unit(values.mean_after, unit)),
-        ("mean difference", with_unit(values.mean, unit, sign=True)),
-        ("median difference", with_unit(values.median, unit, sign=True)),
-        ("mean absolute difference", with_unit(values.mean_absolute, unit)),
-        ("root mean square difference", with_unit(values.rmse, unit)),
+        (say("mean before"), with_unit(values.mean_before, unit)),
+        (say("mean after"), with_unit(values.mean_after, unit)),
+        (say("mean difference"), with_unit(values.mean, unit, sign=True)),
+        (say("median difference"), with_unit(values.median, unit, sign=True)),
+        (say("mean absolute difference"), with_unit(values.mean_absolute, unit)),
+        (say("root mean square difference"), with_unit(values.rmse, unit)),
     ]
     far = values.largest
     if far is not None and far.difference:
-        place = f"row {far.row:,}, column {far.column:,} (from 0)"
-        at = f"; x {far.x:.10g}, y {far.y:.10g}" if far.x is not None and far.y is not None else ""
-        rows.append(
-            (
-                "largest difference",
-                (
-                    f"{with_unit(far.difference, unit, sign=True)}: {figure(far.before)} to {figure(far.after)} "
-                    f"at {place}{at}"
-                ),
-            )
+        place = f"; x {far.x:.10g}, y {far.y:.10g}" if far.x is not None and far.y is not None else ""
+        largest = say(
+            "{difference}: {before} to {after} at row {row:,}, column {column:,} (from 0)",
+            difference=with_unit(far.difference, unit, sign=True),
+            before=figure(far.before),
+            after=figure(far.after),
+            row=far.row,
+            column=far.column,
         )
+        rows.append((say("largest difference"), f"{largest}{place}"))
     return rows
 
 
@@ -235,7 +274,7 @@ def quantile_rows(values: ValueChange) -> list[tuple[str, str]]:
     values : ValueChange
         Of one band.
     """
-    names = {0.0: "smallest", 0.5: "50 % (median)", 1.0: "largest"}
+    names = {0.0: say("smallest"), 0.5: say("50 % (median)"), 1.0: say("largest")}
     return [
         (names.get(part, f"{100 * part:g} %"), with_unit(value, values.unit, sign=True))
         for part, value in values.quantiles
@@ -253,8 +292,19 @@ def notes_of(change: Change) -> tuple[str, ...]:
     """
     if not change.neither:
         return change.notes
-    noun = f"{change.noun} has" if change.neither == 1 else f"{change.noun}s have"
-    return (*change.notes, f"{change.neither:,} {noun} no value in either map: nothing to compare there.")
+    if change.noun == "cell":
+        said = say_n(
+            "{n} cell has no value in either map: nothing to compare there.",
+            "{n} cells have no value in either map: nothing to compare there.",
+            change.neither,
+        )
+    else:
+        said = say_n(
+            "{n} feature has no value in either map: nothing to compare there.",
+            "{n} features have no value in either map: nothing to compare there.",
+            change.neither,
+        )
+    return (*change.notes, said)
 
 
 def figure(value: float) -> str:
@@ -338,16 +388,16 @@ def comparison_text(comparison: RunComparison) -> str:
     """
     first, second = comparison.first, comparison.second
     head = [
-        _flat(comparison.sentence),
+        _flat(in_language(comparison.sentence)),
         _indented(
             table_text(
-                ["", "model", "what it is", "status", "created"],
+                ["", say("model"), say("what it is"), say("status"), say("created")],
                 [
                     [
                         side.short_id,
                         side.model_name,
                         cut(redact_text(side.title), _VALUE),
-                        side.status,
+                        status_text(side.status),
                         side.created,
                     ]
                     for side in (first, second)
@@ -355,18 +405,21 @@ def comparison_text(comparison: RunComparison) -> str:
                 "",
             )
         ),
-        f"  {_flat(comparison.input_sentence)}",
+        f"  {_flat(in_language(comparison.input_sentence))}",
     ]
     names = (first.short_id, second.short_id)
     parameters, versions = parameter_rows(comparison.parameters), parameter_rows(comparison.versions)
     parts = [
-        _pairs_text("parameters that differ", parameters, names, same_text(comparison.same_parameters)),
-        _pairs_text("metrics", metric_rows(comparison.metrics), names, "neither run has any"),
-        _pairs_text("seconds", timing_rows(comparison.timings), names, "not recorded"),
-        _pairs_text("versions that differ", versions, names, same_text(comparison.same_versions)),
+        _pairs_text(say("parameters that differ"), parameters, names, same_text(comparison.same_parameters)),
+        _pairs_text(say("metrics"), metric_rows(comparison.metrics), names, say("neither run has any")),
+        _pairs_text(say("seconds"), timing_rows(comparison.timings), names, say("not recorded")),
+        _pairs_text(say("versions that differ"), versions, names, same_text(comparison.same_versions)),
     ]
-    said = [f"  The outputs are not compared: {_flat(comparison.problem)}"] if comparison.problem else []
-    said += [f"  note: {_flat(note)}" for note in comparison.notes]
+    said = []
+    if comparison.problem:
+        problem = _flat(in_language(comparison.problem))
+        said.append(f"  {say('The outputs are not compared: {problem}', problem=problem)}")
+    said += [f"  {note_text(note)}" for note in comparison.notes]
     above = printable(redact_text("\n".join([*head, *parts, *said])))
     return f"{above}\n\n{change_text(*comparison.changes)}" if comparison.changes else above
 
@@ -380,15 +433,15 @@ def same_text(count: int) -> str:
     >>> same_text(0), same_text(3)
     ('none', 'all 3 are the same')
     """
-    return f"all {count:,} are the same" if count else "none"
+    return say("all {n:,} are the same", n=count) if count else say("none")
 
 
 def _pairs_text(title: str, rows: Sequence[Sequence[str]], names: tuple[str, str], empty: str) -> str:
     if not rows:
         return f"  {title}: {empty}"
-    columns = [title, *names, "difference"][: len(rows[0])]
+    columns = [title, *names, say("difference")][: len(rows[0])]
     more = len(rows) - MOST_ROWS
-    left = f"\n  and {more:,} more" if more > 0 else ""
+    left = f"\n  {say('and {n:,} more', n=more)}" if more > 0 else ""
     return _indented(table_text(columns, rows[:MOST_ROWS], "")) + left
 
 
@@ -410,8 +463,8 @@ def parameter_rows(pairs: Sequence[ValuePair]) -> list[list[str]]:
     return [
         [
             pair.name,
-            value_text(pair.first) if pair.in_first else "(not there)",
-            value_text(pair.second) if pair.in_second else "(not there)",
+            value_text(pair.first) if pair.in_first else say("(not there)"),
+            value_text(pair.second) if pair.in_second else say("(not there)"),
         ]
         for pair in pairs
     ]
@@ -457,7 +510,8 @@ def _family_row(family: str, members: list[ValuePair]) -> list[str]:
         " ... ".join(value_text(getattr(pair, side)) if getattr(pair, f"in_{side}") else "-" for pair in ends)
         for side in ("first", "second")
     )
-    return [f"{family} ({len(members):,} values)", first, second, f"{differ:,} differ" if differ else ""]
+    name = say("{name} ({n:,} values)", name=family, n=len(members))
+    return [name, first, second, say_n("{n} differs", "{n} differ", differ) if differ else ""]
 
 
 def timing_rows(pairs: Sequence[ValuePair]) -> list[list[str]]:
@@ -482,7 +536,8 @@ def timing_rows(pairs: Sequence[ValuePair]) -> list[list[str]]:
             for value in (pair.first, pair.second)
         ]
         difference = pair.difference
-        rows.append([pair.name, *values, "" if difference is None else f"{difference:+.3f}"])
+        name = say("all phases") if pair.name == "all phases" else pair.name
+        rows.append([name, *values, "" if difference is None else f"{difference:+.3f}"])
     return rows
 
 
@@ -515,20 +570,43 @@ def verdict_text(verdict: Verdict) -> str:
     verdict : Verdict
         As it was made, or read from a record.
     """
-    lines = [f"{verdict.kind.upper()}: rerun of run {verdict.of[:8]}"]
-    lines += [f"  {cut(_flat(nearby(redact_text(reason))), _SENTENCE)}" for reason in verdict.why]
+    lines = [say("{verdict}: rerun of run {run}", verdict=kind_text(verdict.kind).upper(), run=verdict.of[:8])]
+    lines += [f"  {cut(_flat(nearby(redact_text(in_language(reason)))), _SENTENCE)}" for reason in verdict.why]
     if verdict.tolerance is not None:
-        lines.append(f"  tolerance asked for: {verdict.tolerance:g}")
+        lines.append(f"  {say('tolerance asked for: {tolerance:g}', tolerance=verdict.tolerance)}")
     rows = [figure_row(part, verdict.tolerance) for part in verdict.figures[:MOST_ROWS]]
     if rows:
         columns = figure_columns(verdict.tolerance)
         lines.append(_indented(table_text(columns, rows, "")))
     if verdict.reruns:
-        lines.append(f"  made for it: {', '.join(run[:8] for run in verdict.reruns)}")
+        lines.append(f"  {say('made for it: {runs}', runs=', '.join(run[:8] for run in verdict.reruns))}")
     settings = setting_rows(verdict)
     if settings:
-        lines.append(_indented(table_text(["settings", ""], settings, "")))
+        lines.append(_indented(table_text([say("settings"), ""], settings, "")))
     return printable("\n".join(lines))
+
+
+_KINDS = frozenset(
+    (
+        mark("identical"),
+        mark("same content"),
+        mark("within tolerance"),
+        mark("different"),
+        mark("cannot verify"),
+    )
+)
+
+
+def kind_text(kind: str) -> str:
+    """
+    Return the word of a verdict for people.
+
+    Examples
+    --------
+    >>> kind_text("same content")
+    'same content'
+    """
+    return say(kind) if kind in _KINDS else kind
 
 
 def setting_rows(verdict: Verdict) -> list[list[str]]:
@@ -578,8 +656,16 @@ def figure_columns(tolerance: float | None) -> list[str]:
     >>> figure_columns(None)
     ['band or column', 'differ', 'largest difference', 'where', 'first', 'rerun']
     """
-    beyond = ["beyond tolerance"] if tolerance is not None else []
-    return ["band or column", "differ", *beyond, "largest difference", "where", "first", "rerun"]
+    beyond = [say("beyond tolerance")] if tolerance is not None else []
+    return [
+        say("band or column"),
+        say("differ"),
+        *beyond,
+        say("largest difference"),
+        say("where"),
+        say("first"),
+        say("rerun"),
+    ]
 
 
 def figure_row(part: PartDifference, tolerance: float | None) -> list[str]:
@@ -597,13 +683,21 @@ def figure_row(part: PartDifference, tolerance: float | None) -> list[str]:
     where, values = "", ["", ""]
     if part.place is not None:
         with suppress(TypeError, ValueError):  # a record from elsewhere may hold anything
-            where = part.place.text
+            where = in_language(part.place.text)
         values = [
-            "no value" if value is None else value_text(value) for value in (part.place.first, part.place.second)
+            say("no value") if value is None else value_text(value) for value in (part.place.first, part.place.second)
         ]
     largest = f"{part.largest:.6g}" if isinstance(part.largest, int | float) else ""
-    differ = f"{_count(part.differing)} of {_count(part.compared)} {part.unit}"
+    differ = _how_many_text(_count(part.differing), _count(part.compared), part.unit)
     return [str(part.name), differ, *beyond, largest, where, *values]
+
+
+def _how_many_text(differing: str, compared: str, unit: str) -> str:
+    if unit == "cells":
+        return say("{n} of {total} cells", n=differing, total=compared)
+    if unit == "rows":
+        return say("{n} of {total} rows", n=differing, total=compared)
+    return say("{n} of {total} {unit}", n=differing, total=compared, unit=unit)
 
 
 def _count(value: Any) -> str:
@@ -620,11 +714,57 @@ def integrity_text(integrity: Integrity) -> str:
         What was checked.
     """
     rows = [
-        [str(check.state), check.item, nearby(str(check.path or "")), nearby(redact_text(check.why))]
+        [
+            state_text(check.state),
+            item_text(check.item),
+            nearby(str(check.path or "")),
+            nearby(redact_text(in_language(check.why))),
+        ]
         for check in integrity.checks
     ]
-    table = table_text(["state", "item", "where", "why"], rows, "The record names nothing that could be checked.")
-    return printable(f"{nearby(integrity.sentence)}\n{_indented(table)}")
+    heads = [say("state"), say("item"), say("where"), say("why")]
+    table = table_text(heads, rows, say("The record names nothing that could be checked."))
+    return printable(f"{nearby(in_language(integrity.sentence))}\n{_indented(table)}")
+
+
+_STATES = frozenset(
+    (
+        mark("ok"),
+        mark("rewritten"),
+        mark("changed"),
+        mark("missing"),
+        mark("cannot be checked"),
+    )
+)
+
+
+def state_text(state: str) -> str:
+    """
+    Return what became of a recorded thing, in a word for people.
+
+    Examples
+    --------
+    >>> state_text("missing")
+    'missing'
+    """
+    return say(str(state)) if state in _STATES else str(state)
+
+
+def item_text(item: str) -> str:
+    """
+    Return what was checked, for people: the record, the input, a parameter's file or an artifact.
+
+    Examples
+    --------
+    >>> item_text("record"), item_text("parameter demand_csv"), item_text("artifact output")
+    ('record', 'parameter demand_csv', 'artifact output')
+    """
+    kind, _, name = item.partition(" ")
+    if kind == "parameter":
+        return say("parameter {name}", name=name)
+    if kind == "artifact":
+        return say("artifact {name}", name=name)
+    return say(item) if item in (mark("record"), mark("input")) else item
 
 
 def _indented(text: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import DataSource
+from dissmodel_lab.language import say
 from dissmodel_lab.maps.grid import check_band
-from dissmodel_lab.maps.styles import style_for
 from dissmodel_lab.redaction import redact_uri
 from dissmodel_lab.views.map_view import MapView
 
@@ -67,8 +67,6 @@ def explore(
     for source, given in zip_longest(sources, names):
         name = given or _name(source)
         layers[name if name not in layers else f"{name} ({len(layers) + 1})"] = source
-    if len(sources) == 1:
-        style = style_for(sources[0], style)
     mode = "side by side" if len(layers) > 1 else "one map"
     view = MapView(layers, basemap=basemap, classes=classes, style=style, mode=mode, part=part)
     for name in layers:
@@ -81,5 +79,5 @@ def explore(
 def _name(source: Any) -> str:
     text = source.uri if isinstance(source, DataSource) else source
     if not isinstance(text, str | PurePath):
-        return "data"
-    return PurePath(redact_uri(str(text)).partition("?")[0]).name or "data"
+        return say("data")
+    return PurePath(redact_uri(str(text)).partition("?")[0]).name or say("data")

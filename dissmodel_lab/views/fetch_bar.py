@@ -9,6 +9,7 @@ import ipywidgets as w
 from IPython.display import display
 
 from dissmodel_lab.executor.events import Fetching
+from dissmodel_lab.language import in_language
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.markup import escape
@@ -43,7 +44,8 @@ def fetch_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         with box.hold_sync():
             bar.value = min(1.0, done / total) if total else 1.0
             bar.bar_style = "" if total else "info"
-            said.value = escape(redact_text(Progress(fetching=Fetching(name, done, total)).fetch_text()))
+            text = Progress(fetching=Fetching(name, done, total)).fetch_text()
+            said.value = escape(redact_text(in_language(text)))
 
     try:
         yield tell

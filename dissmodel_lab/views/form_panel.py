@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from dissmodel_lab.inference import inference_problem, misplaced_parameters, unknown_parameters
+from dissmodel_lab.language import say
 from dissmodel_lab.launch import run
 from dissmodel_lab.parameters import ModelSpec, declared_parameters, parameter_schema
 from dissmodel_lab.resolve import ResolvedModel, import_path, known_models, resolve_model
@@ -122,7 +123,9 @@ def _start(arguments: dict[str, Any], engine: str, results: FormResults) -> Futu
     from dissmodel_lab.views.background import show_background  # noqa: PLC0415 -- only for those who choose it
 
     results.begin(lambda page, panel: show_background(handle, output=page, map_output=panel))
-    return f"Run {handle.experiment_id[:8]} goes on in the background; the form is free for the next one."
+    return say(
+        "Run {run} goes on in the background; the form is free for the next one.", run=handle.experiment_id[:8]
+    )
 
 
 def _changed(spec: ModelSpec, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,12 +155,13 @@ def _advice(executor_class: type[Any], values: Mapping[str, Any]) -> dict[str, s
         return {"parameters": problem}
     unknown = unknown_parameters(executor_class, values)
     said = {
-        name: f"The model never reads it. {advice}" for name, advice in itertools.islice(unknown.items(), _ADVICE)
+        name: say("The model never reads it. {advice}", advice=advice)
+        for name, advice in itertools.islice(unknown.items(), _ADVICE)
     }
     if len(unknown) > _ADVICE:
-        said["and others"] = f"The model never reads {len(unknown) - _ADVICE:,} more."
+        said[say("and others")] = say("The model never reads {n:,} more.", n=len(unknown) - _ADVICE)
     misplaced = misplaced_parameters(executor_class, values)
-    return said | {name: f"It {problem}" for name, problem in misplaced.items()}
+    return said | {name: say("It {problem}", problem=problem) for name, problem in misplaced.items()}
 
 
 def _name_in_a_cell(resolved: ResolvedModel, model: str, namespace: Mapping[str, Any]) -> str:

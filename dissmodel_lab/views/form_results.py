@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from dissmodel_lab.errors import LabError
+from dissmodel_lab.language import in_language, mark, say
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.texts import cancelled_text
 from dissmodel_lab.views.outputs import new_output
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dissmodel_lab.views.outputs import Output
 
 _EMPTY = {"text/plain": "", "text/html": ""}
-_FALLBACK = "The live panels of these runs need the kernel that started them."
+_FALLBACK = mark("The live panels of these runs need the kernel that started them.")
 
 
 class FormResults:
@@ -92,9 +93,9 @@ class FormResults:
         try:
             show(slots[0], slots[1])
         except KeyboardInterrupt as interrupt:
-            raise LabError(cancelled_text(interrupt)) from None
+            raise LabError(in_language(cancelled_text(interrupt))) from None
         except LabError as error:
-            raise LabError(redact_text(str(error))) from error
+            raise LabError(redact_text(error.said)) from error
 
     def _forget_ended(self) -> None:
         """Take away what a run before has left, unless it is still going."""
@@ -146,7 +147,7 @@ class Stack:
             if bool(self._box.children) != self._shows_box:
                 self._shows_box = not self._shows_box
                 if self._shows_box:
-                    self._panel.show_widget(self._box, _FALLBACK)
+                    self._panel.show_widget(self._box, say(_FALLBACK))
                 else:
                     self._panel.show_static(_EMPTY)
 

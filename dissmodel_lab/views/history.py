@@ -15,10 +15,11 @@ from dissmodel_lab.conditions import condition_text, moment_of, parse_condition
 from dissmodel_lab.errors import LabError, QueryError
 from dissmodel_lab.history import History, list_runs, path_of
 from dissmodel_lab.index import RunQuery
+from dissmodel_lab.language import in_language, mark, message, say, say_n
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import RunStore
 from dissmodel_lab.views.map_view import data_url
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.views.markup import escape, escape_attribute, escape_short, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,12 +46,12 @@ _WIDE = 145
 """Width of one that does [CSS pixels]: the columns of parameters fit beside it on a laptop."""
 _SIGNS = {"completed": "✓", "failed": "✗", "cancelled": "■", "running": "●"}
 """A status is a word; the sign before it makes it found faster."""
-EMPTY = "No runs yet. Start one with: %dissmodel run MODEL"
+EMPTY = mark("No runs yet. Start one with: %dissmodel run MODEL")
 #: What to sort by, by heading.
 _SORTS = {"run": "id", "what differs": "title", "when (UTC)": "created"}
 _UNSORTED = frozenset({"tags", "what happened"})
 _LINE = "line-height:28px;margin:0 14px 0 2px"
-_FALLBACK = "To page, sort and filter needs a running kernel; the table below does not."
+_FALLBACK = mark("To page, sort and filter needs a running kernel; the table below does not.")
 
 
 class RunTable(Sequence["RunEntry"]):
@@ -115,7 +116,7 @@ class RunTable(Sequence["RunEntry"]):
         return self.history.rows[index].entry
 
     def __repr__(self) -> str:
-        return self.history.to_text() if self.history.rows or _is_filtered(self.history.query) else EMPTY
+        return self.history.to_text() if self.history.rows or _is_filtered(self.history.query) else say(EMPTY)
 
     def select(self, query: RunQuery) -> None:
         """
@@ -175,7 +176,7 @@ class RunTable(Sequence["RunEntry"]):
         if self.history.rows or _is_filtered(self.history.query):  # an empty store needs no controls
             above.reserve()
             above.show_widget(
-                RunControls(self, lambda: below.show_static(self._repr_mimebundle_())).widget, _FALLBACK
+                RunControls(self, lambda: below.show_static(self._repr_mimebundle_())).widget, say(_FALLBACK)
             )
         below.reserve()
         below.show_static(self._repr_mimebundle_())
@@ -252,7 +253,7 @@ def runs(
     1 of 1 run; generations > 2; newest first
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise QueryError(f"limit is {limit!r:.80}; a whole number from 1 on is needed.")
+        raise QueryError(message("limit is {limit!r:.80}; a whole number from 1 on is needed.", limit=limit))
     query = RunQuery(
         model=model,
         status=status,
@@ -288,13 +289,19 @@ def history_html(history: History, *, limit: int = LIMIT) -> str:
     caption = f"<div><b>{parts[0]}</b>{''.join(f'; {part}' for part in parts[1:])}</div>"
     room = limit - len(caption.encode()) - _NOTES
     table, n_rows, n_undrawn = _table(history, room) if history.rows else ("", 0, 0)
-    notes = list(history.notes)
+    notes = list(map(in_language, history.notes))
     if n_rows < len(history.rows):
-        notes.append(f"{len(history.rows) - n_rows:,} more runs do not fit here. Ask for fewer with limit.")
+        notes.append(
+            say_n(
+                "{n} more run does not fit here. Ask for fewer with limit.",
+                "{n} more runs do not fit here. Ask for fewer with limit.",
+                len(history.rows) - n_rows,
+            )
+        )
     if n_undrawn:
-        notes.append(f"{n_undrawn:,} pictures do not fit here.")
+        notes.append(say_n("{n} picture does not fit here.", "{n} pictures do not fit here.", n_undrawn))
     if not history.rows and not _is_filtered(history.query):
-        notes.append(EMPTY)
+        notes.append(say(EMPTY))
     said = "".join(f'<div style="opacity:0.85">{escape_short(note, 1_000)}</div>' for note in notes[:_MOST_NOTES])
     return f'<div style="font-size:13px;line-height:1.5">{caption}{table}{said}</div>'
 
@@ -325,7 +332,7 @@ def _table(history: History, room: int) -> tuple[str, int, int]:
         cell = _PICTURE_CELL.format(picture) if has_pictures else ""
         body += f"<tr>{cell}{text}</tr>"
     table = f'<table style="border-collapse:collapse;margin:4px 0"><thead>{head}</thead><tbody>{body}</tbody></table>'
-    return f'<div style="overflow:auto;max-width:100%">{table}</div>', len(texts), n_undrawn
+    return scrolling(table, say("Runs")), len(texts), n_undrawn
 
 
 _PICTURE_CELL = '<td style="padding:2px 10px 2px 0;border:none;text-align:left;vertical-align:top">{}</td>'
@@ -333,12 +340,12 @@ _PICTURE_CELL = '<td style="padding:2px 10px 2px 0;border:none;text-align:left;v
 
 def _heads(history: History, sides: Sequence[str], *, has_pictures: bool) -> str:
     sort, is_largest = history.query.sort.removeprefix("-"), history.query.sort.startswith("-")
-    cells = [f'<th scope="col" style="{_HEAD.format("left")}">output</th>'] if has_pictures else []
-    for head, side in zip(history.heads, sides, strict=True):
+    cells = [f'<th scope="col" style="{_HEAD.format("left")}">{escape(say("output"))}</th>'] if has_pictures else []
+    for head, shown, side in zip(history.heads, history.shown_heads, sides, strict=True):
         is_sorted = _SORTS.get(head, head) == sort and head not in _UNSORTED
         order = f' aria-sort="{"descending" if is_largest else "ascending"}"' if is_sorted else ""
         arrow = f" {_ARROWS[is_largest]}" if is_sorted else ""
-        cells.append(f'<th scope="col"{order} style="{_HEAD.format(side)}">{escape_short(head, 240)}{arrow}</th>')
+        cells.append(f'<th scope="col"{order} style="{_HEAD.format(side)}">{escape_short(shown, 240)}{arrow}</th>')
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -364,8 +371,8 @@ def _row_text(history: History, row: RunRow, sides: Sequence[str]) -> str:
         if not cells:
             cells.append(f'<th scope="row" style="{_WORD};font-family:monospace">{shown}</th>')
             continue
-        if head == "status" and text in _SIGNS:
-            shown = f"{_SIGNS[text]} {shown}"
+        if head == "status" and row.entry.status in _SIGNS:
+            shown = f"{_SIGNS[row.entry.status]} {shown}"
         if len(text) > _SHORT and side == "left":
             # A width of its own: a cell is squeezed as far as its words allow before the table is scrolled.
             shown = f'<div style="width:{min(7 * len(text), _WIDE)}px;overflow-wrap:anywhere">{shown}</div>'
@@ -378,7 +385,8 @@ def _picture(thumbnail: Thumbnail) -> str:
     scale = min(1.0, _SIDE / max(thumbnail.size))
     width, height = (max(1, round(side * scale)) for side in thumbnail.size)
     return (
-        f'<img alt="{escape(thumbnail.text)}" width="{width}" height="{height}" src="{data_url(thumbnail.png)}" '
+        f'<img alt="{escape_attribute(thumbnail.text)}" width="{width}" height="{height}" '
+        f'src="{data_url(thumbnail.png)}" '
         f'style="width:{width}px;height:{height}px;max-width:{width}px;margin:0;display:block;'
         'border:1px solid #888888;background-color:#ffffff">'
     )
@@ -415,6 +423,8 @@ class RunControls:
     def __init__(self, table: RunTable, on_change: Callable[[], None]) -> None:
         import ipywidgets as widgets  # noqa: PLC0415 -- only when something is shown
 
+        from dissmodel_lab.views.access import accessible  # noqa: PLC0415 -- as above
+
         self._table, self._on_change = table, on_change
         self._page_size = table.history.query.limit or max(1, len(table))
         self._is_refreshing = False
@@ -422,7 +432,7 @@ class RunControls:
         self.error: Exception | None = None
         where = table.history.query.where
         self.filter = widgets.Text(
-            description="Filter",
+            description=say("Filter"),
             value="" if where is None else condition_text(where),
             placeholder="sea_level_rise > 0.4 and status == 'completed'",
             continuous_update=False,
@@ -431,14 +441,14 @@ class RunControls:
         )
         self._message, self._status = widgets.HTML(), widgets.HTML()
         self._sorts = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
-        self._sort_label = widgets.HTML('<div style="line-height:28px">Sort by</div>')
-        self.previous = self._button("Previous", lambda: self._turn(-1))
-        self.next = self._button("Next", lambda: self._turn(1))
+        self._sort_label = widgets.HTML(f'<div style="line-height:28px">{escape(say("Sort by"))}</div>')
+        self.previous = self._button(say("Previous"), lambda: self._turn(-1))
+        self.next = self._button(say("Next"), lambda: self._turn(1))
         self.page = widgets.BoundedIntText(
             1,
             1,
             1,
-            description="Page",
+            description=say("Page"),
             continuous_update=False,
             style={"description_width": "initial"},
             layout=widgets.Layout(width="100px"),
@@ -448,7 +458,7 @@ class RunControls:
         self.page.observe(lambda _change: self._do(lambda: self._go(self.page.value)), "value")
         pages = widgets.HBox([self.previous, self.next, self.page, self._of_pages, self._status])
         pages.layout.flex_flow, pages.layout.align_items = "row wrap", "center"
-        self.widget = widgets.VBox([self.filter, self._message, self._sorts, pages])
+        self.widget = accessible(widgets.VBox([self.filter, self._message, self._sorts, pages]))
         self.widget.add_class("dl-runs")
         self._refresh()
 
@@ -486,7 +496,7 @@ class RunControls:
             self._on_change()
         except LabError as error:
             self.error = error
-            self._say(str(error))
+            self._say(error.said)
         except Exception as error:  # noqa: BLE001 -- a widget would swallow it; here it is shown and kept
             self.error = error
             self._say(f"{type(error).__name__}: {error}")
@@ -524,28 +534,36 @@ class RunControls:
         finally:
             self._is_refreshing = False
         self.previous.disabled, self.next.disabled = page <= 1, page >= n_pages
-        self._of_pages.value = f'<div style="{_LINE}">of {n_pages:,}</div>'
+        self._of_pages.value = f'<div style="{_LINE}">{escape(say("of {n:,}", n=n_pages))}</div>'
         said = f'<div role="status" aria-live="polite" style="{_LINE}">{escape(history.range_text)}</div>'
         if self._status.value != said:  # the same text again would be read aloud again
             self._status.value = said
         self._refresh_sorts(history)
 
     def _refresh_sorts(self, history: History) -> None:
+        texts = dict(zip(history.heads, history.shown_heads, strict=True))
         heads = [head for head in history.heads if head not in _UNSORTED]
         # A button that stays keeps the keyboard's place.
         self._sort_buttons = {
-            head: self._sort_buttons.get(head) or self._button(head, partial(self._sort, head)) for head in heads
+            head: self._sort_buttons.get(head) or self._button(texts[head], partial(self._sort, head))
+            for head in heads
         }
         sort, is_largest = history.query.sort.removeprefix("-"), history.query.sort.startswith("-")
         for head, button in self._sort_buttons.items():
             is_sorted = _SORTS.get(head, head) == sort
-            button.description = f"{head} {_ARROWS[is_largest]}" if is_sorted else head
-            button.tooltip = f"Sort by {head}" + (
-                f", now {'the largest' if is_largest else 'the smallest'} first" if is_sorted else ""
-            )
+            button.description = f"{texts[head]} {_ARROWS[is_largest]}" if is_sorted else texts[head]
+            button.tooltip = _sort_text(texts[head], is_sorted=is_sorted, is_largest=is_largest)
         children = (self._sort_label, *self._sort_buttons.values())
         if self._sorts.children != children:
             self._sorts.children = children
+
+
+def _sort_text(head: str, *, is_sorted: bool, is_largest: bool) -> str:
+    if not is_sorted:
+        return say("Sort by {column}", column=head)
+    if is_largest:
+        return say("Sort by {column}, now the largest first", column=head)
+    return say("Sort by {column}, now the smallest first", column=head)
 
 
 def _condition(where: str | Condition | None) -> Condition | None:
@@ -562,7 +580,11 @@ def _moment(said: str | date | None, name: str) -> datetime | None:
         return moment_of(text)
     except ValueError as error:
         raise QueryError(
-            f"{name} is {said!r:.80}, which is no moment. Write '2026-11-01', or '2026-11-01T12:00' (in UTC)."
+            message(
+                "{name} is {said!r:.80}, which is no moment. Write '2026-11-01', or '2026-11-01T12:00' (in UTC).",
+                name=name,
+                said=said,
+            )
         ) from error
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dissmodel_lab.language import in_language, say
 from dissmodel_lab.maps import png
 from dissmodel_lab.maps.histogram import share_text
 from dissmodel_lab.maps.legend import number
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.maps.styles import CLASSIFICATIONS
+from dissmodel_lab.views.markup import escape, escape_attribute, escape_short
 
 if TYPE_CHECKING:
     from dissmodel_lab.maps.histogram import Histogram
@@ -58,22 +60,27 @@ def legend_html(legend: Legend, histogram: Histogram | None = None) -> str:
     True
     """
     unit = f" [{escape_short(legend.unit, MAX_LABEL)}]" if legend.unit else ""
-    method = f" ({escape(legend.method)})" if legend.method else ""
-    title = f'<div style="{SMALL};font-weight:bold">{escape_short(legend.title, MAX_LABEL)}{unit}{method}</div>'
+    method = (
+        f" ({escape(say(legend.method) if legend.method in CLASSIFICATIONS else legend.method)})"
+        if legend.method
+        else ""
+    )
+    name = escape_short(in_language(legend.title), MAX_LABEL)
+    title = f'<div style="{SMALL};font-weight:bold">{name}{unit}{method}</div>'
     if legend.kind == "empty":
-        return f'{title}<div style="{SMALL}">No data</div>'
+        return f'{title}<div style="{SMALL}">{say("No data")}</div>'
     if legend.kind == "continuous":
         return title + (bars_html(histogram) if histogram is not None else "") + _scale_html(legend)
-    said = f'<div style="{SMALL}">{escape(legend.range_text)}</div>' if legend.kind == "ranges" else ""
+    said = f'<div style="{SMALL}">{escape(in_language(legend.range_text))}</div>' if legend.kind == "ranges" else ""
     if histogram is not None and histogram.total:
         return title + _counted_html(legend, histogram) + said
     items = "".join(
         f'<span style="display:inline-block;margin:0 12px 2px 0">{_swatch(entry.colour)} '
-        f"{escape_short(entry.text, MAX_LABEL)}</span> "
+        f"{escape_short(in_language(entry.text), MAX_LABEL)}</span> "
         for entry in legend.entries[:MAX_ENTRIES]
     )
     more = len(legend.entries) - MAX_ENTRIES
-    rest = f"<span>and {more:,} more classes</span>" if more > 0 else ""
+    rest = f"<span>{say('and {n:,} more classes', n=more)}</span>" if more > 0 else ""
     return f'{title}<div style="font-size:12px;line-height:18px">{items}{rest}</div>{said}'
 
 
@@ -94,16 +101,18 @@ def bars_html(histogram: Histogram) -> str:
     if not histogram.total or not histogram.edges:
         return ""
     width, height = BARS
+    said = say("histogram: {summary}", summary=histogram.summary)
     image = (
-        f'<img alt="histogram: {escape(histogram.summary)}" width="{width}" height="{height}" '
+        f'<img alt="{escape_attribute(said)}" width="{width}" height="{height}" '
         f'src="{data_url(_bars_png(histogram))}" style="width:{width}px;height:{height}px;{INLINE}">'
     )
     first, last = (escape(number(end)) for end in (histogram.edges[0], histogram.edges[-1]))
     if len(histogram.counts) > 1 and all(edge % 1 == 0.5 for edge in histogram.edges):  # noqa: PLR2004 -- whole numbers
         first, last = escape(histogram.labels[0]), escape(histogram.labels[-1])
-    part = f" Counted: {escape_short(histogram.counted, MAX_LABEL)}." if histogram.counted else ""
-    most = f"Highest bar: {max(histogram.counts):,} of {histogram.total:,} cells."
-    return f'<div style="{SMALL}">{first} {image} {last}</div><div style="{SMALL}">{most}{part}</div>'
+    most = say("Highest bar: {n:,} of {total:,} cells.", n=max(histogram.counts), total=histogram.total)
+    counted = escape_short(in_language(histogram.counted), MAX_LABEL)
+    said = f"{most} {say('Counted: {part}.', part=counted)}" if counted else most
+    return f'<div style="{SMALL}">{first} {image} {last}</div><div style="{SMALL}">{said}</div>'
 
 
 def _bars_png(histogram: Histogram) -> bytes:
@@ -128,9 +137,13 @@ def _counted_html(legend: Legend, histogram: Histogram) -> str:
     more = ""
     if rest:
         share = share_text(sum(count for _, count in rest), histogram.total)
-        more = f"<div>and {len(rest):,} more classes: {share}</div>"
-    part = f" ({escape_short(histogram.counted, MAX_LABEL)})" if histogram.counted else ""
-    said = f'<div style="{SMALL}">Shares of {histogram.total:,} cells{part}.</div>'
+        more = f"<div>{say('and {n:,} more classes: {share}', n=len(rest), share=share)}</div>"
+    if histogram.counted:
+        part = escape_short(in_language(histogram.counted), MAX_LABEL)
+        shares = say("Shares of {n:,} cells ({part}).", n=histogram.total, part=part)
+    else:
+        shares = say("Shares of {n:,} cells.", n=histogram.total)
+    said = f'<div style="{SMALL}">{shares}</div>'
     return f'<div style="font-size:12px;line-height:18px">{rows}{more}</div>{said}'
 
 
@@ -140,7 +153,7 @@ def _counted_row(entry: LegendEntry, count: int, most: int, total: int) -> str:
     box = "display:inline-block;vertical-align:middle;width:200px;overflow:hidden"
     return (
         f'<div><span style="{box}">{_swatch(entry.colour)} '
-        f"{escape_short(entry.text, MAX_LABEL)}</span> {bar}{share_text(count, total)}</div>"
+        f"{escape_short(in_language(entry.text), MAX_LABEL)}</span> {bar}{share_text(count, total)}</div>"
     )
 
 
@@ -162,11 +175,10 @@ def _scale_html(legend: Legend) -> str:
     if legend.maximum is not None and legend.maximum > legend.high:
         last = f"\N{GREATER-THAN OR EQUAL TO} {last}"
     ends = [escape(text) for text in (first, last)]
-    image = (
-        f'<img alt="colour scale from {ends[0]} to {ends[1]}" width="200" height="12" src="{data_url(bar)}" '
-        f'style="width:200px;height:12px;{INLINE}">'
-    )
-    said = f'<div style="{SMALL}">{escape(legend.range_text)}{escape(_marks_text(legend))}</div>'
+    alt = escape_attribute(say("colour scale from {low} to {high}", low=first, high=last))
+    size = f"width:200px;height:12px;{INLINE};max-width:50%"
+    image = f'<img alt="{alt}" width="200" height="12" src="{data_url(bar)}" style="{size}">'
+    said = f'<div style="{SMALL}">{escape(in_language(legend.range_text))}{escape(_marks_text(legend))}</div>'
     return f'<div style="{SMALL}">{ends[0]} {image} {ends[1]}</div>{said}'
 
 
@@ -174,7 +186,8 @@ def _marks_text(legend: Legend) -> str:
     if len(legend.marks) < 3:  # noqa: PLR2004 -- the ends are said anyway
         return ""
     places = np.rint(np.linspace(0, len(legend.marks) - 1, min(MAX_MARKS, len(legend.marks)))).astype(int)
-    return f"; from left to right: {', '.join(number(legend.marks[place]) for place in places)}"
+    values = ", ".join(number(legend.marks[place]) for place in places)
+    return f"; {say('from left to right: {values}', values=values)}"
 
 
 def data_url(encoded: bytes) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dissmodel_lab.views.markup import escape
+from dissmodel_lab.language import say
+from dissmodel_lab.views.markup import escape, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +36,10 @@ def table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str
     """
     if not rows:
         return f"<div>{escape(empty)}</div>"
-    head = "".join(f'<th style="{_HEAD}">{escape(column)}</th>' for column in columns)
+    head = "".join(f'<th scope="col" style="{_HEAD}">{escape(column)}</th>' for column in columns)
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-    return f'<table style="border-collapse:collapse;font-size:13px"><tr>{head}</tr>{body}</table>'
+    table = f'<table style="border-collapse:collapse;font-size:13px"><tr>{head}</tr>{body}</table>'
+    return scrolling(table, say("Table"))
 
 
 def _cell(text: str) -> str:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ipywidgets as widgets
 from IPython.display import display
 
+from dissmodel_lab.language import mark
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-MAP_NEEDS_KERNEL = "The map to explore needs a running kernel; the pictures above do not."
-"""What a saved notebook says where a live map was."""
+MAP_NEEDS_KERNEL = mark("The map to explore needs a running kernel; the pictures above do not.")
+"""What a saved notebook says where a live map was, in English."""
 
 
 class Output(Protocol):

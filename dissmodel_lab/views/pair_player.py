@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.language import in_language, say
 from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.views.access import accessible
 from dissmodel_lab.views.map_view import data_url, legend_html, notes_html
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.views.markup import escape, escape_attribute, escape_short, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,17 +51,19 @@ def pair_html(pair: Pair, titles: tuple[str, str], *, budget: int) -> str:
     numbers = pair.spread(STRIP)
     moments = [pair.moments[number] for number in numbers]
     head = "".join(
-        f'<th style="{_CELL};font-size:12px;font-weight:normal">{_words(one.text)}</th>' for one in moments
+        f'<th scope="col" style="{_CELL};font-size:12px;font-weight:normal">{_words(one.text)}</th>'
+        for one in moments
     )
     rows = "".join(
         _strip_row(frames, moments, side, titles[side], budget // 2)
         for side, frames in enumerate((pair.first, pair.second))
     )
+    corner = f'<td style="{_CELL}"></td>'
+    table = f'<table style="border-collapse:collapse;margin:2px 0"><tr>{corner}{head}</tr>{rows}</table>'
     return (
         '<div style="margin:6px 0 12px 0">'
-        f'<div style="font-weight:bold;margin:2px 0">Step by step, both runs: {_words(pair.first.band)}</div>'
-        '<div style="overflow:auto"><table style="border-collapse:collapse;margin:2px 0">'
-        f'<tr><th style="{_CELL}"></th>{head}</tr>{rows}</table></div>'
+        f'<div style="font-weight:bold;margin:2px 0">{_heading(pair)}</div>'
+        f"{scrolling(table, pair.first.band)}"
         f"{_legends(pair, titles)}{notes_html((*pair.notes, *_own_notes(pair)))}</div>"
     )
 
@@ -72,10 +76,12 @@ def _strip_row(frames: Frames, moments: Sequence[PairMoment], side: int, title: 
     for moment in moments:
         number, said = moment.numbers[side], _words(moment.sides[side])
         if number in shown:  # the same picture again would weigh as much again
-            cells.append(f'<td style="{_CELL}"><div style="{_SMALL};width:{wide}px">as before: {said}</div></td>')
+            same = say("as before: {moment}", moment=said)
+            cells.append(f'<td style="{_CELL}"><div style="{_SMALL};width:{wide}px">{same}</div></td>')
             continue
         shown.add(number)
-        alt = f"{_words(title)}, {_words(frames.band)}, {said}"
+        words = (redact_text(text)[:_LABEL] for text in (title, frames.band, moment.sides[side]))
+        alt = escape_attribute(", ".join(words))
         cells.append(
             f'<td style="{_CELL}"><img alt="{alt}" width="{wide}" height="{high}" '
             f'src="{data_url(encoded[numbers.index(number)])}" style="width:{wide}px;height:{high}px;'
@@ -106,8 +112,12 @@ def _fitted(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def _heading(pair: Pair) -> str:
+    return say("Step by step, both runs: {band}", band=_words(pair.first.band))
+
+
 def _words(text: str) -> str:
-    return escape_short(redact_text(text), _LABEL)
+    return escape_short(redact_text(in_language(text)), _LABEL)
 
 
 def _legends(pair: Pair, titles: tuple[str, str]) -> str:
@@ -142,9 +152,12 @@ class PairPlayer:
         sides = [self._side(pair, side, titles[side]) for side in (0, 1)]
         # A selection's labels are shown by the page itself: the moment's name follows without a kernel.
         self.slider = w.SelectionSlider(
-            options=[(f"{at + 1}: {redact_text(one.text)[:_LABEL]}", at) for at, one in enumerate(pair.moments)],
+            options=[
+                (f"{at + 1}: {redact_text(in_language(one.text))[:_LABEL]}", at)
+                for at, one in enumerate(pair.moments)
+            ],
             index=0,
-            description="Moment",
+            description=say("Moment"),
             continuous_update=True,
             style={"description_width": "initial"},
             layout=w.Layout(width="600px", max_width="100%"),
@@ -152,21 +165,22 @@ class PairPlayer:
         self.slider.add_class("dl-step-slider")
         self.stacks = [stack for stack, _ in sides]
         interval = max(80, min(500, 8000 // (last + 1)))
-        self.play = w.Play(min=0, max=last, step=1, value=0, interval=interval, description="Play")
+        self.play = w.Play(min=0, max=last, step=1, value=0, interval=interval, description=say("Play"))
         self._links = (
             w.jslink((self.play, "value"), (self.slider, "index")),
             *(w.jslink((self.slider, "index"), (stack, "selected_index")) for stack in self.stacks),
         )
         style = (
-            "<style>.dl-step-picture{image-rendering:pixelated;background-color:#ffffff;max-width:none}"
-            ".dl-step-slider .widget-readout{min-width:160px;text-align:left;margin-left:8px}</style>"
+            "<style>.dl-step-picture{image-rendering:pixelated;background-color:#ffffff;max-width:100%;height:auto!important}"
+            ".dl-step-slider .widget-readout{min-width:min(160px,40%);text-align:left;margin-left:8px}</style>"
         )
-        title = f'<div style="font-weight:bold">Step by step, both runs: {_words(pair.first.band)}</div>'
+        title = f'<div style="font-weight:bold">{_heading(pair)}</div>'
         said = _legends(pair, titles) + notes_html((*pair.notes, *_own_notes(pair)))
         below = f'<div style="line-height:1.5">{said}</div>'
         both = w.Box([box for _, box in sides], layout=w.Layout(flex_flow="row wrap", grid_gap="0 12px"))
         controls = w.Box([self.play, self.slider], layout=w.Layout(flex_flow="row wrap", grid_gap="0 12px"))
-        self.widget = w.VBox([w.HTML(style + title), both, controls, w.HTML(below)])
+        parts = [w.HTML(style + title), both, controls, w.HTML(below)]
+        self.widget = accessible(w.VBox(parts), picture=pair.first.band[:_LABEL])
         self.widget.add_class("dl-pair-player")
 
     @staticmethod
@@ -187,5 +201,7 @@ class PairPlayer:
             said = w.HTML(f'<div style="font-size:12px;line-height:1.4">{_words(moment.sides[side])}</div>')
             cells.append(w.VBox([images[number], said]))
         stack = w.Stack(cells, selected_index=0)
-        heading = w.HTML(f'<div style="font-weight:bold;line-height:1.4">{escape(redact_text(title)[:_LABEL])}</div>')
+        heading = w.HTML(
+            f'<div style="font-weight:bold;line-height:1.4">{escape(redact_text(in_language(title))[:_LABEL])}</div>'
+        )
         return stack, w.VBox([heading, stack], layout=w.Layout(max_width=f"{WIDTH + 8}px"))

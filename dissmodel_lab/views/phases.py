@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets as widgets
 
-from dissmodel_lab.progress import DONE, NOT_REACHED, RUNNING, WAITING, Progress, bytes_text, duration_text
+from dissmodel_lab.language import in_language, say
+from dissmodel_lab.progress import DONE, NOT_REACHED, RUNNING, WAITING, Progress, phase_text, status_text
+from dissmodel_lab.quantities import bytes_text, duration_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.views.markup import escape, escape_short
 
@@ -45,8 +47,8 @@ _PATIENCE = 1.0
 """After this time [s] a person wonders how long a phase will take."""
 _VALUES = 12
 """How many values of a step are shown."""
-_CELL = "padding:2px 14px 2px 0;text-align:left;border:none"
-_NUMBER = "padding:2px 14px 2px 0;text-align:right;border:none"
+_CELL = "padding:2px 10px 2px 0;text-align:left;border:none"
+_NUMBER = "padding:2px 10px 2px 0;text-align:right;border:none;white-space:nowrap"
 
 
 def phases_html(progress: Progress, *, with_values: bool = True) -> str:
@@ -75,8 +77,8 @@ def phases_html(progress: Progress, *, with_values: bool = True) -> str:
     return (
         '<div style="font-size:13px;line-height:1.5">'
         f'<table style="border-collapse:collapse;margin:4px 0">{rows}'
-        f'<tr><td style="{_CELL}"></td><td style="{_CELL}"><b>total</b></td>'
-        f'<td style="{_CELL}"><b>{_shown(progress.status)}</b></td>'
+        f'<tr><td style="{_CELL}"></td><td style="{_CELL}"><b>{say("total")}</b></td>'
+        f'<td style="{_CELL}"><b>{_shown(status_text(progress.status))}</b></td>'
         f'<td style="{_NUMBER}"><b>{total}</b></td>'
         f'<td style="{_NUMBER}">{_memory_text(progress)}</td></tr></table>'
         f"{_bar(progress, with_values=with_values)}{_left(progress)}{_last_log(progress)}</div>"
@@ -94,10 +96,10 @@ def announcement(progress: Progress) -> str:
     """
     current = [phase for phase, state in progress.phases.items() if state.state == RUNNING]
     if progress.status == QUEUED:
-        return "run: waiting for a worker"
+        return say("run: waiting for a worker")
     if progress.status != RUNNING:
-        return f"run {progress.status}"
-    return f"run: phase {current[0]}" if current else "run: starting"
+        return say("run {state}", state=status_text(progress.status))
+    return say("run: phase {phase}", phase=phase_text(current[0])) if current else say("run: starting")
 
 
 def _row(phase: Phase, progress: Progress) -> str:
@@ -107,22 +109,23 @@ def _row(phase: Phase, progress: Progress) -> str:
     memory = bytes_text(part.peak_memory_bytes) if part.peak_memory_bytes else ""
     return (
         f'<tr><td style="{_CELL};color:{colour};font-weight:bold">{sign}</td>'
-        f'<td style="{_CELL}">{phase.value}</td><td style="{_CELL}">{part.state}</td>'
+        f'<td style="{_CELL}">{escape(in_language(phase_text(phase)))}</td>'
+        f'<td style="{_CELL}">{escape(status_text(part.state))}</td>'
         f'<td style="{_NUMBER}">{seconds}</td><td style="{_NUMBER};opacity:0.75">{memory}</td></tr>'
     )
 
 
 def _memory_text(progress: Progress) -> str:
     size = progress.memory_bytes()
-    return f"peak {bytes_text(size)}" if size else ""
+    return say("peak {size}", size=bytes_text(size)) if size else ""
 
 
 def _bar(progress: Progress, *, with_values: bool) -> str:
     if progress.is_fetching and progress.fetching is not None:
         now = progress.fetching
-        said = f"<div>{escape(progress.fetch_text())}</div>"
+        said = f"<div>{escape(in_language(progress.fetch_text()))}</div>"
         return _share_bar(100 * now.done / now.total, said) if now.total else said
-    text = _shown(progress.step_text())
+    text = _shown(in_language(progress.step_text()))
     if not text:
         return ""
     told = list(progress.values.items())[:_VALUES] if with_values else []
@@ -145,14 +148,14 @@ def _left(progress: Progress) -> str:
     current = next((part for part in progress.phases.values() if part.state == RUNNING), None)
     if current is None or current.elapsed() < _PATIENCE:
         return ""
-    return f"<div>{escape(progress.left_text())}</div>"
+    return f"<div>{escape(in_language(progress.left_text()))}</div>"
 
 
 def _last_log(progress: Progress) -> str:
     line = progress.last_log.strip().splitlines()
     if not line or progress.status in ("failed", "cancelled"):  # the error is said below, in full
         return ""
-    return f'<div style="opacity:0.8;overflow-wrap:anywhere">log: {_shown(line[-1])}</div>'
+    return f'<div style="opacity:0.8;overflow-wrap:anywhere">{say("log: {line}", line=_shown(line[-1]))}</div>'
 
 
 def _shown(text: str) -> str:

@@ -7,14 +7,17 @@ hold a script turns the strip into a player again.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.language import in_language, message, say
 from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.views.access import accessible
 from dissmodel_lab.views.charts import charts_svg
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.views.markup import escape_attribute, escape_short
 
 # Maps load numpy: they are imported where they are first needed, after the panel is seen.
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ PATIENCE = 150
 PICTURE_INTERVAL = 0.25
 #: Shortest time between two drawings of the charts [s].
 CHARTS_INTERVAL = 1.0
+#: A live picture gets its alternative text after this time [s]: a shorter run closes it before the page has drawn it.
+NAMED_AFTER = 3.0
 #: Finding where the cells of a table lie takes about so long for each [s]; it must not pass 1 % of the run so far.
 CELL_SECONDS = 0.6e-6
 _LABEL = 120
@@ -109,7 +114,16 @@ def with_players(page: str) -> str:
     at = page.rfind("</body>")
     if at < 0 or "dl-film" not in page:
         return page
-    return f"{page[:at]}<script>{REPORT_SCRIPT}</script>{page[at:]}"
+    script = REPORT_SCRIPT
+    for word, said in (("Step", say("Step")), ("Play", say("Play")), ("Pause", say("Pause"))):
+        script = script.replace(f"'{word}'", _in_script(said))
+    return f"{page[:at]}<script>{script}</script>{page[at:]}"
+
+
+def _in_script(text: str) -> str:
+    """Write a text as JavaScript."""
+    inner = json.dumps(text)[1:-1]
+    return f"'{inner.replace(chr(39), chr(92) + 'u0027')}'"
 
 
 def film_html(frames: Frames, *, budget: int) -> str:
@@ -141,38 +155,50 @@ def film_html(frames: Frames, *, budget: int) -> str:
         )
     )
     wide, high = _fitted(frames.size, MOVING_SIDE, MOVING_SIDE)
-    what = f"{count} of the run's steps" if count > 1 else "one step"
-    words = "It plays once and stops at the last step; below are single steps." if count > 1 else ""
-    smaller = ("The pictures are reduced, nearest pixel.",) if size[0] < frames.size[0] else ()
+    if count > 1:
+        alt = say("Animation of {n} of the run's steps: {what}", n=count, what=_alt(frames))
+        words = say("It plays once and stops at the last step; below are single steps.")
+    else:
+        alt, words = say("Animation of one step: {what}", what=_alt(frames)), ""
+    smaller = (message("The pictures are reduced, nearest pixel."),) if size[0] < frames.size[0] else ()
+    title = say("Step by step: {band}", band=_words(frames.band))
     return (
         '<div class="dl-film" style="margin:0 0 12px 0">'
-        f'<div style="font-weight:bold;margin:2px 0">Step by step: {_words(frames.band)}</div>'
+        f'<div style="font-weight:bold;margin:2px 0">{title}</div>'
         f'<div class="dl-moving" style="{_SMALL}">{words}</div>'
-        f'<div style="width:{wide}px;height:{high}px;border:1px solid #888888;background-color:#ffffff">'
-        f'<img alt="Animation of {what}: {escape(_alt(frames))}" width="{wide}" height="{high}" '
-        f'src="{data_url(moving)}" style="width:{wide}px;height:{high}px;max-width:{wide}px;margin:0;display:block">'
+        f'<div style="max-width:{wide}px;border:1px solid #888888;background-color:#ffffff">'
+        f'<img alt="{escape_attribute(alt)}" width="{wide}" height="{high}" '
+        f'src="{data_url(moving)}" style="width:{wide}px;height:auto;max-width:100%;margin:0;display:block">'
         '</div><div class="dl-strip" style="margin:6px 0">'
         f"{strip}</div>{legend_html(frames.legend)}{notes_html((*frames.notes, *smaller))}</div>"
     )
 
 
 def _words(text: str) -> str:
-    return escape_short(redact_text(text), _LABEL)
+    return escape_short(redact_text(in_language(text)), _LABEL)
 
 
 def _alt(frames: Frames) -> str:
-    first, last = (redact_text(frames.moments[at].text)[:_LABEL] for at in (0, -1))
-    return f"{frames.band[:_LABEL]}, from {first} to {last}; {frames.legend.summary}."
+    first, last = (redact_text(in_language(frames.moments[at].text))[:_LABEL] for at in (0, -1))
+    return message(
+        "{band}, from {first} to {last}; {legend}.",
+        band=frames.band[:_LABEL],
+        first=first,
+        last=last,
+        legend=frames.legend.summary,
+    )
 
 
 def _cell(frames: Frames, number: int, encoded: bytes, size: tuple[int, int]) -> str:
     from dissmodel_lab.views.map_view import data_url  # noqa: PLC0415 -- see above
 
-    label = _words(frames.moments[number].text)
+    said = frames.moments[number].text
+    label = _words(said)
+    alt = escape_attribute(", ".join(redact_text(text)[:_LABEL] for text in (frames.band, said)))
     wide, high = size
     return (
         '<div class="dl-frame" style="display:inline-block;vertical-align:top;margin:0 8px 0 0;'
-        f'width:{wide}px"><img alt="{_words(frames.band)}, {label}" width="{wide}" height="{high}" '
+        f'width:{wide}px"><img alt="{alt}" width="{wide}" height="{high}" '
         f'src="{data_url(encoded)}" style="width:{wide}px;height:{high}px;max-width:{wide}px;margin:0;display:block;'
         f'background-color:#ffffff"><div style="{_SMALL};overflow-wrap:anywhere">{label}</div></div>'
     )
@@ -242,28 +268,30 @@ class StepPlayer:
         self.stack = w.Stack(self.pictures, selected_index=0)
         # A selection's labels are shown by the page itself: the step's name follows without a kernel.
         self.slider = w.SelectionSlider(
-            options=[(_plain(f"{moment.text}"), at) for at, moment in enumerate(frames.moments)],
+            options=[(_plain(moment.text), at) for at, moment in enumerate(frames.moments)],
             index=0,
-            description="Step",
+            description=say("Step"),
             continuous_update=True,
             style={"description_width": "initial"},
             layout=w.Layout(width="600px", max_width="100%"),
         )
         self.slider.add_class("dl-step-slider")
         interval = max(80, min(500, 8000 // (last + 1)))
-        self.play = w.Play(min=0, max=last, step=1, value=0, interval=interval, description="Play")
+        self.play = w.Play(min=0, max=last, step=1, value=0, interval=interval, description=say("Play"))
         self._links = (
             w.jslink((self.play, "value"), (self.slider, "index")),
             w.jslink((self.slider, "index"), (self.stack, "selected_index")),
         )
-        title = f'<div style="font-weight:bold">Step by step: {_words(frames.band)}</div>'
+        said = say("Step by step: {band}", band=_words(frames.band))
+        title = f'<div style="font-weight:bold">{said}</div>'
         style = (
-            f"<style>.dl-step-picture{{{_CRISP};background-color:#ffffff;max-width:none}}"
-            ".dl-step-slider .widget-readout{min-width:240px;text-align:left}</style>"
+            f"<style>.dl-step-picture{{{_CRISP};background-color:#ffffff;max-width:100%;height:auto!important}}"
+            ".dl-step-slider .widget-readout{min-width:min(240px,45%);text-align:left}</style>"
         )
         below = _lines(legend_html(frames.legend) + notes_html(frames.notes))
         controls = w.Box([self.play, self.slider], layout=w.Layout(flex_flow="row wrap", grid_gap="0 12px"))
-        self.widget = w.VBox([w.HTML(style + title), self.stack, controls, w.HTML(below)])
+        parts = [w.HTML(style + title), self.stack, controls, w.HTML(below)]
+        self.widget = accessible(w.VBox(parts), picture=frames.band[:_LABEL])
         self.widget.add_class("dl-player")
 
 
@@ -274,7 +302,7 @@ def _lines(html: str) -> str:
 
 def _plain(text: str) -> str:
     # The front end sets a slider's readout as text: nothing to escape there.
-    return redact_text(text)[:_LABEL]
+    return redact_text(in_language(text))[:_LABEL]
 
 
 class LiveMap:
@@ -291,10 +319,12 @@ class LiveMap:
         import ipywidgets as w  # noqa: PLC0415 -- as above
 
         self._keeper = keeper
-        self._style = w.HTML(f"<style>.dl-live-picture{{{_CRISP};background-color:#ffffff;max-width:none}}</style>")
+        self._style = w.HTML(
+            f"<style>.dl-live-picture{{{_CRISP};background-color:#ffffff;max-width:100%;height:auto!important}}</style>"
+        )
         self.chooser = w.Dropdown(
             options=[],
-            description="Live map",
+            description=say("Live map"),
             style={"description_width": "initial"},
             layout=w.Layout(width=f"{LIVE_WIDTH}px", max_width="100%", margin="2px 0"),
         )
@@ -317,7 +347,7 @@ class LiveMap:
         self._next = self._next_charts = 0.0
         self._charts = ""
         self._began = time.perf_counter()
-        self._is_filling = False
+        self._is_filling = self._is_named = False
         self.chooser.observe(self._choose, "value")
 
     def charts(self) -> str:
@@ -348,7 +378,7 @@ class LiveMap:
             self._show(frame)
         except Exception as error:  # noqa: BLE001 -- see above
             self.problem = redact_text(f"{type(error).__name__}: {error}")
-            self.legend.value = f"<div>No live map: {escape_short(self.problem, 400)}</div>"
+            self.legend.value = f"<div>{say('No live map: {why}', why=escape_short(self.problem, 400))}</div>"
             self.widget.layout.display = ""
         return True
 
@@ -375,6 +405,9 @@ class LiveMap:
         if legend != self._legend or is_new:
             self.legend.value = _lines(legend_html(legend))
         self._legend, self._drawn = legend, frame
+        if not self._is_named and time.perf_counter() - self._began > NAMED_AFTER:
+            self._is_named = True
+            busy += self._name()
         self.image.value = png.encode(painted.pixels, painted.legend.colours, level=1)
         if self._keeper.options and len(self.chooser.options) != len(self._keeper.options):
             self._fill_chooser(frame.shown)
@@ -392,6 +425,14 @@ class LiveMap:
         if isinstance(self._keeper.classes, type):
             class_tables(self._keeper.classes)
         self.once += time.thread_time() - busy
+
+    def _name(self) -> float:
+        """Give the picture an alternative text; return the processor time, which is spent once [s]."""
+        busy = time.thread_time()
+        accessible(self.widget, picture=say("Live map"))
+        cost = time.thread_time() - busy
+        self.once += cost
+        return cost
 
     def _resize(self, width: int, height: int) -> None:
         wide, high = _fitted((width, height), LIVE_WIDTH, LIVE_MAX_HEIGHT)

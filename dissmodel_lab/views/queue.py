@@ -20,7 +20,9 @@ from dissmodel_lab.executor.events import StepFinished
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RunQuery
 from dissmodel_lab.journal import event_of
-from dissmodel_lab.progress import Progress, duration_text
+from dissmodel_lab.language import in_language, mark, message, say
+from dissmodel_lab.progress import Progress, phase_text, status_text
+from dissmodel_lab.quantities import duration_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import JOURNAL_NAME, RunStore
 from dissmodel_lab.texts import table_text
@@ -33,7 +35,16 @@ if TYPE_CHECKING:
     from dissmodel_lab.store.waiting import QueueEntry
     from dissmodel_lab.views.outputs import Output
 
-COLUMNS = ("run", "model", "what", "engine", "priority", "state", "phase and step", "since")
+COLUMNS = (
+    mark("run"),
+    mark("model"),
+    mark("what"),
+    mark("engine"),
+    mark("priority"),
+    mark("state"),
+    mark("phase and step"),
+    mark("since"),
+)
 INTERVAL = 2.0
 """How often a table that is looked at is drawn anew [s]."""
 _PATIENCE = 3600.0
@@ -44,8 +55,8 @@ _LOOKED_AT = 1_000
 """Most runs that are put in order."""
 _TAIL = 64 * 1024
 """How much of a journal's end is looked at for its last step [bytes]."""
-_FALLBACK = "The buttons to cancel runs need a running kernel; %dissmodel cancel ID does the same."
-_NONE = "No run waits or works."
+_FALLBACK = mark("The buttons to cancel runs need a running kernel; %dissmodel cancel ID does the same.")
+_NONE = mark("No run waits or works.")
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class GoingRun:
     """When it was asked for."""
 
     def row(self, now: datetime) -> list[str]:
-        """Return the texts under :data:`COLUMNS`."""
+        """Return the texts under :data:`COLUMNS`, in the language of the person who looks at them."""
         ago = duration_text(max(0.0, (now - self.since).total_seconds()))
         since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC, {ago}"
         texts = (
@@ -76,22 +87,25 @@ class GoingRun:
             self.title,
             self.engine or "-",
             self.priority or "normal",
-            self.status,
+            status_text(self.status),
             self.place,
             since,
         )
-        return [redact_text(str(text)) for text in texts]
+        return [redact_text(in_language(text)) for text in texts]
 
 
 def _going(one: QueueEntry) -> GoingRun:
     entry = one.entry
     works = entry.status == RunStatus.RUNNING
-    of_sweep = f"sweep {one.sweep_id[:8]}, point {one.point}" if one.sweep_id else ""
+    title = entry.title
+    if one.sweep_id:
+        point = message("sweep {sweep}, point {point}", sweep=one.sweep_id[:8], point=one.point)
+        title = message("{point}; {title}", point=point, title=title) if title else point
     status = "running" if works else "waiting"
     return GoingRun(
         entry.experiment_id,
         entry.model_name,
-        "; ".join(part for part in (of_sweep, entry.title) if part),
+        title,
         one.engine,
         one.priority,
         "cancelling" if one.is_cancelled else status,
@@ -105,7 +119,10 @@ def _place(entry: RunEntry) -> str:
     text = (
         Progress(step=step.step, n_steps=step.n_steps, label=step.label, part=step.part).step_text() if step else ""
     )
-    return ", ".join(part for part in (entry.phase, text if entry.phase in ("", "run") else "") if part)
+    phase = phase_text(entry.phase)
+    if not phase:
+        return text
+    return message("{phase}, {step}", phase=phase, step=text) if text and phase == "run" else phase
 
 
 def last_step(folder: Path) -> StepFinished | None:
@@ -210,17 +227,26 @@ class RunQueue:
             QueueControls(self, table, buttons).begin()
 
     def __str__(self) -> str:
-        text = table_text(COLUMNS, self.rows, _NONE)
-        return f"{text}\nand {self.left_out:,} more" if self.left_out else text
+        text = table_text(_columns(), self.rows, say(_NONE))
+        return f"{text}\n{self._more}" if self.left_out else text
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
-        more = f"<div>and {self.left_out:,} more</div>" if self.left_out else ""
-        moment = f'<div style="opacity:0.75;font-size:12px">as of {self.moment:%Y-%m-%d %H:%M:%S} UTC</div>'
-        html = f"{table_html(COLUMNS, self.rows, _NONE)}{more}{moment}"
-        return {"text/plain": f"{self}\n(as of {self.moment:%Y-%m-%d %H:%M:%S} UTC)", "text/html": html}
+        more = f"<div>{self._more}</div>" if self.left_out else ""
+        as_of = say("as of {moment} UTC", moment=f"{self.moment:%Y-%m-%d %H:%M:%S}")
+        moment = f'<div style="opacity:0.75;font-size:12px">{as_of}</div>'
+        html = f"{table_html(_columns(), self.rows, say(_NONE))}{more}{moment}"
+        return {"text/plain": f"{self}\n({as_of})", "text/html": html}
+
+    @property
+    def _more(self) -> str:
+        return say("and {n:,} more", n=self.left_out)
+
+
+def _columns() -> list[str]:
+    return [say(name) for name in COLUMNS]
 
 
 def run_queue(store: str | Path | RunStore | None = None) -> RunQueue:
@@ -261,6 +287,8 @@ class QueueControls:
     def __init__(self, queue: RunQueue, table: Output, buttons: Output) -> None:
         import ipywidgets as widgets  # noqa: PLC0415 -- see show()
 
+        from dissmodel_lab.views.access import accessible  # noqa: PLC0415 -- as above
+
         self._queue = queue
         self._table, self._place = table, buttons
         self._buttons: dict[str, Any] = {}
@@ -268,14 +296,14 @@ class QueueControls:
         self._asked = ""
         """The run of which the answer tells that it will end."""
         self._row = widgets.Box(layout=widgets.Layout(flex_flow="row wrap", grid_gap="0 8px"))
-        self.widget = widgets.VBox([self._row, self._answer])
+        self.widget = accessible(widgets.VBox([self._row, self._answer]))
         self.widget.add_class("dl-queue")
         self._is_hurried = threading.Event()
         self._fill()
 
     def begin(self) -> None:
         """Show the buttons, and draw anew on a thread of its own."""
-        self._place.show_widget(self.widget, _FALLBACK)
+        self._place.show_widget(self.widget, say(_FALLBACK))
         # A plain thread of ipykernel 7.0 may not touch widgets; one that carries the cell's context may.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._watch,), daemon=True, name="dissmodel_lab queue").start()
@@ -317,8 +345,8 @@ class QueueControls:
         from dissmodel_lab.views.cancel_button import answer_during_cells  # noqa: PLC0415
 
         button = widgets.Button(
-            description=f"Cancel {run_id[:8]}",
-            tooltip=f"Cancel run {run_id[:8]} of {model}",
+            description=say("Cancel {name}", name=run_id[:8]),
+            tooltip=say("Cancel run {run} of {model}", run=run_id[:8], model=model),
             icon="stop",
             layout=widgets.Layout(width="auto"),
         )
@@ -332,11 +360,11 @@ class QueueControls:
         from dissmodel_lab.views.cancel_button import WHY  # noqa: PLC0415 -- as above
         from dissmodel_lab.views.markup import escape  # noqa: PLC0415
 
-        button.description = f"Cancelling {run_id[:8]} ..."
+        button.description = say("Cancelling {name} ...", name=run_id[:8])
         try:
             answer = cancel_run(self._queue.store, run_id, WHY)
-            said, self._asked = answer.text, run_id if answer.outcome == "asked" else ""
+            said, self._asked = in_language(answer.text), run_id if answer.outcome == "asked" else ""
         except LabError as error:
-            said, self._asked = str(error), ""
+            said, self._asked = error.said, ""
         self._answer.value = f'<div role="status" aria-live="polite">{escape(redact_text(said))}</div>'
         self._is_hurried.set()

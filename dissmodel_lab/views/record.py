@@ -15,10 +15,11 @@ from dissmodel_lab.errors import LabError
 from dissmodel_lab.executor.jsonvalue import encode
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import read_frames
+from dissmodel_lab.language import in_language, message, say, say_n
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.plain import cut
-from dissmodel_lab.progress import Progress
+from dissmodel_lab.progress import Progress, status_text
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sources import file_sha256, source_path
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from dissmodel_lab.executor.schemas import ExperimentRecord
     from dissmodel_lab.maps.frames import Frames
 
-_KEY = "padding:1px 14px 1px 0;text-align:left;vertical-align:top;border:none;white-space:nowrap;opacity:0.75"
-_VALUE = "padding:1px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere;max-width:640px"
+_KEY = "padding:1px 14px 1px 0;text-align:left;vertical-align:top;border:none;opacity:0.75;overflow-wrap:break-word"
+_VALUE = "padding:1px 0;text-align:left;vertical-align:top;border:none;overflow-wrap:anywhere;min-width:9em"
 _MANY = 40
 """Longest series, or text in a series, that is shown in full [characters and entries]."""
 LIMIT = 300_000
@@ -109,11 +110,11 @@ def changes_since(record: ExperimentRecord) -> list[str]:
     []
     """
     output = record.artifact_path() if "output" in record.artifacts else None
-    files = {
-        "input": (source_path(record), record.source.checksum),
-        "output": (output, record.output_sha256 or ""),
-    }
-    return [f"The {role} has changed since the run." for role, (path, said) in files.items() if _differs(path, said)]
+    files = [
+        (message("The input has changed since the run."), source_path(record), record.source.checksum),
+        (message("The output has changed since the run."), output, record.output_sha256 or ""),
+    ]
+    return [sentence for sentence, path, said in files if _differs(path, said)]
 
 
 def _differs(path: Path | None, said: str) -> bool:
@@ -168,9 +169,9 @@ def _html(record: ExperimentRecord, maps: RunMaps) -> str:
     above = _title(record) + phases_html(Progress.from_record(record)) + _error(record) + _warnings(record)
     below = (
         _facts(record)
-        + _table("Parameters", record.parameters, 24_000)
-        + _table("Defaults that the model took", record.defaults_taken, 12_000)
-        + _table("Metrics", metrics, 24_000)
+        + _table(say("Parameters"), record.parameters, 24_000)
+        + _table(say("Defaults that the model took"), record.defaults_taken, 12_000)
+        + _table(say("Metrics"), metrics, 24_000)
         + _details(record)
     )
     # What the texts leave is for the pictures: each stands there twice, in base64; the rest is their legends.
@@ -183,33 +184,36 @@ def _html(record: ExperimentRecord, maps: RunMaps) -> str:
 def _title(record: ExperimentRecord) -> str:
     name, run_id = escape_short(record.model_name, 400), escape(record.experiment_id[:8])
     moment = record.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    run, status = say("run {run}", run=run_id), escape_short(status_text(record.status), 200)
     return (
-        f'<div style="font-size:15px"><b>{name}</b> &middot; {escape_short(record.status, 200)} '
-        f'<span style="opacity:0.75">&middot; run {run_id} &middot; {moment}</span></div>'
+        f'<div style="font-size:15px"><b>{name}</b> &middot; {status} '
+        f'<span style="opacity:0.75">&middot; {run} &middot; {moment}</span></div>'
     )
 
 
 def _error(record: ExperimentRecord) -> str:
     if not record.error:
         return ""
-    where = f" in phase {escape_short(record.failed_phase, 200)}" if record.failed_phase else ""
+    status, phase = escape_short(status_text(record.status), 200), escape_short(record.failed_phase or "", 200)
+    head = say("{status} in phase {phase}", status=status, phase=phase) if phase else status
     # Who pressed the stop button need not read Python's word for it.
     words = record.error.removeprefix("KeyboardInterrupt").removeprefix(": ")
     said = f"<br>{escape_short(words, 8_000)}" if words else ""
     colour = "#b26a00" if record.status == RunStatus.CANCELLED else "#c62828"
     return (
         f'<div role="alert" style="border-left:4px solid {colour};padding:2px 10px;margin:6px 0;'
-        f'overflow-wrap:anywhere"><b>{escape_short(record.status, 200)}{where}</b>{said}</div>'
+        f'overflow-wrap:anywhere"><b>{head}</b>{said}</div>'
     )
 
 
 def _warnings(record: ExperimentRecord) -> str:
     """Draw what a person should not miss, as many lines as fit; the log holds them all."""
-    warnings = list(dict.fromkeys(record.warnings))
+    warnings = list(dict.fromkeys(map(in_language, record.warnings)))
     if not warnings:
         return ""
     lines = "".join(f"<div>&#9888; {escape_short(text, 1_000)}</div>" for text in warnings[:_WARNINGS])
-    more = f"<div>and {len(warnings) - _WARNINGS:,} more in the log</div>" if len(warnings) > _WARNINGS else ""
+    n_more = len(warnings) - _WARNINGS
+    more = f"<div>{say('and {n:,} more in the log', n=n_more)}</div>" if n_more > 0 else ""
     return (
         '<div role="note" style="border-left:4px solid #b26a00;padding:2px 10px;margin:6px 0;'
         f'overflow-wrap:anywhere">{lines}{more}</div>'
@@ -217,16 +221,20 @@ def _warnings(record: ExperimentRecord) -> str:
 
 
 def _maps_html(maps: RunMaps, budget: int) -> str:
-    drawn = [(picture, title) for picture, title in ((maps.before, "Input"), (maps.after, "Output")) if picture]
+    drawn = [
+        (picture, title) for picture, title in ((maps.before, say("Input")), (maps.after, say("Output"))) if picture
+    ]
     # Beside each other where the page is wide enough, else one below the other.
-    box = "display:inline-block;vertical-align:top;margin:6px 16px 0 0"
+    box = "display:inline-block;vertical-align:top;margin:6px 16px 0 0;max-width:100%"
     figures = "".join(
         f'<div style="{box}">{map_figure(picture, title, budget=budget)}</div>' for picture, title in drawn
     )
     both = ""
     if maps.before and maps.after and share_bounds(maps.before, maps.after):
-        both = swipe(maps.before, maps.after, ("input", "output"), budget=budget, with_legends=False)
-    notes = "".join(f'<div style="opacity:0.8">{escape_short(redact_text(note), 1_000)}</div>' for note in maps.notes)
+        both = swipe(maps.before, maps.after, (say("input"), say("output")), budget=budget, with_legends=False)
+    notes = "".join(
+        f'<div style="opacity:0.8">{escape_short(redact_text(in_language(note)), 1_000)}</div>' for note in maps.notes
+    )
     return figures + both + notes
 
 
@@ -242,15 +250,18 @@ def _steps_html(frames: Frames | None, room: int) -> str:
 
 def _facts(record: ExperimentRecord) -> str:
     facts = {
-        "input": _with_hash(source_text(record), record.source.checksum),
-        "output": _with_hash(record.output_path or "", record.output_sha256 or ""),
-        "record": path_text(record.record_path) if record.record_path is not None else "",
+        say("input"): _with_hash(source_text(record), record.source.checksum),
+        say("output"): _with_hash(record.output_path or "", record.output_sha256 or ""),
+        say("record"): path_text(record.record_path) if record.record_path is not None else "",
     }
     others = {
-        f"artifact {name}": _with_hash(record.artifact_paths.get(name, ""), checksum)
+        say("artifact {name}", name=name): _with_hash(record.artifact_paths.get(name, ""), checksum)
         for name, checksum in record.artifacts.items()
         if name != "output"
-    } | {f"file of {place}": f"sha256 {checksum}" for place, checksum in record.parameter_files.items()}
+    } | {
+        say("file of {place}", place=place): f"sha256 {checksum}"
+        for place, checksum in record.parameter_files.items()
+    }
     return _table("", {name: text for name, text in {**facts, **others}.items() if text}, 12_000, limit=2_000)
 
 
@@ -261,14 +272,14 @@ def _with_hash(name: str, checksum: str) -> str:
 def _details(record: ExperimentRecord) -> str:
     parts = []
     if record.logs:
-        parts.append(_fold("Log", _pre(_last_lines(record.logs), "white-space:pre-wrap;overflow-wrap:anywhere")))
+        parts.append(_fold(say("Log"), _pre(_last_lines(record.logs), "white-space:pre-wrap;overflow-wrap:anywhere")))
     if record.provenance is not None:
         facts = record.provenance.model_dump(mode="json", exclude_defaults=True)
         cell = facts.pop("cell_source", "")
         source = _pre(escape_short(cell, 10_000), "white-space:pre-wrap") if cell else ""
         # The machine's own names belong to the record on disk, not into a notebook that is shared.
         shared = {k: v for k, v in facts.items() if k not in _OF_THE_MACHINE}
-        parts.append(_fold("Provenance", source + _table("", shared, 8_000)))
+        parts.append(_fold(say("Provenance"), source + _table("", shared, 8_000)))
     return "".join(parts)
 
 
@@ -287,7 +298,12 @@ def _last_lines(logs: Sequence[str]) -> str:
             break
         kept.append(shown)
     left_out = len(logs) - len(kept)
-    more = f"({left_out:,} earlier entries stand in the record)\n" if left_out else ""
+    more = (
+        say_n("({n} earlier entry stands in the record)", "({n} earlier entries stand in the record)", left_out)
+        + "\n"
+        if left_out
+        else ""
+    )
     return more + "\n".join(reversed(kept))
 
 
@@ -340,7 +356,7 @@ def _table(title: str, values: Mapping[Any, Any], budget: int, *, limit: int = 4
             break
         rows.append(row)
     left_out = len(values) - len(rows)
-    more = f"<div>and {left_out:,} more, which stand in the record</div>" if left_out else ""
+    more = f"<div>{say('and {n:,} more, which stand in the record', n=left_out)}</div>" if left_out else ""
     head = f"<b>{title}</b>" if title else ""
     return (
         f'<div style="margin:6px 0">{head}<table style="border-collapse:collapse">{"".join(rows)}</table>{more}</div>'
@@ -359,9 +375,9 @@ def _value_text(value: Any) -> str:
     if isinstance(value, dict) and len(value) > _MANY // 4:
         pairs = list(value.items())
         first, last = ", ".join(_pair_text(*pair) for pair in pairs[:3]), _pair_text(*pairs[-1])
-        return f"{first}, ... {last} ({len(pairs):,} entries)"
+        return say("{first}, ... {last} ({n:,} entries)", first=first, last=last, n=len(pairs))
     if isinstance(value, list | tuple) and len(value) > _MANY:
-        return f"{', '.join(_brief(item) for item in value[:5])}, ... ({len(value):,} entries)"
+        return say("{first}, ... ({n:,} entries)", first=", ".join(map(_brief, value[:5])), n=len(value))
     return json.dumps(encode(value), ensure_ascii=False, allow_nan=False)
 
 
@@ -379,7 +395,13 @@ def _try_preview(path: Path | None, role: str, notes: list[str], **style: Any) -
     try:
         return preview(path, **style) if path.exists() else None
     except LabError as error:
-        notes.append(f"No map of the {role}: {error}")
+        notes.append(_no_map(role, error.said))
     except Exception as error:  # noqa: BLE001 -- a file that no reader understands must not hide the run itself
-        notes.append(f"No map of the {role}: {type(error).__name__}: {error}")
+        notes.append(_no_map(role, f"{type(error).__name__}: {error}"))
     return None
+
+
+def _no_map(role: str, problem: str) -> str:
+    if role == "input":
+        return say("No map of the input: {problem}", problem=problem)
+    return say("No map of the output: {problem}", problem=problem)

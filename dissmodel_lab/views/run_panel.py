@@ -17,6 +17,7 @@ from dissmodel_lab.class_tables import class_tables, forget_class_tables
 from dissmodel_lab.executor.events import Phase, PhaseFinished, PhaseStarted, RunStarted
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.frames import FrameKeeper
+from dissmodel_lab.language import mark, message, say
 from dissmodel_lab.progress import Progress
 from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.sources import source_path
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-_NOT_OVER = "This run was not over when the notebook was saved: %dissmodel runs tells how it ended."
+_NOT_OVER = mark("This run was not over when the notebook was saved: %dissmodel runs tells how it ended.")
 
 
 class Listeners(NamedTuple):
@@ -139,7 +140,7 @@ def run_handle_in_cell(
 def _begin(live: LiveRun, output: Output, map_output: Output | None) -> None:
     if map_output is not None:  # it may still show the map of the run before
         map_output.show_static({"text/plain": "", "text/html": ""})
-    output.show_widget(live.panel.widget, _NOT_OVER)
+    output.show_widget(live.panel.widget, say(_NOT_OVER))
     live.panel.start()
 
 
@@ -188,7 +189,7 @@ def watch_rerun(call: Callable[[tuple[Observer, ...]], _Result], output: Output 
     progress, interruption = Progress(), Interruption()
     panel = PhasePanel(progress, cancel=CancelButton(interruption.interrupt, WORKER, blocks=True))
     output = output or CellOutput()
-    output.show_widget(panel.widget, "This run is not over.")
+    output.show_widget(panel.widget, say("This run is not over."))
     panel.start()
     try:
         with interruptible(), interruption.possible():
@@ -245,17 +246,18 @@ def offer_map(record: ExperimentRecord, maps: RunMaps, output: Output) -> None:
     if maps.frames is not None and len(maps.frames.moments) > 1:
         parts.append(StepPlayer(maps.frames).widget)
     layers: dict[str, Any] = {}
+    output_name = say("output")
     if maps.after is not None:
-        layers["output"] = record.artifact_path()
+        layers[output_name] = record.artifact_path()
     if maps.before is not None and (path := source_path(record)) is not None:
-        layers["input"] = path
+        layers[say("input")] = path
     if record.status == RunStatus.COMPLETED and layers:
         classes, place = loaded_executor(record), kept_georeference(record)
-        places = {"output": place} if place is not None else {}
+        places = {output_name: place} if place is not None else {}
         parts.append(MapView(layers, classes=classes, georeferences=places).widget)
     if parts:
         widget = parts[0] if len(parts) == 1 else widgets.VBox(parts)
-        output.show_widget(widget, MAP_NEEDS_KERNEL)
+        output.show_widget(widget, say(MAP_NEEDS_KERNEL))
 
 
 class LiveRun:
@@ -322,7 +324,7 @@ class LiveRun:
             return
         if isinstance(self.keeper.classes, type):
             class_tables(self.keeper.classes)  # reading modules takes 15 ms: the live picture finds it done
-        self.panel.below.value = f'<div style="line-height:1.5">{map_figure(self._input, "Input")}</div>'
+        self.panel.below.value = f'<div style="line-height:1.5">{map_figure(self._input, say("Input"))}</div>'
 
     def show_static(self, output: Output) -> RunMaps:
         """Replace the panel by a picture of the run that needs no kernel; return its maps."""
@@ -346,7 +348,10 @@ class LiveRun:
             maps = maps_of(record, before=self._input, frames=self.keeper.frames)
             maps.notes += self.keeper.notes
         except Exception as error:  # noqa: BLE001 -- a record that the model spoiled must not hide the model's error
-            maps = RunMaps(self._input, notes=[f"No map of the output: {type(error).__name__}: {error}"])
+            maps = RunMaps(
+                self._input,
+                notes=[message("No map of the output: {kind}: {error}", kind=type(error).__name__, error=error)],
+            )
         return record_bundle(record, maps), maps
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from dissmodel_lab.errors import LabError
+from dissmodel_lab.language import in_language, mark, say, say_in, say_n
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sweeps.report import COMPLETED, RUNNING
+from dissmodel_lab.views.access import accessible
 from dissmodel_lab.views.cancel_button import WHY, CancelButton, Words
 from dissmodel_lab.views.markup import escape, escape_short
 from dissmodel_lab.views.outputs import new_output
@@ -62,9 +64,9 @@ _PATIENCE = 30.0
 """How long an interrupted cell waits for the runs that are being ended [s]; those of workers take 2 s to 11 s."""
 
 WORDS = Words(
-    "Cancel ends the runs that are at work and begins no more; what has ended stays.",
-    "Cancelling: the running ones end at their next step, or their processes are ended after 1 s.",
-    "Cancelling: some runs have reacted and clean up; their processes are ended after 10 s of that.",
+    mark("Cancel ends the runs that are at work and begins no more; what has ended stays."),
+    mark("Cancelling: the running ones end at their next step, or their processes are ended after 1 s."),
+    mark("Cancelling: some runs have reacted and clean up; their processes are ended after 10 s of that."),
 )
 
 
@@ -184,9 +186,9 @@ def fallback_html(sweep: SweepShown) -> str:
     sweep : Sweep
         At work.
     """
-    return (
-        f"The {escape(heading(sweep.design, sweep.id))} was not over when this was saved; "
-        "show it again to see how far it is."
+    return say(
+        "The {sweep} was not over when this was saved; show it again to see how far it is.",
+        sweep=escape(heading(sweep.design, sweep.id)),
     )
 
 
@@ -238,7 +240,12 @@ def result_html(sweep: SweepShown, pictures: SweepPictures, choice: Choice, rows
         room -= size
         kept.append(part)
     if n_dropped:
-        kept.append(f'<div style="font-size:12px">{n_dropped} of the pictures do not fit into a notebook.</div>')
+        said = say_n(
+            "{n} of the pictures does not fit into a notebook.",
+            "{n} of the pictures do not fit into a notebook.",
+            n_dropped,
+        )
+        kept.append(f'<div style="font-size:12px">{said}</div>')
     return f'<div style="font-size:13px;line-height:1.5">{"".join(kept)}</div>'
 
 
@@ -256,8 +263,9 @@ def head_html(sweep: SweepShown, progress: SweepProgress, failures: Sequence[str
         Why runs failed.
     """
     design = sweep.design
-    notes = [*design.notes[:_NOTES], *failures]
-    notes += [f"Stopped: {redact_text(progress.problem)}"] if progress.problem else []
+    notes = [*map(in_language, design.notes[:_NOTES]), *failures]
+    if progress.problem:
+        notes.append(say("Stopped: {problem}", problem=redact_text(in_language(progress.problem))))
     if progress.state == STOPPED:
         notes.append(resume_text(sweep.id, _COMMAND))
     said = "".join(f'<div style="overflow-wrap:anywhere">{escape_short(note, _WORDS)}</div>' for note in notes)
@@ -305,6 +313,12 @@ def bar_html(progress: SweepProgress) -> str:
 
 
 _NOTES, _WORDS = 6, 600
+_MISSING = {
+    "chart": mark("No chart: {problem}"),
+    "indices": mark("No indices: {problem}"),
+    "maps": mark("No maps: {problem}"),
+}
+"""What is said in the place of a picture that failed."""
 _MOST_KEPT = 40
 """Pictures that are kept, so that going back to a choice is immediate."""
 
@@ -347,7 +361,11 @@ class SweepPictures:
             self._n_ended = n_ended
         parts = []
         if choice.unknown:
-            said = f"No metric of this sweep is called {choice.unknown!r}; this is {choice.metric}."
+            said = say(
+                "No metric of this sweep is called {wanted!r}; this is {metric}.",
+                wanted=choice.unknown,
+                metric=choice.metric,
+            )
             parts.append(f"<div>{escape_short(redact_text(said), _WORDS)}</div>")
         n_completed = sum(row.status == COMPLETED for row in rows)
         if choice.metric and choice.x:
@@ -356,7 +374,7 @@ class SweepPictures:
             if n_completed:
                 parts.append(self._once(("indices", choice.metric), lambda: self._indices(choice.metric)))
         elif n_completed:
-            parts.append("<div>The runs reported no metrics that are numbers: there is no chart.</div>")
+            parts.append(f"<div>{say('The runs reported no metrics that are numbers: there is no chart.')}</div>")
         parts.append(self._once(("maps", choice.band or ""), lambda: self._maps(choice.band, n_completed)))
         return parts
 
@@ -365,8 +383,9 @@ class SweepPictures:
             try:
                 self._kept[key] = draw()
             except Exception as error:  # noqa: BLE001 -- one picture that fails must not take the others away
-                said = redact_text(str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
-                self._kept[key] = f"<div>No {key[0]}: {escape_short(said, _WORDS)}</div>"
+                said = redact_text(error.said if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
+                missing = say(_MISSING[key[0]], problem=escape_short(said, _WORDS))
+                self._kept[key] = f"<div>{missing}</div>"
         return self._kept[key]
 
     def _chart(self, choice: Choice, rows: Sequence[SweepRow]) -> str:
@@ -473,8 +492,10 @@ class SweepPanel:
     def _refresh_head(self) -> None:
         progress = self._sweep.progress()
         _set(self._head, head_html(self._sweep, progress, self._reasons))
-        said = (
-            f"sweep: {100 * progress.ended // max(1, progress.total) // 10 * 10} % ended, {progress.failed:,} failed"
+        said = say(
+            "sweep: {share} % ended, {failed:,} failed",
+            share=100 * progress.ended // max(1, progress.total) // 10 * 10,
+            failed=progress.failed,
         )
         _set(
             self._voice,  # off the screen, not hidden: screen readers pass over what is hidden
@@ -517,10 +538,14 @@ class SweepView:
         names = [(plain_text(axis.label), axis.name) for axis in sweep.design.axes]
         offered, left_out = chosen_from(sweep.metric_names(), self.choice.metric)
         metrics = [(plain_text(name), name) for name in offered]
-        self.metric = _dropdown("Metric", metrics, self.choice.metric)
-        self.x = _dropdown("against", names, self.choice.x)
-        self.y = _dropdown("and", [("nothing else", ""), *names], self.choice.y)
-        self.band = _dropdown("Maps of", [("first band", "")], "")
+        self.metric = _dropdown(say("Metric"), metrics, self.choice.metric)
+        self.x = _dropdown(say("against"), names, self.choice.x)
+        self.y = _dropdown(
+            say_in("a metric against one parameter and another", "and"),
+            [(say("nothing else"), ""), *names],
+            self.choice.y,
+        )
+        self.band = _dropdown(say("Maps of"), [(say("first band"), "")], "")
         for control in (self.metric, self.x, self.y, self.band):
             control.observe(lambda _change: self._chosen(), "value")
         self.pages = SweepTable(sweep, self._show_table)
@@ -530,6 +555,7 @@ class SweepView:
             layout=widgets.Layout(flex_flow="row wrap", align_items="center"),
         )
         self._bar.add_class("dl-sweep-choice")
+        accessible(self._bar)
 
     def show(self) -> None:
         """Show everything: first what stays in a saved notebook, then the controls."""
@@ -539,12 +565,12 @@ class SweepView:
         self._offer_bands()
         has_choice = len(self.metric.options) > 1 or len(self.x.options) > 1 or len(self.band.options) > 1
         if has_choice:
-            self._outputs.chooser.show_widget(self._bar, _NEEDS_KERNEL.format("choose what is drawn"))
+            self._outputs.chooser.show_widget(self._bar, say(_CHOOSING))
         else:
             self._bar.children = (self.title.widget,)
             self._outputs.chooser.show_widget(self._bar)
         if len(rows) > PAGE or len({row.status for row in rows}) > 1:
-            self._outputs.pages.show_widget(self.pages.widget, _NEEDS_KERNEL.format("turn the pages of the table"))
+            self._outputs.pages.show_widget(self.pages.widget, say(_TURNING))
         else:
             self._outputs.pages.show_static({"text/plain": "", "text/html": ""})
 
@@ -566,19 +592,34 @@ class SweepView:
         bands = self._pictures.bands
         self.band.layout.display = None if len(bands) > 1 else "none"
         if len(bands) > 1:
-            self.band.options = [("first band", ""), *((plain_text(band), band) for band in bands)]
+            self.band.options = [(say("first band"), ""), *((plain_text(band), band) for band in bands)]
 
 
-_NEEDS_KERNEL = "To {} needs a running kernel; what stands below does not."
+_CHOOSING = mark("To choose what is drawn needs a running kernel; what stands below does not.")
+_TURNING = mark("To turn the pages of the table needs a running kernel; what stands below does not.")
+
+
+_SERIES = 3
+"""Series whose missing parts are named."""
 
 
 def _left_out_note(left_out: dict[str, int]) -> list[Any]:
     """Say which parts of series cannot be chosen here."""
     if not left_out:
         return []
-    named = ", ".join(f"{count:,} of {plain_text(name)}" for name, count in list(left_out.items())[:3])
-    more = f" and of {len(left_out) - 3:,} other series" if len(left_out) > 3 else ""  # noqa: PLR2004 -- as above
-    said = f"Not listed: {named}{more}; sweep.to_frame() has all."
+    named = [
+        say("{n:,} of {name}", n=count, name=plain_text(name)) for name, count in list(left_out.items())[:_SERIES]
+    ]
+    more, names = len(left_out) - _SERIES, ", ".join(named)
+    if more > 0:
+        said = say_n(
+            "Not listed: {names} and of {n} other series; sweep.to_frame() has all.",
+            "Not listed: {names} and of {n} other series; sweep.to_frame() has all.",
+            more,
+            names=names,
+        )
+    else:
+        said = say("Not listed: {names}; sweep.to_frame() has all.", names=names)
     return [widgets.HTML(f'<div style="font-size:12px;opacity:0.85">{escape(said)}</div>')]
 
 

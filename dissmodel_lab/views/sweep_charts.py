@@ -10,10 +10,12 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dissmodel_lab.language import in_language, say, say_n
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.views.charts import encode_figure
 from dissmodel_lab.views.map_view import data_url
-from dissmodel_lab.views.markup import escape_short
+from dissmodel_lab.views.markup import escape_attribute, escape_short
 from dissmodel_lab.views.sweep_numbers import (
     Cloud,
     Field,
@@ -152,24 +154,27 @@ def sensitivity_chart(found: Sensitivity) -> Chart:
     >>> sensitivity_chart(said).rows
     (('rise', '0.8 (0.7 to 0.9)'),)
     """
-    title = f"What {plain_text(found.metric)} depends on"
+    title = say("What {metric} depends on", metric=plain_text(found.metric))
     order = _strongest_first(found)
     drawable = [index for index in found.indices if any(_fits(value) for value in index.values)]
     shares = [index for index in drawable if index.is_share]
     drawable = shares or drawable  # a share and a span have no axis in common; the numbers have both
     shown = order[:_BARS]
     png = _bars(found, drawable, shown) if drawable and shown else b""
-    notes = [found.method] if found.method else []
+    notes = [in_language(found.method)] if found.method else []
     if found.n_used < found.n_points:
-        notes.append(f"{found.n_used:,} of {found.n_points:,} runs have a value.")
+        notes.append(say("{n:,} of {total:,} runs have a value.", n=found.n_used, total=found.n_points))
     if drawable and any(value is not None for index in drawable for value in index.lower):
-        notes.append(f"Lines: {found.confidence * 100:.3g} % confidence intervals.")
+        notes.append(say("Lines: {share:.3g} % confidence intervals.", share=found.confidence * 100))
     if len(order) > len(shown):
-        notes.append(f"The {len(shown)} strongest of {len(order):,} parameters are drawn.")
-    columns = ("parameter", *(f"{plain_text(index.symbol)}: {plain_text(index.title)}" for index in found.indices))
+        notes.append(say("The {n} strongest of {total:,} parameters are drawn.", n=len(shown), total=len(order)))
+    columns = (say("parameter"), *map(_index_text, found.indices))
     every = [(plain_text(found.names[at]), *(_interval_text(index, at) for index in found.indices)) for at in order]
-    alt = f"Bars: {'; '.join(': '.join(row[:2]) for row in every[:8])}." if drawable else f"{title}: no indices."
-    return _chart(title, png, alt, [*notes, *found.notes], (columns, every if found.indices else []))
+    bars = "; ".join(": ".join(row[:2]) for row in every[:8])
+    alt = say("Bars: {bars}.", bars=bars) if drawable else say("{title}: no indices.", title=title)
+    return _chart(
+        title, png, alt, [*notes, *map(in_language, found.notes)], (columns, every if found.indices else [])
+    )
 
 
 def chart_html(chart: Chart, *, width: int = WIDTH) -> str:
@@ -190,7 +195,7 @@ def chart_html(chart: Chart, *, width: int = WIDTH) -> str:
     (True, False)
     """
     picture = (
-        f'<img alt="{escape_short(chart.alt, 1_500)}" width="{width}" src="{data_url(chart.png)}" '
+        f'<img alt="{escape_short(chart.alt, 1_500, escape_attribute)}" width="{width}" src="{data_url(chart.png)}" '
         f'style="width:{width}px;max-width:100%;margin:0;display:block;background-color:#ffffff">'
         if chart.png
         else ""
@@ -199,7 +204,9 @@ def chart_html(chart: Chart, *, width: int = WIDTH) -> str:
         f'<div style="font-size:12px;opacity:0.85">{escape_short(note, 600)}</div>' for note in chart.notes
     )
     numbers = numbers_table(chart.columns, chart.rows) if chart.rows else ""
-    folded = f'<details><summary style="font-size:12px">Numbers</summary>{numbers}</details>' if numbers else ""
+    folded = (
+        f'<details><summary style="font-size:12px">{say("Numbers")}</summary>{numbers}</details>' if numbers else ""
+    )
     return (
         f'<div style="max-width:{max(width, WIDTH)}px;margin:6px 0 12px 0">'
         f'<div style="font-weight:bold;margin:2px 0">{escape_short(chart.title, 400)}</div>'
@@ -208,7 +215,7 @@ def chart_html(chart: Chart, *, width: int = WIDTH) -> str:
 
 
 def _line_chart(line: Line) -> Chart:
-    title = f"{plain_text(line.metric)} against {line.x.label}"
+    title = say("{metric} against {parameter}", metric=plain_text(line.metric), parameter=line.x.label)
     drawable = [(value, said) for value, said in line.at if _is_drawable(said)]
     notes = _notes(line.others, line.n_seeds, [said for _, said in line.at])
     png = b""
@@ -227,17 +234,17 @@ def _line_chart(line: Line) -> Chart:
         _span(ax, line.x, "x")
         ax.set_ylabel(_short(plain_text(line.metric)))
         png = _encoded(figure)
-    columns = (line.x.label, "mean", "smallest", "largest", "runs", "without a value")
+    columns = (line.x.label, *_number_heads())
     every = [(value_text(value), *_numbers(said)) for value, said in line.at]
     return _chart(title, png, _line_alt(title, line), notes, (columns, every))
 
 
 def _field_chart(found: Field) -> Chart:
-    title = f"{plain_text(found.metric)} over {found.x.label} and {found.y.label}"
+    title = _over_text(found.metric, found.x, found.y)
     everything = [said for row in found.cells for said in row if said is not None]
-    notes = _notes(found.others, found.n_seeds, everything, "Mean")
+    notes = _notes(found.others, found.n_seeds, everything, has_range=False)
     if any(said is not None and not said.values for said in everything):
-        notes.append("Grey: no run has a value there.")
+        notes.append(say("Grey: no run has a value there."))
     png = b""
     if any(map(_is_drawable, everything)):
         figure, ax = _figure()
@@ -262,20 +269,26 @@ def _field_chart(found: Field) -> Chart:
         for value, row in zip(found.y.values, found.cells, strict=True)
     ]
     if len(found.x.values) > MOST_COLUMNS:
-        notes.append(f"The numbers show {MOST_COLUMNS} of {len(found.x.values):,} columns.")
+        total = len(found.x.values)
+        notes.append(say("The numbers show {n} of {total:,} columns.", n=MOST_COLUMNS, total=total))
     return _chart(title, png, _extremes_alt(title, everything), notes, (columns, every))
 
 
 def _cloud_chart(found: Cloud) -> Chart:
-    against = f"over {found.x.label} and {found.y.label}" if found.y else f"against {found.x.label}"
-    title = f"{plain_text(found.metric)} {against}"
+    if found.y is None:
+        title = say("{metric} against {parameter}", metric=plain_text(found.metric), parameter=found.x.label)
+    else:
+        title = _over_text(found.metric, found.x, found.y)
     everything = [said for _, _, said in found.points]
     drawable = [point for point in found.points if _is_drawable(point[2])]
     missing = [point for point in found.points if not _is_drawable(point[2]) and point[2].n_failed]
     notes = _notes((), found.n_seeds, everything)
     if found.others:
+        names = _listing(found.others)
         notes.append(
-            f"{_listing(found.others)} also {'vary' if len(found.others) > 1 else 'varies'} from point to point."
+            say("{names} also vary from point to point.", names=names)
+            if len(found.others) > 1
+            else say("{name} also varies from point to point.", name=names)
         )
     png = b""
     if drawable:
@@ -308,16 +321,19 @@ def _cloud_chart(found: Cloud) -> Chart:
         (*(value_text(value) for value in ((x, y) if found.y else (x,))), *_numbers(said))
         for x, y, said in found.points
     ]
-    columns = (*heads, "mean", "smallest", "largest", "runs", "without a value")
+    columns = (*heads, *_number_heads())
     return _chart(title, png, _extremes_alt(title, everything), notes, (columns, every))
 
 
 def _chart(title: str, png: bytes, alt: str, notes: list[str], numbers: _Numbers) -> Chart:
     columns, every = numbers
     if len(every) > MOST_ROWS:
-        notes = [*notes, f"The numbers show {MOST_ROWS} of {len(every):,} rows; sweep.to_frame() has all runs."]
+        said = say(
+            "The numbers show {n} of {total:,} rows; sweep.to_frame() has all runs.", n=MOST_ROWS, total=len(every)
+        )
+        notes = [*notes, said]
     if len(png) > PNG_BUDGET:
-        png, notes = b"", [*notes, "The picture is too heavy for a notebook."]
+        png, notes = b"", [*notes, say("The picture is too heavy for a notebook.")]
     return Chart(title, png, alt, tuple(notes), columns, tuple(every[:MOST_ROWS]))
 
 
@@ -337,7 +353,7 @@ def _bars(found: Sensitivity, indices: Sequence[SensitivityIndex], shown: Sequen
         colour = _BAR_COLOURS[number % len(_BAR_COLOURS)]
         at = [-row + (len(indices) - 1) / 2 * thick - number * thick for row in range(len(shown))]
         values = [_drawn(index.values[place]) for place in shown]
-        label = _short(f"{plain_text(index.symbol)}: {plain_text(index.title)}", 60)
+        label = _short(_index_text(index), 60)
         ax.barh(at, values, height=thick * 0.92, color=colour, label=label)
         for height_of, place in zip(at, shown, strict=True):
             lower, upper = _drawn(index.lower[place]), _drawn(index.upper[place])
@@ -347,9 +363,21 @@ def _bars(found: Sensitivity, indices: Sequence[SensitivityIndex], shown: Sequen
     )
     ax.axvline(0, color=_GREY, linewidth=0.8)
     if all(index.is_share for index in indices):
-        ax.set_xlabel("share of the variance [-]")
+        ax.set_xlabel(say("share of the variance [-]"))
     ax.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return _encoded(figure)
+
+
+def _index_text(index: SensitivityIndex) -> str:
+    return f"{plain_text(index.symbol)}: {plain_text(in_language(index.title))}"
+
+
+def _number_heads() -> tuple[str, ...]:
+    return say("mean"), say("smallest"), say("largest"), say("runs"), say("without a value")
+
+
+def _over_text(metric: str, x: Scale, y: Scale) -> str:
+    return say("{metric} over {x} and {y}", metric=plain_text(metric), x=x.label, y=y.label)
 
 
 def _strongest_first(found: Sensitivity) -> list[int]:
@@ -375,7 +403,7 @@ def _interval_text(index: SensitivityIndex, at: int) -> str:
         return "-"
     if lower is None or upper is None:
         return f"{value:.3g}"
-    return f"{value:.3g} ({lower:.3g} to {upper:.3g})"
+    return say("{value:.3g} ({low:.3g} to {high:.3g})", value=value, low=lower, high=upper)
 
 
 def _figure(height: float = HEIGHT) -> tuple[Any, Any]:
@@ -526,65 +554,89 @@ def _cell_text(said: Gathered | None) -> str:
         return ""
     if said.values:
         return number_text(said.mean)
-    return "failed" if said.n_failed else "waiting"
+    return status_text("failed" if said.n_failed else "waiting")
 
 
-def _spread_note(others: tuple[str, ...], n_seeds: int, found: list[Gathered], what: str) -> list[str]:
+def _spread_note(others: tuple[str, ...], n_seeds: int, found: list[Gathered], *, has_range: bool) -> list[str]:
     """Say what a mean is taken over, where it is one."""
     if max((len(said.values) for said in found), default=0) < 2:  # noqa: PLR2004 -- one value is no mean
         return []
-    parts = [f"{n_seeds} seeds"] if n_seeds > 1 else []
-    parts += [f"all values of {_listing(others)}"] if others else []
-    return [f"{what} over {' and '.join(parts) or 'the runs at one place'}."]
+    if n_seeds > 1 and others:
+        what = say("{n} seeds and all values of {names}", n=n_seeds, names=_listing(others))
+    elif n_seeds > 1:
+        what = say("{n} seeds", n=n_seeds)
+    else:
+        what = say("all values of {names}", names=_listing(others)) if others else say("the runs at one place")
+    if has_range:
+        return [say("Mean, with the range from smallest to largest, over {what}.", what=what)]
+    return [say("Mean over {what}.", what=what)]
 
 
 def _notes(
     others: tuple[str, ...],
     n_seeds: int,
     found: list[Gathered],
-    what: str = "Mean, with the range from smallest to largest,",
+    *,
+    has_range: bool = True,
 ) -> list[str]:
-    nothing = [] if any(said.values for said in found) else ["No run has a value to draw."]
-    return nothing + _spread_note(others, n_seeds, found, what) + _missing_note(found) + _huge_note(found)
+    nothing = [] if any(said.values for said in found) else [say("No run has a value to draw.")]
+    spread = _spread_note(others, n_seeds, found, has_range=has_range)
+    return nothing + spread + _missing_note(found) + _huge_note(found)
 
 
 def _missing_note(found: Iterable[Gathered]) -> list[str]:
     found = list(found)
     n_failed, n_waiting = (sum(getattr(said, name) for said in found) for name in ("n_failed", "n_waiting"))
-    failed = f"✗ {n_failed:,} {'run' if n_failed == 1 else 'runs'} without a value" if n_failed else ""
-    waiting = f"{n_waiting:,} {'run is' if n_waiting == 1 else 'runs are'} not over" if n_waiting else ""
-    return [f"{'; '.join(filter(None, (failed, waiting)))}."] if failed or waiting else []
+    said = []
+    if n_failed:
+        said.append(say_n("✗ {n} run without a value", "✗ {n} runs without a value", n_failed))
+    if n_waiting:
+        said.append(say_n("{n} run is not over", "{n} runs are not over", n_waiting))
+    return [f"{'; '.join(said)}."] if said else []
 
 
 def _huge_note(found: Iterable[Gathered]) -> list[str]:
     count = sum(bool(said.values) and not _is_drawable(said) for said in found)
-    return [f"{count:,} too large to be drawn; the numbers have them."] if count else []
+    return [say("{n:,} too large to be drawn; the numbers have them.", n=count)] if count else []
 
 
 def _listing(names: Sequence[str]) -> str:
     shown = [plain_text(name) for name in names[:6]]
     more = len(names) - len(shown)
     if more > 0:
-        return f"{', '.join(shown)} and {more} more"
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+        return say("{names} and {n} more", names=", ".join(shown), n=more)
+    if len(shown) == 1:
+        return shown[0]
+    return say("{names} and {last}", names=", ".join(shown[:-1]), last=shown[-1])
 
 
 def _line_alt(title: str, line: Line) -> str:
     known = [(value, said) for value, said in line.at if said.values]
     if not known:
-        return f"{title}: no value."
-    ends = [f"{number_text(said.mean)} at {value_text(value)}" for value, said in (known[0], known[-1])]
-    return f"Line chart of {title}: from {ends[0]} to {ends[1]}. {_extremes([said for _, said in known])}"
+        return say("{title}: no value.", title=title)
+    (first_at, first), (last_at, last) = known[0], known[-1]
+    course = say(
+        "Line chart of {title}: from {first} at {first_at} to {last} at {last_at}.",
+        title=title,
+        first=number_text(first.mean),
+        first_at=value_text(first_at),
+        last=number_text(last.mean),
+        last_at=value_text(last_at),
+    )
+    return f"{course} {_extremes([said for _, said in known])}"
 
 
 def _extremes_alt(title: str, found: Sequence[Gathered]) -> str:
     known = [said for said in found if said.values]
-    return f"Chart of {title}. {_extremes(known)}" if known else f"{title}: no value."
+    if not known:
+        return say("{title}: no value.", title=title)
+    return f"{say('Chart of {title}.', title=title)} {_extremes(known)}"
 
 
 def _extremes(found: Sequence[Gathered]) -> str:
     means = [said.mean for said in found]
-    return f"Smallest mean {number_text(min(means))}, largest {number_text(max(means))}."
+    low, high = number_text(min(means)), number_text(max(means))
+    return say("Smallest mean {low}, largest {high}.", low=low, high=high)
 
 
 def _short(text: str, limit: int = 48) -> str:

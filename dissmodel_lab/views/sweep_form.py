@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ipywidgets as widgets
 
 from dissmodel_lab.errors import LabError, SweepError
+from dissmodel_lab.language import in_language, mark, message, say, say_in
 from dissmodel_lab.parameters import OpenTable
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sweeps.design import SEED
@@ -21,7 +22,7 @@ from dissmodel_lab.sweeps.samples import check_sampling, count_settings
 from dissmodel_lab.views.form.controls import LABEL_WIDTH, class_name
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, allowed, describe, number_text, plain, toml_value
 from dissmodel_lab.views.form.text import cell_text, without_secrets
-from dissmodel_lab.views.markup import escape
+from dissmodel_lab.views.markup import escape, label_traits
 from dissmodel_lab.views.sweep import SweepOutputs, show_sweep
 from dissmodel_lab.views.sweep_text import design_text
 
@@ -37,16 +38,16 @@ if TYPE_CHECKING:
 #: Parameters that have a line of their own; the others are added by name.
 MOST_LINES = 40
 _SAMPLES = [
-    ("all combinations (grid)", "grid"),
-    ("Latin hypercube (lhs)", "lhs"),
-    ("Sobol' sequence (sobol)", "sobol"),
-    ("Morris, for screening (morris)", "morris"),
-    ("Saltelli, for Sobol' indices (saltelli)", "saltelli"),
+    (mark("all combinations (grid)"), "grid"),
+    (mark("Latin hypercube (lhs)"), "lhs"),
+    (mark("Sobol' sequence (sobol)"), "sobol"),
+    (mark("Morris, for screening (morris)"), "morris"),
+    (mark("Saltelli, for Sobol' indices (saltelli)"), "saltelli"),
 ]
 _SLOW = 0.2
 """Where a check takes longer [s], it waits until a field is left."""
 _VARIED = (Kind.NUMBER, Kind.CHOICE, Kind.FLAG, Kind.DATE, Kind.TEXT, Kind.VALUE)
-_HOW = (
+_HOW = mark(
     "A range is low:high:count, such as 0.1:2.0:20, with :log behind it for equal steps of the logarithm; "
     "a list is 4,5,6. A design that samples needs no count."
 )
@@ -142,7 +143,7 @@ class SweepForm:
         self._make_controls()
         # Not an Accordion: its header is a box without a place in the order of Tab, and no key unfolds it.
         self.fold = widgets.ToggleButton(
-            description="Sweep: vary parameters", icon="caret-right", layout=widgets.Layout(width="auto")
+            description=say("Sweep: vary parameters"), icon="caret-right", layout=widgets.Layout(width="auto")
         )
         self._body = widgets.VBox(layout=widgets.Layout(display="none", margin="4px 0 4px 12px"))
         self.widget = widgets.VBox([self.fold, self._body])
@@ -201,7 +202,7 @@ class SweepForm:
         return SweepRequest(
             axes=axes,
             sample=sample,
-            samples=None if sample == "grid" else _whole(self.samples.value, "The number of combinations"),
+            samples=None if sample == "grid" else _whole(self.samples.value),
             seeds=int(self.seeds.value),
             parameters=self._fixed(axes),
             source=self._form.source,
@@ -223,7 +224,7 @@ class SweepForm:
         options += ["--samples", str(request.samples)] if request.samples is not None else []
         options += ["--seeds", str(request.seeds)] if request.seeds > 1 else []
         if any(re.search(r"[\r\n]", option) for option in options):
-            raise SweepError("A range cannot hold a line break.")
+            raise SweepError(message("A range cannot hold a line break."))
         values = request.parameters
         text = cell_text(self._form.model_name, self._form.schema, values, source=request.source, options=options)
         first, _, rest = text.partition("\n")
@@ -249,17 +250,19 @@ class SweepForm:
         """Do what the Sweep button does; what goes wrong is said in the status line and kept in :attr:`errors`."""
         try:
             self.sweep = self._start(self.request)
-            self._note = f"Sweep {self.sweep.id[:8]} goes on in the background, below; the notebook stays free."
+            self._note = say(
+                "Sweep {sweep} goes on in the background, below; the notebook stays free.", sweep=self.sweep.id[:8]
+            )
             if self._outputs is None:
                 self._outputs = SweepOutputs()
             self._outputs.clear()
             show_sweep(self.sweep, self._outputs, background=True)
         except LabError as error:
             self.errors.append(error)
-            self._note = redact_text(str(error))
+            self._note = redact_text(error.said)
         except Exception as error:  # noqa: BLE001 -- a widget would swallow it; here it is shown and kept
             self.errors.append(error)
-            self._note = redact_text(f"It failed with {type(error).__name__}: {error}")
+            self._note = redact_text(say("It failed with {problem}", problem=f"{type(error).__name__}: {error}"))
         self.refresh()
 
     def _folded(self, change: Any) -> None:
@@ -270,17 +273,21 @@ class SweepForm:
             self.unfold()
 
     def _make_controls(self) -> None:
-        self.sample = _labelled(widgets.Dropdown, "combinations", options=_SAMPLES)
-        self.samples = _labelled(widgets.Text, "how many", placeholder="as many as are usual")
-        self.seeds = _labelled(widgets.BoundedIntText, "seeds", value=1, min=1, max=10_000)
+        self.sample = _labelled(
+            widgets.Dropdown, say("combinations"), options=[(say(label), value) for label, value in _SAMPLES]
+        )
+        self.samples = _labelled(widgets.Text, say("how many"), placeholder=say("as many as are usual"))
+        self.seeds = _labelled(widgets.BoundedIntText, say("seeds"), value=1, min=1, max=10_000)
         self.confirmed = widgets.Checkbox(indent=False, layout=widgets.Layout(display="none", width="auto"))
-        self.button = widgets.Button(description="Sweep", icon="th", button_style="primary", disabled=True)
+        self.button = widgets.Button(
+            description=say_in("verb, a button", "Sweep"), icon="th", button_style="primary", disabled=True
+        )
         self.button.add_class("dl-sweep-start")
         self.button.on_click(lambda _button: self.start())
-        self.copy = widgets.Button(description="Copy as cell", icon="copy")
+        self.copy = widgets.Button(description=say("Copy as cell"), icon="copy")
         self.copy.add_class("dl-sweep-copy")
         self.copy.on_click(lambda _button: self._copy())
-        self.cell = _labelled(widgets.Textarea, "cell to copy", rows=3)
+        self.cell = _labelled(widgets.Textarea, say("cell to copy"), rows=3)
         self.cell.layout.display, self.cell.layout.max_width = "none", None
         self.cell.add_class("dl-cell")
         self._status = widgets.HTML()
@@ -294,13 +301,15 @@ class SweepForm:
             self.lines[fact.name] = _Line(fact, self._edited)
         self._others = {fact.name: fact for fact in facts[MOST_LINES:]}
         self._lines_box = widgets.VBox([line.widget for line in self.lines.values()])
-        self._more = _labelled(widgets.Combobox, "another parameter", options=tuple(self._others), ensure_option=True)
+        self._more = _labelled(
+            widgets.Combobox, say("another parameter"), options=tuple(self._others), ensure_option=True
+        )
         self._more.layout.display = None if self._others else "none"
         self._more.observe(self._added, "value")
         has_seed = SEED in self._form.schema.model_fields or issubclass(self._form.schema, OpenTable)
         self.seeds.layout.display = None if has_seed else "none"
-        none = [] if facts else [widgets.HTML("This model has no parameters that can be varied.")]
-        how = widgets.HTML(f'<div style="{_SMALL};opacity:0.8">{escape(_HOW)}</div>')
+        none = [] if facts else [widgets.HTML(escape(say("This model has no parameters that can be varied.")))]
+        how = widgets.HTML(f'<div style="{_SMALL};opacity:0.8">{escape(say(_HOW))}</div>')
         buttons = widgets.HBox([self.button, self.copy])
         self._body.children = (
             how,
@@ -338,15 +347,15 @@ class SweepForm:
             request = self.request
             axes = self._axes(request)
             if axes is None:
-                return False, "A range needs attention."
+                return False, say("A range needs attention.")
             if not axes:
-                return False, "Tick a parameter to vary it."
+                return False, say("Tick a parameter to vary it.")
             count = count_settings(axes, check_sampling(request.sample), request.samples) * request.seeds
             is_many = MANY < count <= MOST
             self.confirmed.layout.display = None if is_many else "none"
-            self.confirmed.description = f"Yes, {count:,} runs are meant"
+            self.confirmed.description = say("Yes, {n:,} runs are meant", n=count)
             if is_many:  # it is planned when it is meant: that takes seconds
-                return request.confirmed and not self._form.problems, f"This makes {count:,} runs."
+                return request.confirmed and not self._form.problems, say("This makes {n:,} runs.", n=count)
             design = plan_sweep(
                 self._model,
                 request.axes,
@@ -358,12 +367,16 @@ class SweepForm:
                 namespace=self._namespace,
             )
         except LabError as error:
-            return False, redact_text(str(error))
+            return False, redact_text(error.said)
         except Exception as error:  # noqa: BLE001 -- a model's own checks may raise anything
-            return False, redact_text(f"The model's own check broke: {type(error).__name__}: {error}")
+            return False, redact_text(
+                say("The model's own check broke: {problem}", problem=f"{type(error).__name__}: {error}")
+            )
         problems = {place: said for place, said in self._form.problems.items() if place[:1] not in _firsts(axes)}
-        said = " ".join([f"This makes {design_text(design)}.", *design.notes])
-        return (False, f"{said} But values above need attention.") if problems else (True, said)
+        said = [say("This makes {design}.", design=design_text(design)), *map(in_language, design.notes)]
+        if problems:
+            said.append(say("But values above need attention."))
+        return not problems, " ".join(said)
 
     def _axes(self, request: SweepRequest) -> list[Axis] | None:
         """Make the axes, each on its own, so that a message stands at its range; None when one is wrong."""
@@ -376,7 +389,7 @@ class SweepForm:
                 try:
                     made.append(make_axis(name, request.axes[name], wants, is_sampled=request.sample != "grid"))
                 except SweepError as error:
-                    problem, is_wrong = str(error), True
+                    problem, is_wrong = error.said, True
             line.show(problem)
         return None if is_wrong else made
 
@@ -392,16 +405,18 @@ class SweepForm:
 
     def _copy(self) -> None:
         self.cell.layout.display = None
-        self._note = "Select the text of the cell below and copy it."
+        note = [say("Select the text of the cell below and copy it.")]
         _, secrets = without_secrets(self._form.schema, self._form.values)
-        self._note += f" Left out, because they are secrets: {', '.join(secrets)}." if secrets else ""
+        if secrets:
+            note.append(say("Left out, because they are secrets: {names}.", names=", ".join(secrets)))
+        self._note = " ".join(note)
         self.refresh()
 
     def _show_cell(self) -> None:
         try:
             text = self.as_cell()
         except LabError as error:
-            text = f"# No cell can say this. {redact_text(str(error))}"
+            text = f"# {say('No cell can say this. {problem}', problem=redact_text(error.said))}"
         self.cell.rows = min(max(text.count("\n") + 2, 2), 20)
         if self.cell.value != text:
             self.cell.value = text
@@ -420,10 +435,10 @@ class _Line:
         self.field_name = fact.name
         self._fact, self._changed = fact, changed
         self.box = widgets.Checkbox(
-            description=fact.label, indent=False, layout=widgets.Layout(width=LABEL_WIDTH, margin="0 8px 0 0")
+            **label_traits(fact.label), indent=False, layout=widgets.Layout(width=LABEL_WIDTH, margin="0 8px 0 0")
         )
         self.text = widgets.Text(
-            description="over",
+            description=say_in("a parameter over a range", "over"),
             placeholder=proposal(fact) or allowed(fact),
             disabled=True,
             style={"description_width": "initial"},
@@ -563,12 +578,12 @@ def _labelled(widget_class: Any, label: str, **traits: Any) -> Any:
     )
 
 
-def _whole(said: str, what: str) -> int | None:
+def _whole(said: str) -> int | None:
     text = said.strip().replace("_", "").replace(",", "")
     if not text:
         return None
     if not re.fullmatch(r"\d{1,12}", text):
-        raise SweepError(f"{what} must be a whole number, got {said!r:.60}.")
+        raise SweepError(message("The number of combinations must be a whole number, got {said!r:.60}.", said=said))
     return int(text)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import LabError, shown
+from dissmodel_lab.language import in_language, say
 from dissmodel_lab.maps import Preview, preview
 from dissmodel_lab.maps.kept import kept_georeference
 from dissmodel_lab.maps.picture import draw
@@ -14,7 +15,7 @@ from dissmodel_lab.provenance import loaded_executor
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.store import read_record
 from dissmodel_lab.views.map_view import data_url, legend_html, notes_html, png_of
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.views.markup import escape_attribute, escape_short
 from dissmodel_lab.views.sweep_numbers import plain_text, value_text
 
 if TYPE_CHECKING:
@@ -95,23 +96,27 @@ def small_maps(maps: Sequence[SweepMap], design: SweepDesign, *, band: str | Non
     notes = [_problem(reason, titles) for reason, titles in problems.items()]
     notes += dict.fromkeys(note for picture in drawn for note in picture.notes)
     if len({picture.band for picture in drawn}) > 1:
-        notes.append("The maps show different bands, because not every output has the first one.")
+        notes.append(say("The maps show different bands, because not every output has the first one."))
     return SmallMaps(drawn, tuple(captions), tuple(notes))
 
 
 def _reason(error: Exception, path: Path) -> str:
     """Say shortly why an output cannot be drawn: its place, which differs from run to run, is no part of that."""
-    said = str(error)
+    said = error.said if isinstance(error, LabError) else str(error)
     whole = (str(path.absolute()), str(path))
     for name in (*whole, *map(shown, whole), path.name):
-        said = said.replace(name, f"the {path.suffix} output" if path.suffix else "the output")
+        said = said.replace(
+            name, say("the {suffix} output", suffix=path.suffix) if path.suffix else say("the output")
+        )
     sentence = printable(redact_text(" ".join(said.split()))).partition(". ")[0].rstrip(".")
     head, _, detail = sentence.partition(": ")
     return cut(head if detail and head.endswith(_NO_MAP) else sentence, _LONGEST)
 
 
 def _problem(reason: str, titles: Sequence[str]) -> str:
-    return f"No map{f' of {titles[0]}' if len(titles) == 1 else f's of {len(titles)} runs'}: {reason}."
+    if len(titles) == 1:
+        return say("No map of {what}: {reason}.", what=titles[0], reason=reason)
+    return say("No maps of {n} runs: {reason}.", n=len(titles), reason=reason)
 
 
 def caption(row: SweepRow, design: SweepDesign) -> str:
@@ -141,8 +146,8 @@ def caption(row: SweepRow, design: SweepDesign) -> str:
             unit = "" if is_said else f" {plain_text(axis.unit)}"
             parts.append(f"{plain_text(axis.name)} = {value_text(row.parameters[axis.name])}{unit}")
     if design.n_seeds > 1 and row.seed is not None:
-        parts.append(f"seed {row.seed}")
-    return ", ".join(parts) or f"point {row.point}"
+        parts.append(say("seed {seed}", seed=row.seed))
+    return ", ".join(parts) or say("point {number}", number=row.point)
 
 
 def small_maps_html(maps: SmallMaps, n_runs: int = 0, *, budget: int = PNG_BUDGET) -> str:
@@ -164,7 +169,7 @@ def small_maps_html(maps: SmallMaps, n_runs: int = 0, *, budget: int = PNG_BUDGE
     ''
     """
     if not maps.pictures:
-        return notes_html(maps.notes[:_NOTES])
+        return notes_html(_said(maps.notes))
     tiles, room = [], budget
     for picture, said in zip(maps.pictures, maps.captions, strict=True):
         encoded = png_of(picture, max_width=2 * SIDE, budget=budget // len(maps.pictures))
@@ -172,14 +177,20 @@ def small_maps_html(maps: SmallMaps, n_runs: int = 0, *, budget: int = PNG_BUDGE
         if room < 0:
             break
         tiles.append(_tile(picture, encoded, said))
-    some = (f"{len(tiles)} of {n_runs:,} completed runs are shown.",) if len(tiles) < n_runs else ()
+    some = (say("{n} of {total:,} completed runs are shown.", n=len(tiles), total=n_runs),)
     legends = _legends(maps.pictures)
+    band = escape_short(in_language(maps.pictures[0].band), 200)
+    notes = notes_html((*_said(maps.notes), *(some if len(tiles) < n_runs else ())))
     return (
         f'<div style="margin:6px 0 12px 0"><div style="font-weight:bold;margin:2px 0">'
-        f"Maps of the outputs: {escape_short(maps.pictures[0].band, 200)}</div>"
+        f"{say('Maps of the outputs: {band}', band=band)}</div>"
         f'<div style="max-width:{4 * (SIDE + 18)}px">{"".join(tiles)}</div>'
-        f"{''.join(map(legend_html, legends))}{notes_html((*maps.notes[:_NOTES], *some))}</div>"
+        f"{''.join(map(legend_html, legends))}{notes}</div>"
     )
+
+
+def _said(notes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(in_language, notes[:_NOTES]))
 
 
 def _tile(picture: Preview, encoded: bytes, said: str) -> str:
@@ -189,7 +200,8 @@ def _tile(picture: Preview, encoded: bytes, said: str) -> str:
     return (
         f'<div style="display:inline-block;vertical-align:top;width:{SIDE + 2}px;margin:0 14px 8px 0">'
         f'<div style="width:{wide}px;height:{high}px;border:1px solid #888888;background-color:#ffffff">'
-        f'<img alt="{escape(said)}: {escape_short(picture.alt_text, 300)}" width="{wide}" height="{high}" '
+        f'<img alt="{escape_attribute(said)}: {escape_short(in_language(picture.alt_text), 300, escape_attribute)}" '
+        f'width="{wide}" height="{high}" '
         f'src="{data_url(encoded)}" style="width:{wide}px;height:{high}px;max-width:{wide}px;margin:0;display:block">'
         '</div><div style="font-size:12px;line-height:1.3;overflow-wrap:anywhere">'
         f"{escape_short(said, 240)}</div></div>"

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from dissmodel_lab.language import say, say_n
+from dissmodel_lab.progress import status_text
 from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING
+from dissmodel_lab.views.access import accessible
 from dissmodel_lab.views.cancel_button import answer_during_cells
-from dissmodel_lab.views.markup import escape_short
+from dissmodel_lab.views.markup import escape_short, scrolling
 from dissmodel_lab.views.sweep_text import PAGE, STATUSES, n_more_metrics, table_of
 
 if TYPE_CHECKING:
@@ -59,7 +62,10 @@ def runs_html(design: SweepDesign, rows: Sequence[SweepRow], metrics: Sequence[s
     True
     """
     columns, cells = table_of(design, rows, metrics)
-    sides = ["left" if name in ("status", "run", "reason") else "right" for name in columns]
+    at_status = 1 + len(design.axes) + bool(design.seeds)
+    sides = [
+        "left" if at in (at_status, len(columns) - 2, len(columns) - 1) else "right" for at in range(len(columns))
+    ]
     sides[1 : 1 + len(design.axes)] = ["right" if axis.is_ordered else "left" for axis in design.axes]
     head = "".join(
         f'<th scope="col" style="{_HEAD};text-align:{side}">{escape_short(name, _MAX_CELL)}</th>'
@@ -67,27 +73,29 @@ def runs_html(design: SweepDesign, rows: Sequence[SweepRow], metrics: Sequence[s
     )
     body, room = [], LIMIT
     for row, texts in zip(rows, cells, strict=True):
-        line = _line(row, columns, texts, sides)
+        line = _line(row, at_status, texts, sides)
         room -= len(line.encode())
         if room < 0:
             break
         body.append(line)
-    notes = [f"{len(rows) - len(body):,} more runs do not fit here."] if len(body) < len(rows) else []
-    left_out = n_more_metrics(metrics)
+    notes, left_out = [], n_more_metrics(metrics)
+    if len(body) < len(rows):
+        n_more = len(rows) - len(body)
+        notes.append(say_n("{n} more run does not fit here.", "{n} more runs do not fit here.", n_more))
     if left_out:
-        more = "metric is" if left_out == 1 else "metrics are"
-        notes.append(f"{left_out:,} more {more} in sweep.to_frame().")
+        notes.append(
+            say_n("{n} more metric is in sweep.to_frame().", "{n} more metrics are in sweep.to_frame().", left_out)
+        )
     said = "".join(f'<div style="font-size:12px;opacity:0.85">{note}</div>' for note in notes)
+    table = f'<table style="border-collapse:collapse;margin:0"><tr>{head}</tr>{"".join(body)}</table>'
     return (
         f'<div style="line-height:1.4"><div style="font-weight:bold;font-size:13px;margin:6px 0 2px 0">'
-        f'{escape_short(caption, 400)}</div><div style="overflow:auto;max-width:100%">'
-        f'<table style="border-collapse:collapse;margin:0"><tr>{head}</tr>{"".join(body)}</table></div>{said}</div>'
+        f"{escape_short(caption, 400)}</div>{scrolling(table, caption)}{said}</div>"
     )
 
 
-def _line(row: SweepRow, columns: Sequence[str], texts: Sequence[str], sides: Sequence[str]) -> str:
+def _line(row: SweepRow, at_status: int, texts: Sequence[str], sides: Sequence[str]) -> str:
     cells = []
-    at_status = columns.index("status", 1)
     for at, (text, side) in enumerate(zip(texts, sides, strict=True)):
         shown = escape_short(text, _MAX_REASON if at == len(texts) - 1 else _MAX_CELL)
         style = f"{_BASE};text-align:{side}"
@@ -124,18 +132,18 @@ class SweepTable:
         self._sweep, self._on_change = sweep, on_change
         self._page, self._n_pages = 1, 1
         self.status = widgets.Dropdown(
-            options=[("all runs", ""), *((status, status) for status in STATUSES)],
-            description="Show",
+            options=[(say("all runs"), ""), *((status_text(status), status) for status in STATUSES)],
+            description=say("Show"),
             style={"description_width": "initial"},
             layout=widgets.Layout(width="170px"),
         )
-        self.previous = _button("Previous", lambda: self._go(self._page - 1))
-        self.next = _button("Next", lambda: self._go(self._page + 1))
+        self.previous = _button(say("Previous"), lambda: self._go(self._page - 1))
+        self.next = _button(say("Next"), lambda: self._go(self._page + 1))
         self.page = widgets.BoundedIntText(
             1,
             1,
             1,
-            description="Page",
+            description=say("Page"),
             continuous_update=False,
             style={"description_width": "initial"},
             layout=widgets.Layout(width="110px"),
@@ -143,9 +151,9 @@ class SweepTable:
         self._of = widgets.HTML(layout=widgets.Layout(margin="0 0 0 8px"))
         self.status.observe(lambda _change: self._go(1), "value")
         self.page.observe(self._turned, "value")
-        self.widget = widgets.Box(
-            [self.status, self.previous, self.next, self.page, self._of],
-            layout=widgets.Layout(flex_flow="row wrap", align_items="center"),
+        controls = [self.status, self.previous, self.next, self.page, self._of]
+        self.widget = accessible(
+            widgets.Box(controls, layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         )
         self.widget.add_class("dl-sweep-pages")
         for control in (self.status, self.previous, self.next, self.page):
@@ -167,15 +175,15 @@ class SweepTable:
         self._show_place(len(wanted))
         first = (self._page - 1) * PAGE
         shown = wanted[first : first + PAGE]
-        kind = f"{self.status.value} runs" if self.status.value else "runs"
-        caption = f"{first + 1:,} to {first + len(shown):,} of {len(wanted):,} {kind}" if shown else f"no {kind}"
+        caption = _caption(self.status.value, first + 1, first + len(shown), len(wanted))
         return runs_html(self._sweep.design, shown, self._sweep.metric_names(), caption)
 
     def _show_place(self, n_rows: int) -> None:
         self.page.max = self._n_pages
         self.page.value = self._page
         self.previous.disabled, self.next.disabled = self._page <= 1, self._page >= self._n_pages
-        said = f'<div style="line-height:28px">of {self._n_pages:,} ({n_rows:,} runs)</div>'
+        text = say_n("of {pages:,} ({n} run)", "of {pages:,} ({n} runs)", n_rows, pages=self._n_pages)
+        said = f'<div style="line-height:28px">{text}</div>'
         if self._of.value != said:
             self._of.value = said
 
@@ -186,6 +194,21 @@ class SweepTable:
     def _turned(self, change: Any) -> None:
         if change["new"] != self._page:  # else the number was set here, not by a person
             self._go(change["new"])
+
+
+def _caption(status: str, first: int, last: int, total: int) -> str:
+    """Say which runs a page shows."""
+    if not total:
+        return say("no {status} runs", status=status_text(status)) if status else say("no runs")
+    if status:
+        return say(
+            "{first:,} to {last:,} of {total:,} {status} runs",
+            first=first,
+            last=last,
+            total=total,
+            status=status_text(status),
+        )
+    return say("{first:,} to {last:,} of {total:,} runs", first=first, last=last, total=total)
 
 
 def _button(label: str, act: Callable[[], None]) -> Any:

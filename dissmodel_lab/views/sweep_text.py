@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
+from dissmodel_lab.language import in_language, mark, say, say_n
 from dissmodel_lab.plain import cut, printable
-from dissmodel_lab.progress import duration_text
+from dissmodel_lab.progress import status_text
+from dissmodel_lab.quantities import duration_text
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.sweeps.report import CANCELLED, COMPLETED, FAILED, RUNNING, WAITING
 from dissmodel_lab.texts import path_text, table_text
@@ -36,11 +38,11 @@ _LONGEST = 300
 _REASONS = 5
 _PART, _TIMING = re.compile(r"\.\d+$"), re.compile(r"time_\w+_sec")
 _SAMPLES = {
-    "grid": "all combinations",
-    "lhs": "Latin hypercube",
-    "sobol": "Sobol' sequence",
-    "morris": "Morris trajectories",
-    "saltelli": "Saltelli's design",
+    "grid": mark("all combinations"),
+    "lhs": mark("Latin hypercube"),
+    "sobol": mark("Sobol' sequence"),
+    "morris": mark("Morris trajectories"),
+    "saltelli": mark("Saltelli's design"),
 }
 
 
@@ -99,14 +101,25 @@ def sweep_text(sweep: SweepShown, *, limit: int = PAGE, command: str = "dissmode
     rows, progress = sweep.rows(), sweep.progress()
     lines = [heading(sweep.design, sweep.id), f"  {text_bar(progress)}  {progress_text(progress)}"]
     lines += [f"  {reason}" for reason in reasons(rows)]
-    lines += [f"  {printable(redact_text(progress.problem))}"] if progress.problem else []
+    lines += [f"  {printable(redact_text(in_language(progress.problem)))}"] if progress.problem else []
     lines += [f"  {resume_text(sweep.id, command)}"] if progress.state == STOPPED else []
     columns, cells = table_of(sweep.design, rows[:limit], sweep.metric_names())
-    lines += ["", table_text(columns, cells, "no runs")]
+    lines += ["", table_text(columns, cells, say("no runs"))]
     if len(rows) > limit:
-        where = "sweep.to_frame() has" if command.startswith("%") else "--json prints"
-        lines.append(f"... and {len(rows) - limit:,} more runs; {where} them all")
-    return "\n".join([*lines, f"  folder  {printable(path_text(sweep.folder))}"])
+        lines.append(_more_text(len(rows) - limit, is_notebook=command.startswith("%")))
+    return "\n".join([*lines, f"  {say('folder')}  {printable(path_text(sweep.folder))}"])
+
+
+def _more_text(n_more: int, *, is_notebook: bool) -> str:
+    if is_notebook:
+        return say_n(
+            "... and {n} more run; sweep.to_frame() has them all",
+            "... and {n} more runs; sweep.to_frame() has them all",
+            n_more,
+        )
+    return say_n(
+        "... and {n} more run; --json prints them all", "... and {n} more runs; --json prints them all", n_more
+    )
 
 
 def resume_text(sweep_id: str, command: str) -> str:
@@ -125,7 +138,10 @@ def resume_text(sweep_id: str, command: str) -> str:
     >>> resume_text("3f2a77aa-0000", "%dissmodel")
     'Runs are missing: %dissmodel sweep --resume 3f2a77aa goes on with exactly those.'
     """
-    return f"Runs are missing: {command} sweep --resume {plain_text(sweep_id[:8])} goes on with exactly those."
+    return say(
+        "Runs are missing: {command} goes on with exactly those.",
+        command=f"{command} sweep --resume {plain_text(sweep_id[:8])}",
+    )
 
 
 def heading(design: SweepDesign, sweep_id: str) -> str:
@@ -147,7 +163,12 @@ def heading(design: SweepDesign, sweep_id: str) -> str:
     >>> heading(design, "3f2a")
     'sweep of flood: 2 values of rise x 2 seeds = 4 runs (sweep 3f2a)'
     """
-    return f"sweep of {plain_text(design.model_name)}: {design_text(design)} (sweep {plain_text(sweep_id[:8])})"
+    return say(
+        "sweep of {model}: {design} (sweep {sweep})",
+        model=plain_text(design.model_name),
+        design=design_text(design),
+        sweep=plain_text(sweep_id[:8]),
+    )
 
 
 def design_text(design: SweepDesign) -> str:
@@ -167,15 +188,28 @@ def design_text(design: SweepDesign) -> str:
     '2 points of rise, Latin hypercube = 2 runs'
     """
     if design.sample == "grid" and len(design.axes) <= _REASONS:
-        parts = [f"{_count(len(axis.values), 'value')} of {plain_text(axis.name)}" for axis in design.axes]
+        parts = [
+            say_n("{n} value of {name}", "{n} values of {name}", len(axis.values), name=plain_text(axis.name))
+            for axis in design.axes
+        ]
     else:
-        named = ", ".join(plain_text(name) for name in design.names[:_REASONS])
+        names = ", ".join(plain_text(name) for name in design.names[:_REASONS])
         more = len(design.names) - _REASONS
-        kind = _SAMPLES.get(design.sample, design.sample)
-        parts = [f"{_count(design.n_settings, 'point')} of {named}{f' and {more} more' if more > 0 else ''}, {kind}"]
+        if more > 0:
+            names = say("{names} and {n} more", names=names, n=more)
+        kind = say(_SAMPLES[design.sample]) if design.sample in _SAMPLES else design.sample
+        parts = [
+            say_n(
+                "{n} point of {names}, {kind}",
+                "{n} points of {names}, {kind}",
+                design.n_settings,
+                names=names,
+                kind=kind,
+            )
+        ]
     if design.n_seeds > 1:
-        parts.append(f"{design.n_seeds} seeds")
-    return f"{' x '.join(parts)} = {_count(design.n_runs, 'run')}"
+        parts.append(say("{n} seeds", n=design.n_seeds))
+    return f"{' x '.join(parts)} = {say_n('{n} run', '{n} runs', design.n_runs)}"
 
 
 def progress_text(progress: SweepProgress) -> str:
@@ -193,29 +227,47 @@ def progress_text(progress: SweepProgress) -> str:
     >>> progress_text(SweepProgress(120, 3, 0, 2, 175, 80.0, 95.4, "running"))
     '123 of 300 runs ended: 120 completed, 3 failed; 2 running, 175 waiting; 1 min 20 s so far, about 1 min 35 s left'
     """
-    ended = [(progress.done, COMPLETED), (progress.failed, FAILED), (progress.cancelled, CANCELLED)]
-    how = ", ".join(f"{count:,} {word}" for count, word in ended if count or word == COMPLETED)
-    rest = ", ".join(f"{n:,} {word}" for n, word in ((progress.running, RUNNING), (progress.waiting, WAITING)) if n)
-    if progress.state == RUNNING:
-        time_left = (
-            "time left unknown" if progress.eta is None else f"about {duration_text(max(1.0, progress.eta))} left"
-        )
-        took = f"{duration_text(progress.seconds)} so far, {time_left}"
-    else:
-        took = _over_text(progress)
-    said = f"{progress.ended:,} of {_count(progress.total, 'run')} ended: {how}"
-    return "; ".join(filter(None, (said, rest, took)))
+    how = [say_n("{n} completed", "{n} completed", progress.done)]
+    if progress.failed:
+        how.append(say_n("{n} failed", "{n} failed", progress.failed))
+    if progress.cancelled:
+        how.append(say_n("{n} cancelled", "{n} cancelled", progress.cancelled))
+    rest = [say_n("{n} running", "{n} running", progress.running)] if progress.running else []
+    rest += [say_n("{n} waiting", "{n} waiting", progress.waiting)] if progress.waiting else []
+    took = _going_text(progress) if progress.state == RUNNING else _over_text(progress)
+    said = say_n(
+        "{ended:,} of {n} run ended: {how}",
+        "{ended:,} of {n} runs ended: {how}",
+        progress.total,
+        ended=progress.ended,
+        how=", ".join(how),
+    )
+    return "; ".join(filter(None, (said, ", ".join(rest), took)))
+
+
+def _going_text(progress: SweepProgress) -> str:
+    took = duration_text(progress.seconds)
+    if progress.eta is None:
+        return say("{time} so far, time left unknown", time=took)
+    return say("{time} so far, about {left} left", time=took, left=duration_text(max(1.0, progress.eta)))
 
 
 def _over_text(progress: SweepProgress) -> str:
     """Say how long it took: the runs of the last driving alone, when there were others before."""
-    took = duration_text(progress.seconds)
+    took, state = duration_text(progress.seconds), status_text(progress.state)
     if not progress.earlier:
-        return f"{progress.state} after {took}"
+        return say("{state} after {time}", state=state, time=took)
     now = progress.ended - progress.earlier
     if not now:
-        return f"{progress.state}; none of them in the last {took}"
-    return f"{progress.state}: {_count(now, 'run')} in {took}, the other {progress.earlier:,} before"
+        return say("{state}; none of them in the last {time}", state=state, time=took)
+    return say_n(
+        "{state}: {n} run in {time}, the other {earlier:,} before",
+        "{state}: {n} runs in {time}, the other {earlier:,} before",
+        now,
+        state=state,
+        time=took,
+        earlier=progress.earlier,
+    )
 
 
 def text_bar(progress: SweepProgress, width: int = _BAR) -> str:
@@ -261,9 +313,23 @@ def reasons(rows: Iterable[SweepRow]) -> list[str]:
         if row.status == FAILED:
             points.setdefault(_error_text(row.error), []).append(row.point)
     counts = Counter({error: len(numbers) for error, numbers in points.items()})
-    said = [f"{count:,} failed: {error} ({_points(points[error])})" for error, count in counts.most_common(_REASONS)]
+    said = [
+        say_n(
+            "{n} failed: {error} ({points})", "{n} failed: {error} ({points})", count, error=error,
+            points=_points(points[error]),
+        )
+        for error, count in counts.most_common(_REASONS)
+    ]  # fmt: skip
     rest = counts.total() - sum(count for _, count in counts.most_common(_REASONS))
-    return [*said, f"{rest:,} more failed, for other reasons; the table tells why"] if rest else said
+    if rest:
+        said.append(
+            say_n(
+                "{n} more failed, for other reasons; the table tells why",
+                "{n} more failed, for other reasons; the table tells why",
+                rest,
+            )
+        )
+    return said
 
 
 def table_of(
@@ -297,15 +363,17 @@ def table_of(
     has_seed = bool(design.seeds)
     named = shown_metrics(metrics)
     labels = [plain_text(axis.label) for axis in design.axes]
-    columns = ["point", *labels, *(["seed"] if has_seed else []), "status"]
-    columns += [*map(plain_text, named), "time", "run", "reason"]
+    columns = [say("point"), *labels, *([say("seed")] if has_seed else []), say("status")]
+    columns += [*map(plain_text, named), say("time"), say("run"), say("reason")]
     cells = []
     for row in rows:
         values = [value_text(row.parameters[name]) if name in row.parameters else "" for name in design.names]
         seed = [str(row.seed) if row.seed is not None else ""] if has_seed else []
         numbers = [number_text(float(row.metrics[name])) if name in row.metrics else "" for name in named]
         took = duration_text(row.seconds) if row.seconds is not None else ""
-        status = f"{row.status} ({row.attempt} tries)" if row.attempt > 1 else row.status
+        status = status_text(row.status)
+        if row.attempt > 1:
+            status = say("{status} ({n} tries)", status=status, n=row.attempt)
         reason = _error_text(row.error) if row.error else ""
         cells.append([f"{row.point}", *values, *seed, status, *numbers, took, row.experiment_id[:8], reason])
     return columns, cells
@@ -437,14 +505,12 @@ def ordered(metrics: Iterable[str]) -> list[str]:
 def _error_text(error: str) -> str:
     # Who cancels a run need not read Python's word for it.
     lines = redact_text(error).strip().removeprefix("KeyboardInterrupt: ").splitlines()
-    return cut(printable(lines[0].strip()), _LONGEST) if lines else "no reason was recorded"
+    return cut(printable(lines[0].strip()), _LONGEST) if lines else say("no reason was recorded")
 
 
 def _points(numbers: Sequence[int]) -> str:
     shown = ", ".join(f"{number}" for number in numbers[:_REASONS])
     more = len(numbers) - _REASONS
-    return f"point{'s' if len(numbers) > 1 else ''} {shown}{f' and {more:,} more' if more > 0 else ''}"
-
-
-def _count(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    if more > 0:
+        return say("points {numbers} and {n:,} more", numbers=shown, n=more)
+    return say("points {numbers}", numbers=shown) if len(numbers) > 1 else say("point {number}", number=shown)

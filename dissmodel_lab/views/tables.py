@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dissmodel_lab.language import say
 from dissmodel_lab.redaction import redact_text
-from dissmodel_lab.views.markup import escape_short
+from dissmodel_lab.views.markup import escape_short, scrolling
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -70,17 +71,19 @@ def numbers_table(
     True
     """
     head = "".join(
-        f'<th style="{_HEAD};text-align:{_side(at, texts)}">{_content(cell, limit)}</th>'
-        for at, cell in enumerate(columns)
+        _heading(_content(cell, limit), f"{_HEAD};text-align:{_side(at, texts)}") for at, cell in enumerate(columns)
     )
     body = "".join(
         "<tr>" + "".join(_cell(cell, at, texts, limit) for at, cell in enumerate(row)) + "</tr>" for row in rows
     )
     title = f'<div style="font-weight:bold;margin:8px 0 2px 0">{escape_short(caption, 400)}</div>' if caption else ""
-    return (
-        f'{title}<div style="overflow:auto;max-width:100%"><table style="border-collapse:collapse;margin:0">'
-        f"<tr>{head}</tr>{body}</table></div>"
-    )
+    table = f'<table style="border-collapse:collapse;margin:0"><tr>{head}</tr>{body}</table>'
+    return title + scrolling(table, caption or say("Table"))
+
+
+def _heading(content: str, style: str) -> str:
+    # An empty corner is no heading: a screen reader would announce one.
+    return f'<th scope="col" style="{style}">{content}</th>' if content else f'<td style="{style}"></td>'
 
 
 def _side(at: int, texts: Collection[int]) -> str:

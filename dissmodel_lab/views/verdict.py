@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dissmodel_lab.errors import LabError
+from dissmodel_lab.language import in_language, mark, message, say
 from dissmodel_lab.maps import Preview, open_layer, preview
 from dissmodel_lab.maps.arrays import scaled
 from dissmodel_lab.maps.differences import (
@@ -30,8 +31,11 @@ from dissmodel_lab.views.comparison_text import (
     figure_columns,
     figure_row,
     integrity_text,
+    item_text,
+    kind_text,
     nearby,
     setting_rows,
+    state_text,
     verdict_text,
 )
 from dissmodel_lab.views.map_view import PNG_BUDGET, MapView, map_figure, notes_html, png_of
@@ -40,7 +44,7 @@ from dissmodel_lab.views.outputs import MAP_NEEDS_KERNEL, CellOutput
 from dissmodel_lab.views.tables import Cell, numbers_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dissmodel_lab.differences import Differences, PartDifference
     from dissmodel_lab.verification.integrity import Integrity
@@ -52,15 +56,19 @@ SIDE = 1024
 _REASONS, _ROWS, _NAMED = 12, 60, 8
 #: Word -> sign, colour of the banner, colour of its text, and what the word means.
 VERDICTS = {
-    "identical": ("&#10004;", "#00663d", "#ffffff", "Nothing differs."),
+    "identical": ("&#10004;", "#00663d", "#ffffff", mark("Nothing differs.")),
     "same content": (
-        "&#10004;", "#00663d", "#ffffff", "Other bytes, the same content: the same values in the same places.",
+        "&#10004;", "#00663d", "#ffffff",
+        mark("Other bytes, the same content: the same values in the same places."),
     ),
     "within tolerance": (
-        "&#8776;", "#005a8c", "#ffffff", "Values differ, by no more than the tolerance that was asked for.",
+        "&#8776;", "#005a8c", "#ffffff",
+        mark("Values differ, by no more than the tolerance that was asked for."),
     ),
-    "different": ("&#10008;", "#b3261e", "#ffffff", "The rerun gave something else."),
-    "cannot verify": ("?", "#8a5200", "#ffffff", "Nothing can be said of this run: it says neither yes nor no."),
+    "different": ("&#10008;", "#b3261e", "#ffffff", mark("The rerun gave something else.")),
+    "cannot verify": (
+        "?", "#8a5200", "#ffffff", mark("The run can neither be confirmed nor refuted."),
+    ),
 }  # fmt: skip
 STATES = {
     "ok": ("&#10004;", ""),
@@ -93,30 +101,35 @@ def verdict_html(verdict: Verdict) -> str:
 def _html(verdict: Verdict, shown: Preview | None, notes: list[str]) -> str:
     picture = ""
     if shown is not None:
-        picture = map_figure(shown, "Where the rerun differs", budget=PNG_BUDGET)
+        picture = map_figure(shown, say("Where the rerun differs"), budget=PNG_BUDGET)
     structure = verdict.differences.structure if verdict.differences is not None else ()
     said = (*structure[:_REASONS], *notes)
     return (
         f'<div style="font-size:13px;line-height:1.5">{_banner(verdict)}{_figures_html(verdict)}{picture}'
-        f"{notes_html(tuple(map(redact_text, dict.fromkeys(said))))}"
+        f"{notes_html(_words(dict.fromkeys(said)))}"
         f"{_files_html(verdict)}{_settings_html(verdict)}</div>"
     )
 
 
 def _banner(verdict: Verdict) -> str:
     sign, colour, ink, meaning = VERDICTS[verdict.kind]
-    reasons = [nearby(redact_text(why)) for why in verdict.why]
+    reasons = [nearby(redact_text(in_language(why))) for why in verdict.why]
     more = len(reasons) - _REASONS
     lines = "".join(f"<div>{escape_short(why, 1_000)}</div>" for why in reasons[:_REASONS])
-    lines += f"<div>and {more:,} more reasons</div>" if more > 0 else ""
-    made = f" &middot; made for it: {_runs(verdict.reruns)}" if verdict.reruns else ""
+    lines += f"<div>{say('and {n:,} more reasons', n=more)}</div>" if more > 0 else ""
+    made = f" &middot; {say('made for it: {runs}', runs=_runs(verdict.reruns))}" if verdict.reruns else ""
+    run = f"<b>{escape_short(verdict.of[:8], 80)}</b>"
     return (
         '<div role="status" style="margin:6px 0">'
         f'<div style="background-color:{colour};color:{ink};padding:6px 12px;font-size:17px;font-weight:bold">'
-        f"{sign} {escape_short(verdict.kind.upper(), 80)}</div>"
+        f"{sign} {escape_short(kind_text(verdict.kind).upper(), 80)}</div>"
         f'<div style="border-left:5px solid {colour};padding:4px 10px;overflow-wrap:anywhere">'
-        f"<div>Rerun of run <b>{escape_short(verdict.of[:8], 80)}</b>{made}. {meaning}</div>{lines}</div></div>"
+        f"<div>{say('Rerun of run {run}', run=run)}{made}. {say(meaning)}</div>{lines}</div></div>"
     )
+
+
+def _words(sentences: Iterable[str]) -> tuple[str, ...]:
+    return tuple(redact_text(in_language(said)) for said in sentences)
 
 
 def _runs(ids: tuple[str, ...]) -> str:
@@ -126,8 +139,10 @@ def _runs(ids: tuple[str, ...]) -> str:
 def _figures_html(verdict: Verdict) -> str:
     if not verdict.figures:
         return ""
-    asked = f", tolerance {verdict.tolerance:g}" if verdict.tolerance is not None else ""
-    return _parts_html(verdict.figures, verdict.tolerance, f"Each band or column: how many differ{asked}")
+    caption = say("Each band or column: how many differ")
+    if verdict.tolerance is not None:
+        caption = say("Each band or column: how many differ, tolerance {tolerance:g}", tolerance=verdict.tolerance)
+    return _parts_html(verdict.figures, verdict.tolerance, caption)
 
 
 def _parts_html(parts: tuple[PartDifference, ...], tolerance: float | None, caption: str) -> str:
@@ -138,12 +153,16 @@ def _parts_html(parts: tuple[PartDifference, ...], tolerance: float | None, capt
         name, differ, *others = figure_row(part, tolerance)
         rows.append([name, Cell(differ, "strong" if part.differing else "faint"), *others])
     more = len(ordered) - len(rows)
-    rest = f"<div>and {more:,} more that differ in {_how_many(ordered[_ROWS]):,} or fewer</div>" if more > 0 else ""
+    rest = ""
+    if more > 0:
+        said = say("and {n:,} more that differ in {most:,} or fewer", n=more, most=_how_many(ordered[_ROWS]))
+        rest = f"<div>{said}</div>"
     columns = figure_columns(tolerance)
     values = [part.place[-2:] for part in ordered[:_ROWS] if part.place is not None]
     are_texts = any(isinstance(value, str) for pair in values for value in pair)
-    wrapping = {columns[0], "where", *(("first", "rerun") if are_texts else ())}
-    texts = [at for at, name in enumerate(columns) if name in wrapping]
+    # The last three columns are the place and the two values there.
+    first_text = len(columns) - 3
+    texts = [0, *(range(first_text, len(columns)) if are_texts else (first_text,))]
     return numbers_table(columns, rows, texts=texts, caption=caption, limit=300) + rest
 
 
@@ -157,12 +176,13 @@ def _files_html(verdict: Verdict) -> str:
         return ""
     files = list(verdict.differences.files.items())
     folded = "".join(_folded(name, one, verdict.tolerance) for name, one in files[:_ROWS])
-    more = f"<div>and {len(files) - _ROWS:,} more files</div>" if len(files) > _ROWS else ""
-    return f'<div style="margin:8px 0"><b>Files that differ ({len(files):,})</b>{folded}{more}</div>'
+    more = f"<div>{say('and {n:,} more files', n=len(files) - _ROWS)}</div>" if len(files) > _ROWS else ""
+    title = say("Files that differ ({n:,})", n=len(files))
+    return f'<div style="margin:8px 0"><b>{title}</b>{folded}{more}</div>'
 
 
 def _folded(name: str, found: Differences, tolerance: float | None) -> str:
-    said = notes_html(tuple(map(redact_text, (*found.structure[:_REASONS], *found.notes[:_REASONS]))))
+    said = notes_html(_words((*found.structure[:_REASONS], *found.notes[:_REASONS])))
     parts = _parts_html(found.parts, tolerance, "") if found.parts else ""
     return (
         '<details style="margin:4px 0"><summary style="cursor:pointer">'
@@ -174,8 +194,8 @@ def _settings_html(verdict: Verdict) -> str:
     rows: list[list[str | Cell]] = [[name, value] for name, value in setting_rows(verdict)]
     if not rows:
         return ""
-    table = numbers_table(["setting", "value"], rows, texts=range(2), limit=600)
-    title = "How it was run again"
+    table = numbers_table([say("setting"), say("value")], rows, texts=range(2), limit=600)
+    title = say("How it was run again")
     return f'<details style="margin:6px 0"><summary style="cursor:pointer">{title}</summary>{table}</details>'
 
 
@@ -219,10 +239,11 @@ def differing_layer(verdict: Verdict, notes: list[str] | None = None) -> MarkedL
             return _table_layer(found, verdict)
     except LabError as error:
         if notes is not None:
-            notes.append(f"No map of what differs: {error}")
+            notes.append(say("No map of what differs: {problem}", problem=error.said))
     except Exception as error:  # noqa: BLE001 -- a file that no reader understands must not hide the verdict
         if notes is not None:
-            notes.append(f"No map of what differs: {type(error).__name__}: {error}")
+            problem = f"{type(error).__name__}: {error}"
+            notes.append(say("No map of what differs: {problem}", problem=problem))
     return None
 
 
@@ -240,18 +261,20 @@ def _raster_layer(found: Differences, verdict: Verdict) -> MarkedLayer:
     transform = None
     if found.grid.transform is not None:
         transform = scaled(Affine(*found.grid.transform), step, step)
-    count = _differing(found, band)
+    count, others = _differing(found, band), _other_names(found.bits, band)
     return MarkedLayer(
         states=states,
-        marks=(Mark("differs", DIFFERS),),
-        band=f"differing cells of {band}",
+        marks=(Mark(message("differs"), DIFFERS),),
+        band=message("differing cells of {band}", band=band),
         transform=transform,
         crs=found.grid.crs_wkt,
         source_size=(width, height),
         notes=(
-            f"{count:,} {'cell differs' if count == 1 else 'cells differ'} in band {band}.",
-            *_other_bands(found.bits, band, "bands"),
-            *((f"Drawn 1 of {step * step:,} cells: one that differs where there is any.",) if step > 1 else ()),
+            message("{n:,} cell differs in band {band}.", n=count, band=band)
+            if count == 1
+            else message("{n:,} cells differ in band {band}.", n=count, band=band),
+            *((message("Other bands differ too, not shown: {names}.", names=others),) if others else ()),
+            *_drawn_of(step * step),
         ),
     )
 
@@ -260,12 +283,19 @@ def _differing(found: Differences, name: str) -> int:
     return next((part.differing for part in found.parts if part.name == name), 0)
 
 
-def _other_bands(differing: Mapping[str, Any], shown: str, nouns: str) -> tuple[str, ...]:
-    others = [name for name in differing if name != shown]
-    if not others:
+def _drawn_of(n_cells: int) -> tuple[str, ...]:
+    if n_cells == 1:
         return ()
-    more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
-    return (f"Other {nouns} differ too, not shown: {', '.join(others[:_NAMED])}{more}.",)
+    return (message("Drawn 1 of {n:,} cells: one that differs where there is any.", n=n_cells),)
+
+
+def _other_names(differing: Mapping[str, Any], shown: str) -> str:
+    """List what else differs, as far as it is shown; empty when nothing does."""
+    others = [name for name in differing if name != shown]
+    named = ", ".join(others[:_NAMED])
+    if len(others) > _NAMED:
+        return message("{names} and {n:,} more", names=named, n=len(others) - _NAMED)
+    return named
 
 
 def _exists(verdict: Verdict, band: str, shape: tuple[int, ...]) -> Any:
@@ -301,16 +331,18 @@ def _table_layer(found: Differences, verdict: Verdict) -> MarkedLayer | None:
     rows = found.rows[column]
     each[rows[rows < len(each)]] = FIRST_MARK
     states, transform = table_states(np.asarray(layer.table.geometry.values), each)
-    count = len(rows)
+    count, others = len(rows), _other_names(found.rows, column)
     return MarkedLayer(
         states=states,
-        marks=(Mark("differs", DIFFERS),),
-        band=f"differing rows of {column}",
+        marks=(Mark(message("differs"), DIFFERS),),
+        band=message("differing rows of {column}", column=column),
         transform=transform,
         crs=layer.table.crs,
         notes=(
-            f"{count:,} {'row differs' if count == 1 else 'rows differ'} in column {column}.",
-            *_other_bands(found.rows, column, "columns"),
+            message("{n:,} row differs in column {column}.", n=count, column=column)
+            if count == 1
+            else message("{n:,} rows differ in column {column}.", n=count, column=column),
+            *((message("Other columns differ too, not shown: {names}.", names=others),) if others else ()),
         ),
     )
 
@@ -329,38 +361,36 @@ def integrity_html(integrity: Integrity) -> str:
     integrity : Integrity
         What was checked; all of it is untrusted text.
     """
-    sign, colour, word = "&#10008;", "#b3261e", "not as recorded"
+    sign, colour, word = "&#10008;", "#b3261e", say("not as recorded")
     if not {str(check.state) for check in integrity.checks} & {"changed", "missing"}:
-        sign, colour, word = "?", "#8a5200", "cannot be checked"
+        sign, colour, word = "?", "#8a5200", say("cannot be checked")
     if integrity.is_intact:
-        sign, colour, word = "&#10004;", "#00663d", "as recorded"
+        sign, colour, word = "&#10004;", "#00663d", say("as recorded")
     rows: list[list[str | Cell]] = []
     for check in integrity.checks[:_ROWS]:
-        mark, look = STATES[check.state]
-        where, why = nearby(str(check.path or "")), nearby(check.why)
+        sign_of_state, look = STATES[check.state]
+        where, why = nearby(str(check.path or "")), nearby(in_language(check.why))
         if check.is_outside:
-            why = f"{why} (outside of the store)"
-        rows.append(
-            [check.item, Cell(str(check.state), look, mark), where, why, _hashes(check.recorded, check.found)]
-        )
+            why = say("{why} (outside of the store)", why=why)
+        state = Cell(state_text(check.state), look, sign_of_state)
+        rows.append([item_text(check.item), state, where, why, _hashes(check.recorded, check.found)])
     more = len(integrity.checks) - len(rows)
-    rest = f"<div>and {more:,} more</div>" if more > 0 else ""
-    table = (
-        numbers_table(["item", "state", "where", "why", "SHA-256"], rows, texts=range(4), limit=600) if rows else ""
-    )
+    rest = f"<div>{say('and {n:,} more', n=more)}</div>" if more > 0 else ""
+    heads: list[str | Cell] = [say("item"), say("state"), say("where"), say("why"), "SHA-256"]
+    table = numbers_table(heads, rows, texts=range(4), limit=600) if rows else ""
     return (
         '<div style="font-size:13px;line-height:1.5"><div role="status" style="margin:6px 0">'
         f'<div style="background-color:{colour};color:#ffffff;padding:6px 12px;font-size:17px;font-weight:bold">'
         f"{sign} {word.upper()}</div>"
         f'<div style="border-left:5px solid {colour};padding:4px 10px;overflow-wrap:anywhere">'
-        f"{escape_short(nearby(redact_text(integrity.sentence)), 1_000)}</div></div>{table}{rest}</div>"
+        f"{escape_short(nearby(redact_text(in_language(integrity.sentence))), 1_000)}</div></div>{table}{rest}</div>"
     )
 
 
 def _hashes(recorded: str, found: str) -> str:
     if not recorded or recorded == found or not found:
         return recorded[:12]
-    return f"{recorded[:12]}, now {found[:12]}"
+    return say("{recorded}, now {found}", recorded=recorded[:12], found=found[:12])
 
 
 def integrity_bundle(integrity: Integrity) -> dict[str, str]:
@@ -400,9 +430,9 @@ def show_verdict(verdict: Verdict) -> None:
     layer = differing_layer(verdict)
     if layer is None:
         return
-    layers: dict[str, Any] = {"what differs": layer}
+    layers: dict[str, Any] = {say("what differs"): layer}
     path = _output_of(verdict)
     if path is not None:
-        layers["rerun's output"] = path
+        layers[say("rerun's output")] = path
     view = MapView(layers)
-    CellOutput().show_widget(on_white(view), MAP_NEEDS_KERNEL)
+    CellOutput().show_widget(on_white(view), say(MAP_NEEDS_KERNEL))

@@ -10,14 +10,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from machine import HERE, Rounds, in_rounds, last_line, median_ratio, whole_process
-from table import Line, Part
+from machine import HERE, Rounds, in_rounds, last_line, whole_process
+from table import Growth, Line, Part, compared
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCRIPT = str(HERE / "hash_file.py")
 GIBIBYTE = 1 << 30
+LEAST = 1 << 20
+"""The smallest file of which it is told how the time grows [bytes]."""
 NAMES = {
     "in_ram": "hash in RAM (floor)",
     "file_digest": "hashlib.file_digest",
@@ -51,8 +53,26 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
 
     one_round()  # the page cache, and what is being written back
     rounds = in_rounds(3 if quick else 5, one_round)
+    growth = _growth(file)
     file.unlink()
-    return Part([*_speed_lines(rounds, missing), *_memory_lines(rounds)], {"3a": rounds})
+    return Part([*_speed_lines(rounds, missing), *_memory_lines(rounds)], {"3a": rounds}, growth)
+
+
+def _growth(file: Path) -> list[Growth]:
+    """Hash ever smaller parts of the file."""
+    found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in (*OURS, "file_digest")}
+    while (size := file.stat().st_size) >= LEAST:
+        for way, rows in found.items():
+            several = [_hash(way, file) for _ in range(3)]
+            rows.append((size / 1e6, *(statistics.median(column) for column in zip(*several, strict=True))))
+        os.truncate(file, size // 8)
+    names = {**{way: f"SHA-256, {what}" for way, what in OURS.items()}, "file_digest": "hashlib.file_digest"}
+    times = [
+        Growth("3a", names[way], "MB", [(size, 1e3 * seconds) for size, seconds, _ in reversed(rows)])
+        for way, rows in found.items()
+    ]
+    extra = {way: [(size, most) for size, _, most in reversed(found[way])] for way in OURS}
+    return [*times, *(Growth("3a", f"extra memory of {way}", "MB", extra[way], "MiB") for way in OURS)]
 
 
 def _write(file: Path, size: int) -> None:
@@ -90,7 +110,7 @@ def _speed_lines(rounds: Rounds, missing: dict[str, str]) -> list[Line]:
                 name,
                 statistics.median(theirs),
                 "GB/s",
-                ratio=median_ratio(ours, theirs),
+                **compared(ours, theirs),
                 best=max(ours) / max(theirs),
                 goal=goal,
                 kind="at least",

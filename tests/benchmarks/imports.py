@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import peers
 import recorded_run
 from kernel import Kernel
-from machine import HERE, Rounds, in_rounds, median_ratio, whole_process
-from table import Line, Part
+from machine import HERE, Rounds, in_rounds, whole_process
+from table import Line, Part, compared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +90,8 @@ def _fresh_lines(fresh: Rounds, missing: dict[str, str]) -> list[Line]:
             lines.append(Line("2a", figure, ours, name, None, goal=goal, reason=missing[module]))
             continue
         over = [max(1e-4, took - bare) for took in fresh.column(module)]
-        ratio, best = median_ratio(over_ours, over), min(over_ours) / min(over)
-        lines.append(Line("2a", figure, ours, name, statistics.median(over) * 1e3, ratio=ratio, best=best, goal=goal))
+        theirs, best = statistics.median(over) * 1e3, min(over_ours) / min(over)
+        lines.append(Line("2a", figure, ours, name, theirs, **compared(over_ours, over), best=best, goal=goal))
     return lines
 
 
@@ -123,12 +123,12 @@ def _in_kernel(folder: Path, *, count: int) -> Rounds:
 def _live_lines(live: Rounds) -> list[Line]:
     figure = f"import {OURS}, in a live kernel"
     lines = [Line("2a", figure, statistics.median(live.column("import dissmodel_lab")) * 1e3, "", None, goal=5)]
-    compared = (
+    pairs = (
         ("2a", figure, "import dissmodel_lab", "import floor", None),
         ("2b", "%load_ext and first recorded run", "first run", "import dissmodel.executor", 1.1),
         ("2b", "first panel shown", "first panel", "import ipywidgets, ipyleaflet", 1.1),
     )
-    for item, text, name, other, goal in compared:
+    for item, text, name, other, goal in pairs:
         ours, theirs = live.column(name), live.column(other)
         lines.append(
             Line(
@@ -137,7 +137,7 @@ def _live_lines(live: Rounds) -> list[Line]:
                 statistics.median(ours) * 1e3,
                 "stdlib floor" if other == "import floor" else other,
                 statistics.median(theirs) * 1e3,
-                ratio=median_ratio(ours, theirs),
+                **compared(ours, theirs),
                 best=min(ours) / min(theirs),
                 goal=goal,
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel import DISPLAYS, Kernel
 from machine import HERE, Rounds, in_rounds, median_ratio
-from table import Line, Part
+from table import Growth, Line, Part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,14 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
         kernel.run(SETUP)
         _call(kernel, "ours(50)")  # the first panel imports what it needs
         rounds = in_rounds(3 if quick else 7, one_round)
-    return Part(_lines(rounds), {"8": rounds})
+        sizes = [n_steps // 9, n_steps // 3, n_steps]
+        shares = [statistics.median(_loop(kernel, "ours", size)["share"] for _ in range(3)) for size in sizes]
+    growth = Growth("8", "share of a loop of 1 ms steps spent in updates", "steps", _pairs(sizes, shares), "%")
+    return Part(_lines(rounds), {"8": rounds}, [growth])
+
+
+def _pairs(sizes: list[int], values: list[float]) -> list[tuple[float, float]]:
+    return [(float(size), value) for size, value in zip(sizes, values, strict=True)]
 
 
 def _loop(kernel: Kernel, loop: str, n_steps: int) -> dict[str, float]:

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 QUIET = 0.25
 """Others may use this many processors and a moment still counts as quiet."""
+ENOUGH, LONGEST = 3, 90.0
+"""So many rounds are made, however long they take; after so long [s] no more than those."""
 
 
 class Others:
@@ -51,13 +53,16 @@ def wait_for_quiet(longest: float) -> float:
 
 def in_rounds(count: int, one_round: Callable[[], dict[str, Any]]) -> Rounds:
     """
-    Repeat a round of figures until ``count`` of them were calm, at most twice as often.
+    Repeat a round of figures until ``count`` of them were calm, at most twice as often, and not for too long.
 
     Each round takes every figure once, side by side. Rounds in which others used more than ``QUIET``
     processors are left out when at least three calm ones remain; otherwise all count, and the report says so.
     """
     found: list[tuple[dict[str, Any], float]] = []
+    deadline = time.monotonic() + LONGEST
     while len(found) < 2 * count and sum(cores < QUIET for _, cores in found) < count:
+        if len(found) >= min(ENOUGH, count) and time.monotonic() > deadline:
+            break
         wait_for_quiet(5)
         others = Others()
         figures = one_round()
@@ -118,6 +123,12 @@ def last_line(text: str) -> str:
 def median_ratio(ours: list[float], theirs: list[float]) -> float:
     """Return the median of the rounds' ratios: a round's two figures were taken side by side."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def range_of_ratios(ours: list[float], theirs: list[float]) -> tuple[float, float]:
+    """Return the least and the largest of the rounds' ratios."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return min(ratios), max(ratios)
 
 
 def _busy_seconds() -> float:

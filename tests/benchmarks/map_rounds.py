@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import peers
 from machine import Rounds, in_rounds
 from map_process import Drawn, drawn
-from table import Line, line_of_rounds
+from table import Growth, Line, line_of_rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 OURS = "ours"
 
@@ -61,6 +61,11 @@ class Map:
         """Ours, one a round."""
         return self.often.column(OURS)
 
+    def drawn_by(self, way: str) -> list[Drawn]:
+        """Return the pictures of one way; none when it was not taken in every round, or seldom."""
+        is_complete = bool(self.often.figures) and all(way in figures for figures in self.often.figures)
+        return self.often.column(way) if is_complete else []
+
     def beside(self, figure: Figure, way: str, goal: float | None = None) -> Line:
         """Return the line of a figure beside another way's."""
         name = f"{figure.what}, {self.name}"
@@ -80,6 +85,29 @@ class Map:
     def raw(self) -> dict[str, Rounds]:
         """Return the raw figures."""
         return {self.name: self.often, f"{self.name}, slow peers": self.seldom}
+
+
+def growth_of(
+    maps: Sequence[tuple[str, float, Map]], figures: Sequence[Figure], ways: Sequence[str], of: str
+) -> list[Growth]:
+    """Return how figures grow over maps of one kind, (kind, size, map), for ours and some other ways."""
+    found = []
+    for figure in figures:
+        for kind, way in ((kind, way) for kind in dict.fromkeys(kind for kind, _, _ in maps) for way in ways):
+            drawn_ones = [(size, one.drawn_by(way)) for its_kind, size, one in maps if its_kind == kind]
+            points = [(size, _middle(figure, all_of)) for size, all_of in drawn_ones if all_of]
+            if len(points) > 1 and all(value > 0 for _, value in points):
+                name = "dissmodel_lab" if way == OURS else maps[0][2].ways[way].name
+                found.append(Growth(figure.item, f"{figure.what}, {kind}, {name}", of, points, figure.unit))
+    return found
+
+
+def _middle(figure: Figure, pictures: Sequence[Drawn]) -> float:
+    """Return the median; 0 where the way has no such figure."""
+    try:
+        return statistics.median(map(figure.value, pictures))
+    except KeyError:
+        return 0.0
 
 
 def draw_in_rounds(

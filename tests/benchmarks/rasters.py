@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import map_files
 from machine import HERE
-from map_rounds import OURS, Figure, Map, Way, draw_in_rounds
+from map_rounds import OURS, Figure, Map, Way, draw_in_rounds, growth_of
 from table import Line, Part, line_of_rounds
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ SECONDS = Figure("4a", "first picture", lambda one: one.seconds * 1e3)
 EXTRA = Figure("4a", "memory beyond the start", lambda one: max(one.extra, 0.1), "MiB")
 AGAIN = Figure("4c", "the same file again", lambda one: one.more["again"] * 1e3)
 PAYLOAD = Figure("4d", "sent", lambda one: one.payload / 1e3, "kB")
+FIGURES, GROWING = (SECONDS, EXTRA, PAYLOAD), (OURS, "rio_tiler_small")
+"""Of what it is told how it grows, and for which ways."""
 
 
 def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
@@ -50,6 +52,7 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
     }
     lines: list[Line] = []
     rounds = {}
+    maps: list[tuple[str, float, Map]] = []
     for size in (SMALL, MIDDLE) if quick else (SMALL, MIDDLE, LARGE):
         files = map_files.make_rasters(folder, size)
         if size == MIDDLE:
@@ -64,9 +67,10 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
             )
             path.unlink()
             lines += _lines(found, layout, size)
+            maps += [] if is_classes else [(layout, size**2, found)]
             rounds |= found.raw()
     shutil.rmtree(folder)
-    return Part(sorted(lines, key=lambda line: line.item), rounds)
+    return Part(sorted(lines, key=lambda line: line.item), rounds, growth_of(maps, FIGURES, GROWING, "cells"))
 
 
 def _read(path: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import statistics
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import peers
-from machine import HERE, Rounds, in_rounds, last_line, median_ratio, whole_process
-from table import Line, Part
+from machine import HERE, Rounds, in_rounds, last_line, whole_process
+from table import Growth, Line, Part, compared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,16 +38,20 @@ GOALS_1A = {
 }
 GOALS_1B = {"dissmodel": 1.15, "sacred": 0.8, "mlflow_file": 1 / 6, "mlflow_sqlite": 1 / 10}
 RUNS_A_ROUND = {"sacred": 5, "mlflow_file": 5, "mlflow_sqlite": 3, "papermill": 1}
+SIZES = (100_000, 1_000_000, 10_000_000, 100_000_000)
+"""Of input and output [bytes], to see how a run's cost grows with them."""
+GROWING = {OURS: OURS, "floor": "floor B", "dissmodel": "bare dissmodel"}
 
 
 class Worker:
     """A process that makes runs in one of the ways, whenever it is asked to."""
 
-    def __init__(self, way: str, folder: Path) -> None:
+    def __init__(self, way: str, folder: Path, size: int = 1_000_000) -> None:
         self.runs = RUNS_A_ROUND.get(way, 20)
         self._errors = (folder / "stderr.txt").open("w+")
         self._process = subprocess.Popen(
             [_python(way), "-W", "ignore", SCRIPT, way, str(folder)],
+            env={**os.environ, "BENCH_RUN_BYTES": str(size)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -88,7 +94,24 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
         *_lines("1a", "recorded run, in a warm process", warm, GOALS_1A, missing),
         *_lines("1b", "recorded run, whole process", whole, GOALS_1B, missing),
     ]
-    return Part(lines, {"1a in a warm process": warm, "1b whole process": whole})
+    rounds = {"1a in a warm process": warm, "1b whole process": whole}
+    return Part(lines, rounds, _growth(folder / "sizes", SIZES[:3] if quick else SIZES))
+
+
+def _growth(folder: Path, sizes: tuple[int, ...]) -> list[Growth]:
+    """Record runs with inputs and outputs of several sizes."""
+    points: dict[str, list[tuple[float, float]]] = {way: [] for way in GROWING}
+    for size in sizes:
+        workers = {way: Worker(way, peers.folder_of_work(folder / str(size), way), size) for way in GROWING}
+        for worker in workers.values():
+            worker.runs = 5
+            worker.time()  # warm
+        rounds = in_rounds(3, lambda workers=workers: {way: worker.time() for way, worker in workers.items()})
+        for way, worker in workers.items():
+            worker.close()
+            points[way].append((size / 1e6, _middle(rounds.column(way))))
+        shutil.rmtree(folder)
+    return [Growth("1a", f"recorded run, {name}", "MB in and out", points[way]) for way, name in GROWING.items()]
 
 
 def _in_process(ways: list[str], folder: Path, missing: dict[str, str], *, count: int) -> Rounds:
@@ -131,9 +154,9 @@ def _lines(item: str, figure: str, rounds: Rounds, goals: dict[str, float], miss
             lines.append(Line(item, figure, _middle(ours), name, None, goal=goal, reason=missing[way]))
             continue
         theirs = rounds.column(way)
-        ratio = median_ratio(*([statistics.median(one) for one in found] for found in (ours, theirs)))
+        ratio = compared(*([statistics.median(one) for one in found] for found in (ours, theirs)))
         best = min(map(min, ours)) / min(map(min, theirs))
-        line = Line(item, figure, _middle(ours), name, _middle(theirs), ratio=ratio, best=best, goal=goal)
+        line = Line(item, figure, _middle(ours), name, _middle(theirs), **ratio, best=best, goal=goal)
         lines.append(line)
     return lines
 

@@ -4,7 +4,8 @@ One recorded run, kept in one of several ways; each way in a process of its own.
 ``python recorded_run.py WAY FOLDER --once`` makes one run and ends. Without ``--once`` it reads a count
 from each line of standard input, makes that many runs and answers with their seconds, as a JSON list.
 
-The run: 3 parameters, 4 metrics, an input of 1 MB hashed, an output of 1 MB written, hashed and stored.
+The run: 3 parameters, 4 metrics, an input of 1 MB hashed, an output of 1 MB written, hashed and stored; of another
+size where ``BENCH_RUN_BYTES`` says so.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-MEGABYTE = 1_000_000
-OUTPUT = (b"0123456789abcdef" * 62_500)[:MEGABYTE]
+SIZE = int(os.environ.get("BENCH_RUN_BYTES", "1_000_000"))
+"""Of the input and of the output [bytes]."""
+OUTPUT = (b"0123456789abcdef" * (SIZE // 16 + 1))[:SIZE]
 PARAMETERS = {"alpha": 0.25, "steps": 40, "method": "weng"}
 METRICS = {"kappa": 0.81, "loss": 0.123, "n_cells": 4096.0, "time_s": 0.01}
 
@@ -28,7 +30,7 @@ def make_input(folder: Path) -> Path:
     """Write the input once."""
     path = folder / "input.bin"
     if not path.exists():
-        path.write_bytes(os.urandom(MEGABYTE))
+        path.write_bytes(os.urandom(SIZE))
     return path
 
 
@@ -183,7 +185,7 @@ def papermill(folder: Path) -> Any:
     body = (
         "import hashlib, json, pathlib\n"
         f"given = hashlib.file_digest(open({str(given)!r}, 'rb'), 'sha256').hexdigest()\n"
-        f"pathlib.Path(out).write_bytes((b'0123456789abcdef' * 62_500)[:{MEGABYTE}])\n"
+        f"pathlib.Path(out).write_bytes((b'0123456789abcdef' * {SIZE // 16 + 1})[:{SIZE}])\n"
         "made = hashlib.file_digest(open(out, 'rb'), 'sha256').hexdigest()\n"
         f"print(json.dumps(dict(given=given, made=made, **{METRICS!r})))"
     )

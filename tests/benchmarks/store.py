@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 import peers
-from machine import HERE, Rounds, in_rounds, last_line, median_ratio, whole_process
-from table import Line, Part
+from machine import HERE, Rounds, in_rounds, last_line, whole_process
+from table import Growth, Line, Part, compared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +75,7 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
     asked = _asking(ways, folder, count, rounds=2 if quick else 3)
     fresh = _fresh([way for way in ways if way != "json"], folder, count, rounds=3 if quick else 7)
     added = _adding(ways, folder, count, rounds=2 if quick else 5)
+    growth = _growth(folder, (count // 100, count // 10), asked, added, count)
     shutil.rmtree(folder)
     records = f"{count:,} records"
     lines = [
@@ -83,7 +84,29 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
         *_rebuilding_lines(rebuilt, records),
         *_fresh_lines(fresh, missing, records),
     ]
-    return Part(lines, {"6a asking": asked, "6b adding": added, "6b rebuilding": rebuilt, "6b fresh": fresh})
+    rounds = {"6a asking": asked, "6b adding": added, "6b rebuilding": rebuilt, "6b fresh": fresh}
+    return Part(lines, rounds, growth)
+
+
+def _growth(folder: Path, counts: tuple[int, ...], asked: Rounds, added: Rounds, count: int) -> list[Growth]:
+    """Ask smaller stores the same."""
+    points: dict[str, list[tuple[float, float]]] = {name: [] for name in (*FIGURES, "close")}
+    for fewer in counts:
+        home = folder / str(fewer)
+        whole_process([*_command("ours", home, fewer), "make"])
+        worker = Worker("ours", home, fewer)
+        worker.seconds("newest", 1)  # the index is made
+        time.sleep(2.5)  # as above
+        for name, found in points.items():
+            worker.seconds(name, 3)
+            found.append((fewer, statistics.median(worker.seconds(name, 20)) * 1e3))
+        worker.close()
+    for name, found in points.items():
+        found.append((count, _middle(added.column("close") if name == "close" else asked.column(f"ours {name}"))))
+    return [
+        *(Growth("6a", f"asked for {figure}", "records", points[name]) for name, (figure, _) in FIGURES.items()),
+        Growth("6b", "a record written durably and indexed", "records", points["close"]),
+    ]
 
 
 def _command(way: str, folder: Path, count: int) -> list[str]:
@@ -195,9 +218,9 @@ def _fresh_lines(fresh: Rounds, missing: dict[str, str], records: str) -> list[L
 def _beside(  # noqa: PLR0917 -- the columns of a line, in their order
     item: str, figure: str, ours: list[list[float]], name: str, theirs: list[list[float]], goal: float | None
 ) -> Line:
-    ratio = median_ratio(*([statistics.median(one) for one in found] for found in (ours, theirs)))
+    ratio = compared(*([statistics.median(one) for one in found] for found in (ours, theirs)))
     best = min(map(min, ours)) / min(map(min, theirs))
-    return Line(item, figure, _middle(ours), name, _middle(theirs), ratio=ratio, best=best, goal=goal)
+    return Line(item, figure, _middle(ours), name, _middle(theirs), **ratio, best=best, goal=goal)
 
 
 def _middle(found: list[list[float]]) -> float:

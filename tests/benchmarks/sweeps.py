@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 import sweeps_tasks
-from machine import HERE, Rounds, in_rounds, last_line, median_ratio
-from table import Line, Part
+from machine import HERE, Rounds, in_rounds, last_line
+from table import Growth, Line, Part, compared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,8 +75,21 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
     busy = _busy(folder / "busy", loops, missing, n_runs=40 if quick else 200, rounds=2 if quick else 5)
     single = _single(folder / "single", loops, n_runs=50 if quick else 200, rounds=2 if quick else 5)
     many = _many(folder / "many", loops, n_runs=300 if quick else 10_000)
+    growth = _growth(folder / "sizes", loops, (10, 50, 250) if quick else (10, 100, 1000))
     lines = [*_busy_lines(busy, missing), *_single_lines(single, busy), *_many_lines(many)]
-    return Part(lines, {"7a many runs": busy, "7b one run": single, "7b a large sweep": many})
+    return Part(lines, {"7a many runs": busy, "7b one run": single, "7b a large sweep": many}, growth)
+
+
+def _growth(folder: Path, loops: int, counts: tuple[int, ...]) -> list[Growth]:
+    """Sweep over ever more empty runs."""
+    names = {"process": "engine process", "joblib": "joblib, which records nothing"}
+    found = []
+    for name, title in names.items():
+        with Way(name, folder, loops) as way:
+            way.ask("nothing", counts[0])
+            points = [(count, _ms([way.ask("nothing", count) for _ in range(3)])) for count in counts]
+        found.append(Growth("7b", f"a sweep of empty runs, {title}", "runs", points))
+    return found
 
 
 def _busy(folder: Path, loops: int, missing: dict[str, str], *, n_runs: int, rounds: int) -> Rounds:
@@ -182,15 +195,15 @@ def _faster(  # noqa: PLR0917 -- the columns of a line, in their order
 ) -> Line:
     """Compare by how many times ours is as fast: beside the forked children, the parallel efficiency."""
     best = min(theirs) / min(ours)
-    ratio = median_ratio(theirs, ours)
-    return Line(item, figure, _ms(ours), name, _ms(theirs), ratio=ratio, best=best, goal=goal, kind="at least")
+    ratio = compared(theirs, ours)
+    return Line(item, figure, _ms(ours), name, _ms(theirs), **ratio, best=best, goal=goal, kind="at least")
 
 
 def _slower(  # noqa: PLR0917 -- as above
     item: str, figure: str, ours: list[float], name: str, theirs: list[float], goal: float | None
 ) -> Line:
-    ratio, best = median_ratio(ours, theirs), min(ours) / min(theirs)
-    return Line(item, figure, _ms(ours), name, _ms(theirs), ratio=ratio, best=best, goal=goal)
+    best = min(ours) / min(theirs)
+    return Line(item, figure, _ms(ours), name, _ms(theirs), **compared(ours, theirs), best=best, goal=goal)
 
 
 def _ms(found: list[float]) -> float:

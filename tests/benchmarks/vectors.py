@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import map_files
 from machine import HERE
-from map_rounds import OURS, Figure, Map, Way, draw_in_rounds
+from map_rounds import OURS, Figure, Map, Way, draw_in_rounds, growth_of
 from table import Line, Part, line_of_rounds
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ SECONDS = Figure("5a", "first picture", lambda one: one.seconds * 1e3)
 OTHER = Figure("5b", "another column", lambda one: one.more["other"] * 1e3)
 EXTRA = Figure("5b", "memory beyond the start", lambda one: max(one.extra, 0.1), "MiB")
 PAYLOAD = Figure("5b", "sent", lambda one: one.payload / 1e3, "kB")
+FIGURES, GROWING = (SECONDS, OTHER, EXTRA, PAYLOAD), (OURS, "floor", "lonboard", "datashader")
+"""Of what it is told how it grows, and for which ways."""
 
 
 def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
@@ -51,6 +53,7 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
     }
     lines: list[Line] = []
     rounds = {}
+    maps: list[tuple[str, float, Map]] = []
     regular = (SMALL, LARGE) if quick else (SMALL, LARGE, HUGE)
     for count, is_regular in [*((size, True) for size in regular), (SMALL if quick else LARGE, False)]:
         path = folder / "cells.parquet"
@@ -66,8 +69,9 @@ def measure(folder: Path, answers: dict[str, str], *, quick: bool) -> Part:
         )
         lines += _regular_lines(found, count) if is_regular else _irregular_lines(found)
         rounds |= found.raw()
+        maps += [("cells", count, found)] if is_regular else []
     shutil.rmtree(folder)
-    return Part(sorted(lines, key=lambda line: line.item), rounds)
+    return Part(sorted(lines, key=lambda line: line.item), rounds, growth_of(maps, FIGURES, GROWING, "cells"))
 
 
 def _regular_lines(found: Map, count: int) -> list[Line]:

@@ -16,6 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import axe_playwright_python
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -56,8 +58,8 @@ STARTED = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-pro
 class Server:
     """A Jupyter server with settings, data and workspace of its own."""
 
-    def __init__(self, root: Path, kind: str = "lab") -> None:
-        self.root, self.kind = root, kind
+    def __init__(self, root: Path, kind: str = "lab", language: str = "en") -> None:
+        self.root, self.kind, self.language = root, kind, language
         self._home = Path(tempfile.mkdtemp(prefix="dissmodel-lab-browser-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -83,6 +85,7 @@ class Server:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            "DISSMODEL_LAB_LANG": self.language,
             "JUPYTER_CONFIG_DIR": str(self._home / "config"),
             "JUPYTER_DATA_DIR": str(self._home / "data"),
             "JUPYTER_RUNTIME_DIR": str(self._home / "runtime"),
@@ -218,3 +221,36 @@ class Notebook:
     def broken_widgets(self) -> int:
         """Count the widgets that could not be drawn."""
         return self.page.locator("text=/Click to show javascript error|Error displaying widget/").count()
+
+
+def set_up(server: Server, plugin: str, **values: Any) -> None:
+    """Change settings of JupyterLab's, as its settings editor does."""
+    request = urllib.request.Request(
+        f"{server.address}/lab/api/settings/@jupyterlab/{plugin}",
+        data=json.dumps({"raw": json.dumps(values)}).encode(),
+        headers={"Content-Type": "application/json"},
+        method="PUT",
+    )
+    urllib.request.urlopen(request).close()
+
+
+# What axe-core finds in the elements of a selector, as lines to read; moderate findings are kept out of it.
+AXE = """async selector => {
+  const include = [...document.querySelectorAll(selector)];
+  if (!include.length) return [`nothing on the page is ${selector}`];
+  const found = await axe.run({include}, {resultTypes: ['violations']});
+  return found.violations.filter(one => ['serious', 'critical'].includes(one.impact)).flatMap(
+    one => one.nodes.map(node => `${one.impact} ${one.id}: ${node.html.slice(0, 240)} -- ${node.failureSummary}`));
+}"""
+
+
+def axe_findings(page: Any, selector: str) -> list[str]:
+    """Return what axe-core finds serious or critical in the elements of a selector."""
+    if not page.evaluate("() => 'axe' in window"):
+        script = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+        # Not page.evaluate(): axe looks for a module loader, and JupyterLab has one.
+        page.evaluate(
+            "source => document.head.append(Object.assign(document.createElement('script'), {text: source}))", script
+        )
+        page.wait_for_function("() => 'axe' in window")
+    return page.evaluate(AXE, selector)

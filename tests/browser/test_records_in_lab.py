@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 from chromium import SCREENSHOTS
-from lab import STARTED, Notebook, Server
+from lab import STARTED, Notebook, Server, set_up
 from test_run_in_lab import LOAD
 from test_steps_in_lab import NO_KERNEL
 
@@ -180,17 +179,6 @@ def open_records(browser, server, name, *, wait=True):
     page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
     page.set_default_timeout(30_000)
     return Notebook(page, server, name, wait=wait)
-
-
-def set_up(server, plugin, **values):
-    """Change settings of JupyterLab's, as its settings editor does."""
-    request = urllib.request.Request(
-        f"{server.address}/lab/api/settings/@jupyterlab/{plugin}",
-        data=json.dumps({"raw": json.dumps(values)}).encode(),
-        headers={"Content-Type": "application/json"},
-        method="PUT",
-    )
-    urllib.request.urlopen(request).close()
 
 
 @pytest.fixture(scope="module")

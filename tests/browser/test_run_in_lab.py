@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import nbformat
 import pytest
 from chromium import SCREENSHOTS
-from lab import Notebook
+from lab import Notebook, axe_findings
 
 LOAD = "%load_ext dissmodel_lab"
 # The built-in model, slowed down so that a person, and this test, can see each phase.
@@ -185,18 +188,23 @@ def test_interrupt_cancels_the_run(open_notebook, screenshot):
     screenshot("cancelled")
 
 
-def test_voila_serves_the_form_as_an_app(servers, page, screenshot):
+def test_voila_serves_the_quickstart_as_an_app(servers, page, screenshot):
     server = servers("voila")
-    cells = [nbformat.v4.new_code_cell(cell) for cell in (LOAD, "%dissmodel form game_of_life")]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), server.root / "app.ipynb")
-    page.goto(f"{server.address}/voila/render/app.ipynb")
-    page.locator(".dl-run").click(timeout=60_000)
-    page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']").first.wait_for(timeout=60_000)
-    assert page.locator("text=game_of_life").count() >= 2
-    assert "completed" in page.inner_text("body")
+    shutil.copy(Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb", server.root / "app.ipynb")
+    page.goto(f"{server.address}/voila/render/app.ipynb", timeout=120_000)
+    page.locator(".dl-run").wait_for(timeout=120_000)
+    maps = page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']")
+    maps.nth(2).wait_for()  # of the three runs in the notebook's own cells
+    before = maps.count()
+    page.locator(".dl-field-sea_level_rise input").fill("12.5")
+    page.keyboard.press("Tab")
+    page.locator(".dl-run").click()
+    maps.nth(before).wait_for(timeout=60_000)
+    assert page.locator("td", has_text=re.compile(r"^12\.5$")).count() >= 1
     assert page.locator("text=/Click to show javascript error|Error displaying widget/").count() == 0
-    page.locator(".dl-map").first.scroll_into_view_if_needed()
+    assert "UsageError" not in page.inner_text("body")
+    assert axe_findings(page, ".dl-form, .dl-map, .dl-player") == []
+    page.locator(".dl-form").scroll_into_view_if_needed()
     screenshot("app")
 
 

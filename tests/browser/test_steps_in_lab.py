@@ -123,7 +123,7 @@ PLAYED = """() => {
   return canvas.toDataURL();
 }"""
 # What ipywidgets itself says of every value that moves when there is no kernel to be told.
-NO_KERNEL = "Could not send widget sync message Error: Cannot send"
+NO_KERNEL = "Cannot send"
 LABEL = ".dl-player .widget-readout"
 
 

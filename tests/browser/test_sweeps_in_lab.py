@@ -55,7 +55,7 @@ def test_a_sweep_is_followed_and_stays_without_a_kernel(open_notebook, servers, 
     screenshot("done")
     shares = page.evaluate("() => window.__seen")
     assert shares == sorted(shares)
-    assert len(shares) > 2
+    assert len(shares) >= 2
     html = run_html(notebook)
     assert html.count("completed") >= 10
     pictures = static_pictures(page)

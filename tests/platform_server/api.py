@@ -9,10 +9,17 @@ from dissmodel.executor.schemas import ExperimentRecord, InlineJobRequest, JobRe
 from fastapi import Depends, FastAPI, File, Form, HTTPException, UploadFile
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader
+from pydantic import BaseModel
 
 from platform_server.work import INPUTS
 
 header = APIKeyHeader(name="X-API-Key", auto_error=True)
+
+
+class Refusal(BaseModel):
+    """What the server says when it does not do what it was asked for."""
+
+    detail: str
 
 
 def make_app(work, key):  # noqa: C901, PLR0915 -- one function a route, as FastAPI reads best
@@ -20,7 +27,7 @@ def make_app(work, key):  # noqa: C901, PLR0915 -- one function a route, as Fast
         if given != key:
             raise HTTPException(status_code=403, detail="Invalid API key")
 
-    app = FastAPI()
+    app = FastAPI(responses={status: {"model": Refusal} for status in (400, 401, 403, 404, 500)})
     auth = [Depends(require)]
 
     def find(experiment_id):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,8 +113,12 @@ def _scale(name: str, count: int) -> tuple[str, ...]:
         names = [known for known in colormaps if not known.endswith("_r")]
         said = did_you_mean(name, names).partition("Known: ")[0]
         raise SourceError(
-            f"No colour map is called {shown(name)!r}. {said}"
-            f"Known: {', '.join(OFFERED)} and all others of matplotlib."
+            message(
+                "No colour map is called {name!r}. {said}Known: {offered} and all others of matplotlib.",
+                name=shown(name),
+                said=said,
+                offered=", ".join(OFFERED),
+            )
         )
     chosen = colormaps[name]
     return tuple(to_hex(chosen(float(at))) for at in np.linspace(0, 1, count))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.class_tables import one_line
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.styles.style import Style, StyleRange
 
 if TYPE_CHECKING:
@@ -56,9 +57,16 @@ def checked(lines: Iterable[Line], name: str) -> list[Line]:
     """
     found = list(lines)
     if not found:
-        raise SourceError(f"{name} names no class and no colour. Is it the style of a map?")
+        raise SourceError(message("{name} names no class and no colour. Is it the style of a map?", name=name))
     if len(found) > MAX_LINES:
-        raise SourceError(f"{name} has {len(found):,} classes; at most {MAX_LINES:,} can be read.")
+        raise SourceError(
+            message(
+                "{name} has {n_found:,} classes; at most {max_lines:,} can be read.",
+                name=name,
+                n_found=len(found),
+                max_lines=MAX_LINES,
+            )
+        )
     return found
 
 
@@ -172,7 +180,7 @@ def _notes(lines: Sequence[Line]) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if hidden:
         what = "class is" if hidden == 1 else "classes are"
-        notes += (f"{hidden} transparent {what} not drawn.",)
+        notes += (message("{hidden} transparent {what} not drawn.", hidden=hidden, what=what),)
     if pale:
-        notes += ("Half-transparent colours of the style are drawn opaque.",)
+        notes += (message("Half-transparent colours of the style are drawn opaque."),)
     return notes

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.styles.entries import (
     Line,
     as_classes,
@@ -63,7 +64,11 @@ def read_qml(root: Element, name: str) -> Style:
     vector = next(root.iter("renderer-v2"), None)
     if vector is not None:
         return _of_vector(vector, name)
-    raise SourceError(f"{name} holds no renderer: it is a QGIS file, but not the style of a raster or vector layer.")
+    raise SourceError(
+        message(
+            "{name} holds no renderer: it is a QGIS file, but not the style of a raster or vector layer.", name=name
+        )
+    )
 
 
 # --- rasters -----------------------------------------------------------------------------------------------
@@ -79,8 +84,12 @@ def _of_raster(renderer: Element, name: str) -> Style:
     if kind == "singlebandgray":
         return _of_gray(renderer)
     raise SourceError(
-        f"{name} colours a raster by {shown(kind) if kind else 'no renderer'!s}; "
-        "paletted, singlebandpseudocolor and singlebandgray can be used for one band."
+        message(
+            "{name} colours a raster by {kind!s}; paletted, singlebandpseudocolor and singlebandgray can be used "
+            "for one band.",
+            name=name,
+            kind=shown(kind) if kind else message("no renderer"),
+        )
     )
 
 
@@ -167,8 +176,12 @@ def _of_vector(renderer: Element, name: str) -> Style:
         style = as_ranges(checked(lines, name))
     else:
         raise SourceError(
-            f"{name} colours features by {shown(kind) if kind else 'no renderer'!s}; "
-            "categorizedSymbol, graduatedSymbol and singleSymbol can be used."
+            message(
+                "{name} colours features by {kind!s}; categorizedSymbol, graduatedSymbol and singleSymbol can be "
+                "used.",
+                name=name,
+                kind=shown(kind) if kind else message("no renderer"),
+            )
         )
     from dataclasses import replace  # noqa: PLC0415 -- only here
 
@@ -182,7 +195,11 @@ def _column(attribute: str) -> tuple[str, tuple[str, ...]]:
         return match[1] or match[2], ()
     if not attribute.strip():
         return "", ()
-    return "", (f"The style is for the expression {shown(attribute)[:80]!r}, which is not worked out.",)
+    return "", (
+        message(
+            "The style is for the expression {attribute!r}, which is not worked out.", attribute=shown(attribute)[:80]
+        ),
+    )
 
 
 def _category(one: Element, symbols: dict[str, tuple[str, int]]) -> list[Line]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,14 +71,26 @@ def upper_ends(values: NDArray[np.float64], method: str, count: int) -> tuple[tu
         sample = _by_rank(ordered, MAX_NATURAL)
         ends = _natural(sample, count)[:-1]
         if len(sample) < len(ordered):
-            notes = (f"Natural breaks found in {len(sample):,} of {len(ordered):,} values, evenly spread by rank.",)
+            notes = (
+                message(
+                    "Natural breaks found in {n_sample:,} of {n_ordered:,} values, evenly spread by rank.",
+                    n_sample=len(sample),
+                    n_ordered=len(ordered),
+                ),
+            )
     else:
         ends = _by_mapclassify(ordered, method, count)
     # a range that holds nothing says nothing: ends below the smallest value, and those beyond the largest
     inner = np.unique(ends[(ends >= low) & (ends < high)])
     found = (*inner.tolist(), high)
-    if len(found) < count and method not in {"standard deviation", "head/tail breaks"}:
-        notes += (f"{len(found)} ranges instead of {count}: too many cells have the same value.",)
+    if len(found) < count and method not in {message("standard deviation"), message("head/tail breaks")}:
+        notes += (
+            message(
+                "{n_found} ranges instead of {count}: too many cells have the same value.",
+                n_found=len(found),
+                count=count,
+            ),
+        )
     return found, notes
 
 
@@ -127,8 +140,11 @@ def _by_mapclassify(ordered: NDArray[np.float64], method: str, count: int) -> ND
         import mapclassify  # noqa: PLC0415 -- 6 s, only for the rarer methods
     except ImportError as error:
         raise SourceError(
-            f"The classification {method!r} needs the package mapclassify: pip install mapclassify. "
-            "Without it there are quantiles, equal interval, natural breaks and standard deviation."
+            message(
+                "The classification {method!r} needs the package mapclassify: pip install mapclassify. Without it "
+                "there are quantiles, equal interval, natural breaks and standard deviation.",
+                method=method,
+            )
         ) from error
 
     makers = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import SourceError
 from dissmodel_lab.executor.schemas import DataSource
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.styles.xml import parsed, plain_tag
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 << 20
 #: What is looked for beside a file of data, in this order.
 BESIDE = (".qml", ".clr")
-_KNOWN = "QGIS styles (.qml), SLD (.sld), QGIS colour maps (.txt), ESRI .clr, GDAL and GRASS colour tables"
+_KNOWN = message("QGIS styles (.qml), SLD (.sld), QGIS colour maps (.txt), ESRI .clr, GDAL and GRASS colour tables")
 
 
 def read_style(path: str | Path) -> Style:
@@ -146,18 +147,27 @@ def _is_of_this_folder(beside: Path, data: Path) -> bool:
 
 def _content(path: Path) -> bytes:
     if not path.exists():
-        raise SourceError(f"{path} doesn't exist. Check the path.")
+        raise SourceError(message("{path} doesn't exist. Check the path.", path=path))
     if not path.is_file():
-        raise SourceError(f"{path} is not a file. Name a file: {_KNOWN}.")
+        raise SourceError(message("{path} is not a file. Name a file: {known}.", path=path, known=_KNOWN))
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise SourceError(f"{path} can't be read ({error.strerror}). Check its permissions.") from error
+        raise SourceError(
+            message("{path} can't be read ({strerror}). Check its permissions.", path=path, strerror=error.strerror)
+        ) from error
     if len(content) > MAX_BYTES:
-        raise SourceError(f"{path} is larger than {MAX_BYTES >> 20} MiB: too large for a style. Known: {_KNOWN}.")
+        raise SourceError(
+            message(
+                "{path} is larger than {max_bytes} MiB: too large for a style. Known: {known}.",
+                path=path,
+                max_bytes=MAX_BYTES >> 20,
+                known=_KNOWN,
+            )
+        )
     if not content.strip():
-        raise SourceError(f"{path} is empty. Export the style again.")
+        raise SourceError(message("{path} is empty. Export the style again.", path=path))
     return content
 
 
@@ -171,12 +181,19 @@ def _of_xml(content: bytes, name: str) -> Style:
         from dissmodel_lab.maps.styles.sld import read_sld  # noqa: PLC0415 -- only for this format
 
         return read_sld(root, name)
-    raise SourceError(f"{name} is XML, but not a style (it holds {plain_tag(root)[:40]!r}). Known: {_KNOWN}.")
+    raise SourceError(
+        message(
+            "{name} is XML, but not a style (it holds {plain_tag!r}). Known: {known}.",
+            name=name,
+            plain_tag=plain_tag(root)[:40],
+            known=_KNOWN,
+        )
+    )
 
 
 def _text(content: bytes, name: str) -> str:
     if b"\0" in content:
-        raise SourceError(f"{name} is not a style: it is no text. Known: {_KNOWN}.")
+        raise SourceError(message("{name} is not a style: it is no text. Known: {known}.", name=name, known=_KNOWN))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

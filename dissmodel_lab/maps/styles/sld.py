@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.styles.entries import Line, as_classes, as_ranges, as_scale, checked, number_of
 from dissmodel_lab.maps.styles.qml import chained
 from dissmodel_lab.maps.styles.xml import found, plain_tag
@@ -56,10 +57,18 @@ def read_sld(root: Element, name: str) -> Style:
     bands = {band for band, _ in rules}
     lines = checked((line for _, line in rules), name)
     if len(bands) != 1:
-        raise SourceError(f"{name} has rules for several columns ({', '.join(sorted(bands))}); one can be shown.")
+        raise SourceError(
+            message(
+                "{name} has rules for several columns ({bands}); one can be shown.",
+                name=name,
+                bands=", ".join(sorted(bands)),
+            )
+        )
     is_ranges = any(isinstance(line.value, float) for line in lines)
     if is_ranges and not all(isinstance(line.value, float) for line in lines):
-        raise SourceError(f"{name} mixes rules for single values and for ranges; one kind can be shown.")
+        raise SourceError(
+            message("{name} mixes rules for single values and for ranges; one kind can be shown.", name=name)
+        )
     return as_ranges(lines, band=bands.pop()) if is_ranges else as_classes(lines, band=bands.pop())
 
 

@@ -12,20 +12,21 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
+from dissmodel_lab.language import mark, message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: How the ranges of a classified map are found; each is one of mapclassify's, see :mod:`.ranges`.
 CLASSIFICATIONS = (
-    "quantiles",
-    "equal interval",
-    "natural breaks",
-    "standard deviation",
-    "pretty breaks",
-    "head/tail breaks",
-    "maximum breaks",
-    "user-defined",
+    mark("quantiles"),
+    mark("equal interval"),
+    mark("natural breaks"),
+    mark("standard deviation"),
+    mark("pretty breaks"),
+    mark("head/tail breaks"),
+    mark("maximum breaks"),
+    mark("user-defined"),
 )
 #: Fewest and most ranges of a classified map; more can't be told apart.
 MIN_RANGES, MAX_RANGES = 2, 24
@@ -110,19 +111,33 @@ class Style:
     def __post_init__(self) -> None:
         if self.classification and self.classification not in CLASSIFICATIONS:
             raise SourceError(
-                f"The classification {shown(self.classification)!r} is not known. "
-                f"{did_you_mean(self.classification, CLASSIFICATIONS)}"
+                message(
+                    "The classification {classification!r} is not known. {did_you_mean}",
+                    classification=shown(self.classification),
+                    did_you_mean=did_you_mean(self.classification, CLASSIFICATIONS),
+                )
             )
         if not MIN_RANGES <= self.n_classes <= MAX_RANGES:
             raise SourceError(
-                f"n_classes is {self.n_classes}; {MIN_RANGES} to {MAX_RANGES} ranges can be told apart."
+                message(
+                    "n_classes is {n_classes}; {min_ranges} to {max_ranges} ranges can be told apart.",
+                    n_classes=self.n_classes,
+                    min_ranges=MIN_RANGES,
+                    max_ranges=MAX_RANGES,
+                )
             )
         if self.limits is not None and (len(self.limits) != 2 or not self._are_rising(self.limits)):  # noqa: PLR2004 -- two ends
-            raise SourceError(f"limits is {self.limits}; give two numbers, the lower one first.")
+            raise SourceError(
+                message("limits is {limits}; give two numbers, the lower one first.", limits=self.limits)
+            )
         if self.breaks and not self._are_rising(self.breaks):
-            raise SourceError(f"breaks is {self.breaks}; give rising numbers: the upper ends of the ranges.")
+            raise SourceError(
+                message("breaks is {breaks}; give rising numbers: the upper ends of the ranges.", breaks=self.breaks)
+            )
         if self.classification == "user-defined" and not self.breaks:
-            raise SourceError("A user-defined classification needs breaks: the upper ends of the ranges, rising.")
+            raise SourceError(
+                message("A user-defined classification needs breaks: the upper ends of the ranges, rising.")
+            )
 
     @staticmethod
     def _are_rising(numbers: tuple[float, ...]) -> bool:
@@ -157,8 +172,18 @@ class Style:
         "The style land.qml is for 'uso', not used for 'solo'."
         """
         if self.band and self.band != band and (self.band in bands or self.is_beside):
-            return f"The style {self.origin} is for {shown(self.band)!r}, not used for {shown(band)!r}."
+            return message(
+                "The style {origin} is for {band!r}, not used for {band_2!r}.",
+                origin=self.origin,
+                band=shown(self.band),
+                band_2=shown(band),
+            )
         number = list(bands).index(band) + 1 if band in bands else 0
         if self.is_beside and self.band_number and number and self.band_number != number:
-            return f"The style {self.origin} is for band {self.band_number}, not used for {shown(band)!r}."
+            return message(
+                "The style {origin} is for band {band_number}, not used for {band!r}.",
+                origin=self.origin,
+                band_number=self.band_number,
+                band=shown(band),
+            )
         return ""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.styles.entries import Line, as_classes, as_ranges, as_scale, checked, hex_colour, number_of
 from dissmodel_lab.maps.styles.qml import chained
 
@@ -64,13 +65,18 @@ def read_table(text: str, name: str, *, is_clr: bool = False) -> Style:
             line = _line(row)
             if line is None:
                 raise SourceError(
-                    f"{name} is not a colour table: line {at} is {shown(row[:60])!r}. "
-                    "A line holds a value and its colour, such as '3 31 141 73' or '3,31,141,73,255,Forest'."
+                    message(
+                        "{name} is not a colour table: line {at} is {row!r}. A line holds a value and its colour, "
+                        "such as '3 31 141 73' or '3,31,141,73,255,Forest'.",
+                        name=name,
+                        at=at,
+                        row=shown(row[:60]),
+                    )
                 )
             lines.append(line)
             shares.append(row.split()[0].rstrip(",").endswith("%"))
     if any(shares) and not all(shares):
-        raise SourceError(f"{name} mixes values and percentages; use one of them.")
+        raise SourceError(message("{name} mixes values and percentages; use one of them.", name=name))
     checked(lines, name)
     if is_clr or mode == "EXACT":
         return as_classes(lines)

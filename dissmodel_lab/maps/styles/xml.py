@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,14 +52,28 @@ def parsed(content: bytes, name: str) -> Element:
         root: Element = fromstring(content, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     except common.EntitiesForbidden as error:
         raise SourceError(
-            f"{name} declares the XML entity {str(error.name)[:40]!r}; a style has none. Export it anew from QGIS."
+            message(
+                "{name} declares the XML entity {error_name!r}; a style has none. Export it anew from QGIS.",
+                name=name,
+                error_name=str(error.name)[:40],
+            )
         ) from error
     except common.ExternalReferenceForbidden as error:
-        raise SourceError(f"{name} points to another file; a style must be complete in itself.") from error
+        raise SourceError(
+            message("{name} points to another file; a style must be complete in itself.", name=name)
+        ) from error
     except (ParseError, LookupError, ValueError) as error:
-        raise SourceError(f"{name} is not a style: its XML is broken ({error}). Export it again.") from error
+        raise SourceError(
+            message("{name} is not a style: its XML is broken ({error}). Export it again.", name=name, error=error)
+        ) from error
     if _is_too_deep(root):
-        raise SourceError(f"{name} is not a style: its XML is nested more than {MAX_DEPTH} levels deep.")
+        raise SourceError(
+            message(
+                "{name} is not a style: its XML is nested more than {max_depth} levels deep.",
+                name=name,
+                max_depth=MAX_DEPTH,
+            )
+        )
     return root
 
 

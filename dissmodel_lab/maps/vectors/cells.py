@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.grid import centres, decimated, decimation
 from dissmodel_lab.maps.vectors.packed import RING, Packed
 
@@ -53,7 +54,13 @@ class Lattice:
         if not self.is_points:
             return ()
         a, b, _, d, e, _ = self.transform[:6]
-        return (f"Points on a regular grid: each is drawn as a cell of {np.hypot(a, d):.6g} x {np.hypot(b, e):.6g}.",)
+        return (
+            message(
+                "Points on a regular grid: each is drawn as a cell of {hypot:.6g} x {np_hypot:.6g}.",
+                hypot=np.hypot(a, d),
+                np_hypot=np.hypot(b, e),
+            ),
+        )
 
     def drawn(self, window: Window, max_pixels: int) -> tuple[NDArray[np.intp], Affine, int, int]:
         """
@@ -74,15 +81,20 @@ class Lattice:
         height, width = decimated(window.rows, factor), decimated(window.columns, factor)
         kept_rows = _kept(self.size[1], window.row, window.rows, height)
         kept_columns = _kept(self.size[0], window.column, window.columns, width)
-        features = np.full((height, width), -1, np.intp)
-        row, column = kept_rows[self.row], kept_columns[self.column]
-        shown = np.flatnonzero((row >= 0) & (column >= 0))
-        features[row[shown], column[shown]] = shown
-        covered = len(shown) - int(np.count_nonzero(features >= 0))
+        features = np.full(height * width, -1, np.intp)
+        count = 0
+        for start in range(0, len(self.row), CHUNK):
+            here = slice(start, start + CHUNK)
+            row, column = kept_rows[self.row[here]], kept_columns[self.column[here]]
+            shown = np.flatnonzero((row >= 0) & (column >= 0))
+            features[row[shown] * width + column[shown]] = start + shown
+            count += len(shown)
+        covered = count - int(np.count_nonzero(features >= 0))
         a, b, _, d, e, _ = self.transform[:6]
         across, down = window.columns / width, window.rows / height
         west, north = _at(self.transform, window.column, window.row)
-        return features, Affine(a * across, b * down, west, d * across, e * down, north), factor, covered
+        of_picture = Affine(a * across, b * down, west, d * across, e * down, north)
+        return features.reshape(height, width), of_picture, factor, covered
 
     def inside(self, window: Window) -> NDArray[np.intp]:
         """Return the features in a window."""
@@ -91,9 +103,9 @@ class Lattice:
         return np.flatnonzero(is_inside)
 
 
-def _kept(size: int, start: int, length: int, count: int) -> NDArray[np.int32]:
+def _kept(size: int, start: int, length: int, count: int) -> NDArray[np.intp]:
     """Return for each of ``size`` rows or columns its place in the picture, -1 when it isn't drawn."""
-    kept = np.full(size, -1, np.int32)
+    kept = np.full(size, -1, np.intp)
     kept[start + centres(length, count)] = np.arange(count)
     return kept
 
@@ -142,7 +154,7 @@ def _of_turned(shapes: NDArray[Any] | Packed) -> Lattice | None:
     ring = _rings(shapes, 0, 1)
     if ring is None:
         return None
-    corner, along, up = ring[0, :, 0], ring[1, :, 0] - ring[0, :, 0], ring[3, :, 0] - ring[0, :, 0]
+    corner, along, up = ring[0, 0], ring[0, 1] - ring[0, 0], ring[0, 3] - ring[0, 0]
     if along[0] * up[1] - along[1] * up[0] < 0:  # rings may turn either way
         along, up = up, along
     along, up, corner = _upright_most(along, up, corner)
@@ -202,10 +214,16 @@ def _lattice(low: NDArray[np.float64], cell: NDArray[np.float64], *, empty: floa
 
 def _steps(low: NDArray[np.float64], origin: float, cell: float) -> NDArray[np.int32] | None:
     """Count cells from the origin; None when one lies off the grid."""
-    exact = (low - origin) / cell
-    whole = np.rint(exact)
-    exact -= whole
-    return whole.astype(np.int32) if max(exact.max(), -exact.min()) <= TOLERANCE else None
+    steps = np.empty(len(low), np.int32)
+    for start in range(0, len(low), CHUNK):
+        exact = low[start : start + CHUNK] - origin
+        exact /= cell
+        whole = np.rint(exact)
+        exact -= whole
+        if max(exact.max(), -exact.min()) > TOLERANCE:
+            return None
+        steps[start : start + CHUNK] = whole
+    return steps
 
 
 def _of_points(shapes: NDArray[Any]) -> Lattice | None:
@@ -244,32 +262,78 @@ def _rectangles(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return lower left corners, (2, n), and the one size, (2,), of upright rectangles; else None."""
     low = np.empty((2, len(shapes)))
-    cell = None
+    cell, alike = None, None
     for start in range(0, len(shapes), CHUNK):
-        ring = _rings(shapes, start, start + CHUNK)
-        if ring is None:
+        rings = _rings(shapes, start, start + CHUNK)
+        if rings is None:
             return None
         if turned is not None:
-            ring = np.einsum("ij,kjn->kin", turned[:, :2], ring) + turned[:, 2:]
+            rings = np.einsum("ij,nkj->nki", turned[:, :2], rings) + turned[:, 2]
         if cell is None:
-            cell = ring[:, :, 0].max(axis=0) - ring[:, :, 0].min(axis=0)
-        if not (cell > 0).all() or not _are_cells(ring, cell):
+            cell = rings[0].max(axis=0) - rings[0].min(axis=0)
+            alike = _Alike.of(rings[0], cell)
+        if not (cell > 0).all():
+            return None
+        if alike is not None and alike.holds(rings):
+            low[:, start : start + CHUNK] = rings[:, alike.lowest].T
+            continue
+        ring = np.ascontiguousarray(rings.transpose(1, 2, 0))
+        if not _are_cells(ring, cell):
             return None
         np.minimum(ring[0], ring[2], out=low[:, start : start + CHUNK])
     return None if cell is None else (low, cell)
 
 
 def _rings(everyone: NDArray[Any] | Packed, start: int, stop: int) -> NDArray[np.float64] | None:
-    """Return the corners of areas with five each, (5, 2, n); None when any has another number."""
+    """Return the corners of areas with five each, (n, 5, 2); None when any has another number."""
     if isinstance(everyone, Packed):
-        return np.ascontiguousarray(everyone.corners(start, stop).transpose(1, 2, 0))
+        return everyone.corners(start, stop)
     shapes = everyone[start:stop]
     kinds = shapely.get_type_id(shapes)
     if not ((kinds == POLYGON) | (kinds == MULTIPOLYGON)).all():
         return None
-    if (shapely.get_num_coordinates(shapes) != RING).any():
+    corners, owners = shapely.get_coordinates(shapes, return_index=True)
+    if len(corners) != RING * len(shapes):
         return None
-    return np.ascontiguousarray(shapely.get_coordinates(shapes).reshape(-1, RING, 2).transpose(1, 2, 0))
+    # the owners ascend: five each, when each has the first and the last of its five
+    owners, expected = owners.reshape(-1, RING), np.arange(len(shapes))
+    if (owners[:, 0] != expected).any() or (owners[:, -1] != expected).any():
+        return None
+    return np.asarray(corners, float).reshape(-1, RING, 2)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Alike:
+    """
+    Rings that begin at the same corner as the first one and turn the same way, as a loop writes them.
+
+    The edge from each corner to the next is the same in all of them: one difference tells it, a sixth of the work
+    that rings in any order are.
+    """
+
+    lowest: int
+    """Which of the corners is the lower left one."""
+    least: NDArray[np.float64]
+    most: NDArray[np.float64]
+    """(CHUNK * 10,): of the edges, x and y in turn; anything from the last corner of a ring to the next ring."""
+
+    @classmethod
+    def of(cls, first: NDArray[np.float64], cell: NDArray[np.float64]) -> _Alike | None:
+        """Learn it from the first ring, (5, 2); None when that is no upright rectangle."""
+        if not (cell > 0).all() or not _are_cells(first[:, :, np.newaxis], cell):
+            return None
+        edges = np.diff(first, axis=0)
+        allowed = cell * TOLERANCE / 2  # two edges lead to the opposite corner
+        gap = np.full((1, 2), np.inf)
+        least, most = np.vstack((edges - allowed, -gap)), np.vstack((edges + allowed, gap))
+        lowest = int(np.argmin((first[:-1] / cell).sum(axis=1)))
+        return cls(lowest=lowest, least=np.tile(least.ravel(), CHUNK), most=np.tile(most.ravel(), CHUNK))
+
+    def holds(self, rings: NDArray[np.float64]) -> bool:
+        """Return whether all rings, (n, 5, 2), are like the first one."""
+        flat = rings.reshape(-1)
+        edges = flat[2:] - flat[:-2]
+        return bool((edges >= self.least[: len(edges)]).all() and (edges <= self.most[: len(edges)]).all())
 
 
 def _are_cells(ring: NDArray[np.float64], cell: NDArray[np.float64]) -> bool:

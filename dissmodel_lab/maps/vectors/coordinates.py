@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.area import Area
 
 if TYPE_CHECKING:
@@ -52,15 +53,26 @@ def finite_bounds(shapes: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np
     if far.any():
         has_place &= ~far
         count = int(far.sum())
-        said = f"{count:,} of {len(shapes):,} features lie absurdly far away (coordinates beyond {FARTHEST:g})"
-        notes += (f"{said}: not drawn.",)
+        said = message(
+            "{count:,} of {n_shapes:,} features lie absurdly far away (coordinates beyond {farthest:g})",
+            count=count,
+            n_shapes=len(shapes),
+            farthest=FARTHEST,
+        )
+        notes += (message("{said}: not drawn.", said=said),)
     return bounds, has_place, notes
 
 
 def _missing_note(missing: int, total: int) -> tuple[str, ...]:
     if not missing:
         return ()
-    return (f"{missing:,} of {total:,} features have no place: no geometry, or no finite one.",)
+    return (
+        message(
+            "{missing:,} of {total:,} features have no place: no geometry, or no finite one.",
+            missing=missing,
+            total=total,
+        ),
+    )
 
 
 def broken(shapes: NDArray[Any]) -> NDArray[np.bool_]:
@@ -129,15 +141,18 @@ def axis_order(west: float, south: float, east: float, north: float, crs: CRS | 
     as_is, turned = (west, south, east, north), (south, west, north, east)
     if crs.is_geographic and crs.axis_info and abs(crs.axis_info[0].unit_conversion_factor - np.pi / 180) < 1e-9:  # noqa: PLR2004 -- rounding
         if not _are_degrees(*as_is) and _are_degrees(*turned):
-            said = f"y reaches {max(north, -south):.6g}, which no latitude does: x and y were swapped"
-            return True, (f"{said}, and are drawn the other way round. Write longitude first.",)
+            said = message(
+                "y reaches {north:.6g}, which no latitude does: x and y were swapped", north=max(north, -south)
+            )
+            return True, (message("{said}, and are drawn the other way round. Write longitude first.", said=said),)
         if not _are_degrees(*as_is):
             return False, ()
     if _lies_in_use(as_is, crs) is False and _lies_in_use(turned, crs):
         name = crs.name
-        said = (
-            f"All lies outside of the region that {name} is made for; with x and y swapped it would lie inside. "
-            "Check the order of the axes: east (longitude) comes first."
+        said = message(
+            "All lies outside of the region that {name} is made for; with x and y swapped it would lie inside. "
+            "Check the order of the axes: east (longitude) comes first.",
+            name=name,
         )
         return False, (said,)
     return False, ()
@@ -152,8 +167,8 @@ def _without_crs(west: float, south: float, east: float, north: float) -> tuple[
     numbers = np.array((west, south, east, north))
     if not _are_degrees(west, south, east, north) or (numbers == np.rint(numbers)).any() or (numbers == 0).all():
         return ()
-    said = "The coordinates look like longitude and latitude, but nothing says so"
-    return (f"{said}: set the CRS (EPSG:4326?) to see them on Earth.",)
+    said = message("The coordinates look like longitude and latitude, but nothing says so")
+    return (message("{said}: set the CRS (EPSG:4326?) to see them on Earth.", said=said),)
 
 
 def _lies_in_use(bounds: tuple[float, float, float, float], crs: CRS) -> bool | None:
@@ -204,8 +219,21 @@ def stretched_note(bounds: NDArray[np.float64]) -> tuple[str, ...]:
     if not count or count > (1 - MOST_FEATURES) * len(bounds):
         return ()
     (west, south), (east, north) = bounds[far, :2].min(axis=0), bounds[far, 2:].max(axis=0)
-    said = f"{count:,} of {len(bounds):,} features lie far away from all others, which are tiny therefore"
-    return (f"{said}: from {west:.6g}, {south:.6g} to {east:.6g}, {north:.6g}.",)
+    said = message(
+        "{count:,} of {n_bounds:,} features lie far away from all others, which are tiny therefore",
+        count=count,
+        n_bounds=len(bounds),
+    )
+    return (
+        message(
+            "{said}: from {west:.6g}, {south:.6g} to {east:.6g}, {north:.6g}.",
+            said=said,
+            west=west,
+            south=south,
+            east=east,
+            north=north,
+        ),
+    )
 
 
 def extent_of_bounds(bounds: NDArray[np.float64]) -> Area | None:

@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
+from dissmodel_lab.language import changed, joined, message
 from dissmodel_lab.maps.area import Area, Window, window_of
 from dissmodel_lab.maps.vectors import coordinates
 from dissmodel_lab.maps.vectors import shapes as drawing
@@ -77,12 +78,18 @@ def _checked(raw: NDArray[Any], crs: CRS | None) -> _Sound:
     """Leave out what has no place, and exchange x and y where they are in the wrong order."""
     bounds, has_place, notes = coordinates.finite_bounds(raw)
     if not len(raw):
-        return _Sound(held=raw, notes=("The table has no features.",))
+        return _Sound(held=raw, notes=(message("The table has no features."),))
     rows = np.flatnonzero(has_place)
     is_broken = coordinates.broken(raw[rows])
     if is_broken.any():
         count = int(is_broken.sum())
-        notes += (f"{count:,} of {len(raw):,} features have corners that are no finite numbers: not drawn.",)
+        notes += (
+            message(
+                "{count:,} of {n_raw:,} features have corners that are no finite numbers: not drawn.",
+                count=count,
+                n_raw=len(raw),
+            ),
+        )
         rows = rows[~is_broken]
     shapes, extent = raw[rows], coordinates.extent_of_bounds(bounds[rows])
     is_swapped = False
@@ -201,7 +208,7 @@ class Places:
         found = self.kept.get(key)
         if found is None:
             while len(self.kept) >= KEPT:  # the first one is the whole most often
-                del self.kept[list(self.kept)[-1]]
+                self.kept.pop(list(self.kept)[-1], None)  # another thread may have done it
             found = self.kept[key] = self._draw(max_pixels, area)
         return found
 
@@ -219,17 +226,21 @@ class Places:
         size, transform = self.whole
         window = window_of(area, size, transform, self.crs)
         features, of_picture, factor, covered = lattice.drawn(window, max_pixels)
-        shown, noun = "", "points" if lattice.is_points else "cells"
+        shown, noun = "", message("points") if lattice.is_points else message("cells")
         if factor > 1:
-            shown = f"1 of {factor * factor:,} {noun} shown"
+            shown = message("1 of {n:,} {noun} shown", n=factor * factor, noun=noun)
         elif (count := len(lattice.row) if area is None else len(lattice.inside(window))) > FEW:
-            shown = f"{count:,} {noun} drawn as an image"
-        said = (f"{covered:,} {noun} lie under others: the last one is drawn.",) if covered else ()
+            shown = message("{count:,} {noun} drawn as an image", count=count, noun=noun)
+        said = (
+            (message("{covered:,} {noun} lie under others: the last one is drawn.", covered=covered, noun=noun),)
+            if covered
+            else ()
+        )
         return Owners(
             features=self._as_rows(features),
             transform=of_picture,
             source_size=window.size,
-            notes=(*self.notes, *said, *((f"{shown}.",) if shown else ())),
+            notes=(*self.notes, *said, *((joined([shown, "."], ""),) if shown else ())),
             shown=shown,
             window=None if area is None else window,
             whole_size=None if area is None else size,
@@ -408,17 +419,32 @@ def _told(
     parts: drawing.Parts, features: NDArray[np.intp], total: int, *, is_coarse: bool
 ) -> tuple[tuple[str, ...], str]:
     """Say what a picture of shapes leaves out: the notes, and the text on the map."""
-    kinds = [noun for noun, some in zip(("points", "lines", "areas"), parts.shapes, strict=True) if len(some)]
-    noun = kinds[0] if len(kinds) == 1 else "features"
+    nouns = (message("points"), message("lines"), message("areas"))
+    kinds = [noun for noun, some in zip(nouns, parts.shapes, strict=True) if len(some)]
+    noun = kinds[0] if len(kinds) == 1 else message("features")
     height, width = features.shape
     seen = np.zeros(total + 1, bool)
     seen[features.ravel()] = True  # -1 marks the appended one
     drawn = int(seen[:-1].sum())
-    wider = " Points and lines are wider than they are, to be seen." if kinds != ["areas"] and kinds else ""
-    notes: tuple[str, ...] = (f"{noun.capitalize()} drawn as pixels on a grid of {width} x {height}.{wider}",)
+    wider = message(" Points and lines are wider than they are, to be seen.") if kinds != ["areas"] and kinds else ""
+    notes: tuple[str, ...] = (
+        message(
+            "{noun} drawn as pixels on a grid of {width} x {height}.{wider}",
+            noun=changed(noun, str.capitalize),
+            width=width,
+            height=height,
+            wider=wider,
+        ),
+    )
     if drawn < total:
-        notes += (f"{drawn:,} of {total:,} features drawn: the others are smaller than a pixel or covered.",)
-    shown = f"{total:,} {noun} drawn as an image" if total > FEW else ""
+        notes += (
+            message(
+                "{drawn:,} of {total:,} features drawn: the others are smaller than a pixel or covered.",
+                drawn=drawn,
+                total=total,
+            ),
+        )
+    shown = message("{total:,} {noun} drawn as an image", total=total, noun=noun) if total > FEW else ""
     if is_coarse:
-        shown = f"{total:,} {noun} that overlap drawn coarsely"
-    return (*notes, *((f"{shown}.",) if shown else ())), shown
+        shown = message("{total:,} {noun} that overlap drawn coarsely", total=total, noun=noun)
+    return (*notes, *((joined([shown, "."], ""),) if shown else ())), shown

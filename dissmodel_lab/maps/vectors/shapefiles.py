@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,11 +60,11 @@ def sidecars_of(path: str) -> Sidecars:
     stem = PurePosixPath(path.replace(os.sep, "/")).stem
     notes: tuple[str, ...] = ()
     if ".shx" not in files:
-        notes += (f"{stem}.shx (the index) is missing: rebuilt from {stem}.shp.",)
+        notes += (message("{stem}.shx (the index) is missing: rebuilt from {stem}.shp.", stem=stem),)
     if ".dbf" not in files:
-        notes += (f"{stem}.dbf (the columns) is missing: shapes only.",)
+        notes += (message("{stem}.dbf (the columns) is missing: shapes only.", stem=stem),)
     if ".prj" not in files:
-        notes += (f"{stem}.prj (the CRS) is missing.",)
+        notes += (message("{stem}.prj (the CRS) is missing.", stem=stem),)
     encoding, said = (None, ()) if ".cpg" in files or ".dbf" not in files else _encoding(files[".dbf"], stem)
     return Sidecars(encoding=encoding, lacks_index=".shx" not in files, notes=(*notes, *said))
 
@@ -110,9 +111,13 @@ def _encoding(file: tuple[str, str], stem: str) -> tuple[str | None, tuple[str, 
         # a cut at the end of the sample may go through a letter
         texts[: texts.rfind(b" ") + 1 or len(texts)].decode("utf-8")
     except UnicodeDecodeError:
-        said = "texts read as Latin-1, because they are no valid UTF-8" if start[29] in {0, 0x57, 3} else ""
-        return ("ISO-8859-1" if said else None), ((f"{stem}.cpg (the encoding) is missing: {said}.",) if said else ())
-    return "UTF-8", (f"{stem}.cpg (the encoding) is missing: texts read as UTF-8, which they are.",)
+        said = message("texts read as Latin-1, because they are no valid UTF-8") if start[29] in {0, 0x57, 3} else ""
+        return ("ISO-8859-1" if said else None), (
+            (message("{stem}.cpg (the encoding) is missing: {said}.", stem=stem, said=said),) if said else ()
+        )
+    return "UTF-8", (
+        message("{stem}.cpg (the encoding) is missing: texts read as UTF-8, which they are.", stem=stem),
+    )
 
 
 def _start_of(file: tuple[str, str]) -> bytes:
@@ -158,7 +163,7 @@ def _index_of(shapes: Path) -> bytes:
     with shapes.open("rb") as file:
         header = file.read(HEADER)
         if len(header) < HEADER or struct.unpack(">i", header[:4])[0] != FILE_CODE:
-            raise SourceError(f"{shapes.name} is no shapefile. Fetch it again, with its .shx.")
+            raise SourceError(message("{name} is no shapefile. Fetch it again, with its .shx.", name=shapes.name))
         entries = bytearray()
         at = HEADER
         while at + 8 <= size and len(entries) < 8 * MAX_RECORDS:

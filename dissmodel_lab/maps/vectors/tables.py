@@ -20,6 +20,7 @@ import pyogrio  # type: ignore[import-untyped]  # it has no stubs
 import shapely
 
 from dissmodel_lab.errors import SourceError, did_you_mean, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.maps.grid import to_crs
 from dissmodel_lab.maps.vectors.columns import ID_NAMES
 from dissmodel_lab.maps.vectors.packed import Packed, shapes_of
@@ -238,7 +239,11 @@ def _as_source_error(name: str) -> Iterator[None]:
         if isinstance(error, SourceError):
             raise
         said = shown(str(error)).strip("'\"").rstrip(".")
-        raise SourceError(f"{name} can't be read as features: {said}. Check the file, or fetch it again.") from error
+        raise SourceError(
+            message(
+                "{name} can't be read as features: {said}. Check the file, or fetch it again.", name=name, said=said
+            )
+        ) from error
 
 
 def read_file(path: str, name: str, part: str | None) -> tuple[Rows, tuple[str, ...], tuple[str, ...], str]:
@@ -285,22 +290,40 @@ def _read_layer(
 ) -> tuple[Rows, tuple[str, ...], tuple[str, ...], str]:
     layers = [str(layer) for layer, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
-        raise pyogrio.errors.DataSourceError(f"{name} holds no layer with geometries")
+        raise pyogrio.errors.DataSourceError(message("{name} holds no layer with geometries", name=name))
     if part is not None and part not in layers:
-        raise SourceError(f"{name} holds no layer {shown(part)!r}. {did_you_mean(part, layers)}")
+        raise SourceError(
+            message(
+                "{name} holds no layer {part!r}. {did_you_mean}",
+                name=name,
+                part=shown(part),
+                did_you_mean=did_you_mean(part, layers),
+            )
+        )
     layer = layers[0] if part is None else part
     notes = beside.notes
     if len(layers) > 1:
         listing = ", ".join(map(shown, layers[:LISTED])) + (", ..." if len(layers) > LISTED else "")
-        notes = (*notes, f"Layer {shown(layer)} is shown, one of {len(layers)}: {listing}.")
+        notes = (
+            *notes,
+            message(
+                "Layer {layer} is shown, one of {n_layers}: {listing}.",
+                layer=shown(layer),
+                n_layers=len(layers),
+                listing=listing,
+            ),
+        )
     info = pyogrio.read_info(path, layer=layer, encoding=beside.encoding)
     budget = _budget(path, info["features"])
     rows = _open_rows(path, name, layer, info, budget, beside)
     total, have = info["features"], len(rows.packed)
     if have < total or (total < 0 and have >= budget):
-        of = f" of {total:,}" if total > 0 else ""
-        where = "; where the map is enlarged all are" if rows.within((0, 0, 0, 0)) is not None else ""
-        notes = (*notes, f"{have:,}{of} features drawn: the first ones of the file{where}.")
+        of = message(" of {total:,}", total=total) if total > 0 else ""
+        where = message("; where the map is enlarged all are") if rows.within((0, 0, 0, 0)) is not None else ""
+        notes = (
+            *notes,
+            message("{have:,}{of} features drawn: the first ones of the file{where}.", have=have, of=of, where=where),
+        )
     return rows, notes, (tuple(layers) if len(layers) > 1 else ()), (layer if len(layers) > 1 else "")
 
 
@@ -327,7 +350,7 @@ def _open_rows(  # noqa: PLR0917 -- what is known of the layer
         *, columns: list[str], geometry: bool, box: Box | None = None, first: int | None = None, skip: int = 0
     ) -> Any:
         if _stamp_of(path) != stamp:
-            raise SourceError(f"{name} has changed since it was opened. Open it again.")
+            raise SourceError(message("{name} has changed since it was opened. Open it again.", name=name))
         with _as_source_error(name):
             table = pyogrio.read_dataframe(
                 path,
@@ -342,7 +365,9 @@ def _open_rows(  # noqa: PLR0917 -- what is known of the layer
                 use_arrow=not geometry and bool(columns) and quick.issuperset(columns) and HAS_ARROW,
             )
         if geometry and not isinstance(table, geopandas.GeoDataFrame):
-            raise SourceError(f"{name} is a table without geometries. A map needs a geometry for each row.")
+            raise SourceError(
+                message("{name} is a table without geometries. A map needs a geometry for each row.", name=name)
+            )
         return table
 
     kept: dict[str, pd.Series[Any]] = {}
@@ -444,15 +469,24 @@ def read_parquet(path: str, name: str) -> tuple[Rows, tuple[str, ...]]:
         import pyarrow as pa  # noqa: PLC0415 -- an extra, and 0.1 s
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
-        raise SourceError(f"{name} is a Parquet file; reading it needs pyarrow: pip install pyarrow.") from error
+        raise SourceError(
+            message("{name} is a Parquet file; reading it needs pyarrow: pip install pyarrow.", name=name)
+        ) from error
     try:
         file = parquet.ParquetFile(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(f"{name} is no Parquet file that can be read: {_first_line(error)}.") from error
+        raise SourceError(
+            message(
+                "{name} is no Parquet file that can be read: {first_line}.", name=name, first_line=_first_line(error)
+            )
+        ) from error
     column, crs, notes = _geometry_column(file, name)
     groups, count, of = _groups_within(file, column)
     if count < of:
-        notes = (*notes, f"{count:,} of {of:,} features drawn: the first ones of the file.")
+        notes = (
+            *notes,
+            message("{count:,} of {of:,} features drawn: the first ones of the file.", count=count, of=of),
+        )
     fields = tuple(one for one in file.schema_arrow.names if one != column and not _is_box(file, one))
 
     @contextmanager
@@ -460,7 +494,11 @@ def read_parquet(path: str, name: str) -> tuple[Rows, tuple[str, ...]]:
         try:
             yield
         except (pa.ArrowException, OSError, ValueError, shapely.errors.ShapelyError, MemoryError) as error:
-            raise SourceError(f"{name} can't be read: {_first_line(error)}. Fetch it again.") from error
+            raise SourceError(
+                message(
+                    "{name} can't be read: {first_line}. Fetch it again.", name=name, first_line=_first_line(error)
+                )
+            ) from error
 
     def read(*, columns: list[str], geometry: bool, first: int | None = None, skip: int = 0, **_: Any) -> Any:
         wanted = [*columns, *([column] if geometry else [])]
@@ -500,11 +538,18 @@ def _geometry_column(file: Any, name: str) -> tuple[str, CRS | None, tuple[str, 
         own = about["columns"][column]
     except (KeyError, ValueError, TypeError):
         raise SourceError(
-            f"{name} is a Parquet table without geometries: the metadata of GeoParquet ('geo') is missing or broken. "
-            "Write it with GeoDataFrame.to_parquet."
+            message(
+                "{name} is a Parquet table without geometries: the metadata of GeoParquet ('geo') is missing or "
+                "broken. Write it with GeoDataFrame.to_parquet.",
+                name=name,
+            )
         ) from None
     if column not in file.schema_arrow.names:
-        raise SourceError(f"{name} names {shown(column)!r} as its geometry, but has no such column.")
+        raise SourceError(
+            message(
+                "{name} names {column!r} as its geometry, but has no such column.", name=name, column=shown(column)
+            )
+        )
     # without the key the standard says OGC:CRS84; null means unknown
     crs, notes = to_crs(own.get("crs", "OGC:CRS84"))
     return column, crs, notes

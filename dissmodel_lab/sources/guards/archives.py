@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.guards.held import Member
 
 #: What a zip may contain, in the order of preference; the other files of a shapefile come along.
@@ -72,13 +73,28 @@ def _refuse_without_map(name: str, members: list[str]) -> None:
     inner = [member for member in members if member.lower().endswith(".zip")]
     unreadable = [member for member in members if any(ending in member.lower() for ending in ONLY_UNPACKED)]
     if inner:
-        raise SourceError(f"{name} is a zip file in which another one lies ({shown(inner[0])}). Unpack it once.")
+        raise SourceError(
+            message(
+                "{name} is a zip file in which another one lies ({inner}). Unpack it once.",
+                name=name,
+                inner=shown(inner[0]),
+            )
+        )
     if unreadable:
         raise SourceError(
-            f"{name} is a zip file with {shown(unreadable[0])} in it, which can't be read while it is "
-            f"packed. Unpack it."
+            message(
+                "{name} is a zip file with {unreadable} in it, which can't be read while it is packed. Unpack it.",
+                name=name,
+                unreadable=shown(unreadable[0]),
+            )
         )
-    raise SourceError(f"{name} is a zip file without a map in it. Known in a zip: {', '.join(MEMBER_ENDINGS)}.")
+    raise SourceError(
+        message(
+            "{name} is a zip file without a map in it. Known in a zip: {member_endings}.",
+            name=name,
+            member_endings=", ".join(MEMBER_ENDINGS),
+        )
+    )
 
 
 def _members(path: Path, name: str) -> dict[str, zipfile.ZipInfo]:
@@ -98,16 +114,29 @@ def _members(path: Path, name: str) -> dict[str, zipfile.ZipInfo]:
         OverflowError,
         NotImplementedError,
     ) as error:
-        raise SourceError(f"{name} is a damaged zip file ({str(error).rstrip('.')}). Fetch it again.") from error
+        raise SourceError(
+            message(
+                "{name} is a damaged zip file ({error}). Fetch it again.", name=name, error=str(error).rstrip(".")
+            )
+        ) from error
     if reason:
         raise SourceError(
-            f"{name} is a zip file that programs could read in different ways: {reason}. Unpack it, and look at what "
-            "is in it before you name one of the files."
+            message(
+                "{name} is a zip file that programs could read in different ways: {reason}. Unpack it, and look at "
+                "what is in it before you name one of the files.",
+                name=name,
+                reason=reason,
+            )
         )
     if len(members) > MAX_MEMBERS:
         raise SourceError(
-            f"{name} is a zip file with {len(members):,} files; at most {MAX_MEMBERS:,} are looked through. "
-            f"Unpack it."
+            message(
+                "{name} is a zip file with {n_members:,} files; at most {max_members:,} are looked through. Unpack "
+                "it.",
+                name=name,
+                n_members=len(members),
+                max_members=MAX_MEMBERS,
+            )
         )
     return members
 
@@ -115,17 +144,17 @@ def _members(path: Path, name: str) -> dict[str, zipfile.ZipInfo]:
 def _doubt(archive: zipfile.ZipFile, file: IO[bytes], infos: list[zipfile.ZipInfo], size: int) -> str:
     """Return why two programs could see different files in it; empty when they can't."""
     if len({info.filename for info in infos}) < len(infos):
-        return "two files in it have the same name"
+        return message("two files in it have the same name")
     tail_size = min(size, _END_SIZE + _LONGEST_COMMENT)
     file.seek(size - tail_size)
     tail = file.read(tail_size)
     if tail.count(_END) != 1 or tail.rfind(_END) + _END_SIZE + len(archive.comment) != tail_size:
-        return "it has no single end"
+        return message("it has no single end")
     if infos and min(info.header_offset for info in infos) != 0:
-        return "it begins with something else"
+        return message("it begins with something else")
     directory = size - tail_size + tail.rfind(_END) - archive.start_dir
     if not 0 <= directory <= size:
-        return "its directory lies outside of it"
+        return message("its directory lies outside of it")
     return ""
 
 
@@ -142,22 +171,40 @@ def check_member(member: Member) -> None:
     name = member.name
     parts = PurePosixPath(member.member).parts
     if ".." in parts or member.member.startswith("/") or "\\" in member.member or not member.member.isprintable():
-        raise SourceError(f"{name} has a name that leads out of the archive. Don't unpack it: ask who made it.")
+        raise SourceError(
+            message("{name} has a name that leads out of the archive. Don't unpack it: ask who made it.", name=name)
+        )
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise SourceError(f"{name} is a link to another file, not a file. Put the file itself into the zip.")
+        raise SourceError(
+            message("{name} is a link to another file, not a file. Put the file itself into the zip.", name=name)
+        )
     if info.flag_bits & _ENCRYPTED:
-        raise SourceError(f"{name} is encrypted. Unpack it with its password, then name the file.")
+        raise SourceError(message("{name} is encrypted. Unpack it with its password, then name the file.", name=name))
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise SourceError(f"{name} is packed in a way that is not read here (stored and deflated are). Unpack it.")
+        raise SourceError(
+            message(
+                "{name} is packed in a way that is not read here (stored and deflated are). Unpack it.", name=name
+            )
+        )
     if info.file_size > MAX_RATIO * max(info.compress_size, 1):
         raise SourceError(
-            f"{name} is said to be {info.file_size:,} bytes, which {info.compress_size:,} packed bytes can't hold: "
-            "the zip file is damaged, or was made to harm. Fetch it again."
+            message(
+                "{name} is said to be {file_size:,} bytes, which {compress_size:,} packed bytes can't hold: the "
+                "zip file is damaged, or was made to harm. Fetch it again.",
+                name=name,
+                file_size=info.file_size,
+                compress_size=info.compress_size,
+            )
         )
     if info.compress_type != zipfile.ZIP_STORED and info.file_size > MAX_PACKED:
         raise SourceError(
-            f"{name} has {info.file_size:,} bytes when unpacked; packed files are read up to "
-            f"{MAX_PACKED:,}. Unpack it."
+            message(
+                "{name} has {file_size:,} bytes when unpacked; packed files are read up to {max_packed:,}. Unpack "
+                "it.",
+                name=name,
+                file_size=info.file_size,
+                max_packed=MAX_PACKED,
+            )
         )
     _check_header(member, info)
 
@@ -173,4 +220,8 @@ def _check_header(member: Member, info: zipfile.ZipInfo) -> None:
             own = file.read(length).decode("utf-8" if flags & 0x800 else "cp437", "replace")
             if (own, method) == (info.orig_filename, info.compress_type):
                 return
-    raise SourceError(f"{member.name}: the zip file says two different things of it. It is damaged: fetch it again.")
+    raise SourceError(
+        message(
+            "{name}: the zip file says two different things of it. It is damaged: fetch it again.", name=member.name
+        )
+    )

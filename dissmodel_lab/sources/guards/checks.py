@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import LabError, SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.guards import kinds
 from dissmodel_lab.sources.guards.archives import check_member
 from dissmodel_lab.sources.guards.databases import feature_tables
@@ -90,7 +91,7 @@ def check_held(held: Held) -> Checked:
         with held.open() as file:
             head = file.read(kinds.HEAD)
         if not head:
-            raise SourceError(f"{held.name} is empty (0 bytes). Write or fetch it again.")
+            raise SourceError(message("{name} is empty (0 bytes). Write or fetch it again.", name=held.name))
         kind = kinds.recognised(head, PurePosixPath(held.file).suffix.lower()) or _without_signature(held, head)
         return _checked(held, kind)
 
@@ -99,17 +100,21 @@ def _without_signature(held: Held, head: bytes) -> kinds.Kind:
     refused = kinds.why_refused(head)
     if refused:
         what, do = refused
-        raise SourceError(f"{held.name} is {what}. It is not opened here. {do}.")
+        raise SourceError(message("{name} is {what}. It is not opened here. {do}.", name=held.name, what=what, do=do))
     if envi_header(held):
         return kinds.ENVI
     if held.file.lower().endswith((".shp", ".shx")):
         check_shapefile(held)
     if held.file.lower().endswith((".dbf", ".prj", ".cpg")):
-        raise SourceError(f"{held.name} is a part of a shapefile. Name the file that ends in .shp.")
+        raise SourceError(
+            message("{name} is a part of a shapefile. Name the file that ends in .shp.", name=held.name)
+        )
     raise SourceError(
-        f"{held.name} is not a map that can be read. Known by their content are: {kinds.ALLOWED}. "
-        f"Convert it to "
-        "one of them."
+        message(
+            "{name} is not a map that can be read. Known by their content are: {allowed}. Convert it to one of them.",
+            name=held.name,
+            allowed=kinds.ALLOWED,
+        )
     )
 
 
@@ -127,16 +132,20 @@ def _checked(held: Held, kind: kinds.Kind) -> Checked:
         _check_packed(held, kind)
     path = _PREFIXES.get(kind.driver, "") + held.opened
     if kind in {kinds.SHAPEFILE, kinds.FLATGEOBUF} and isinstance(held, LocalFile) and "!" in path:
-        raise SourceError(f"{held.name}: a path with '!' in it is read as an archive. Rename the folder or file.")
+        raise SourceError(
+            message("{name}: a path with '!' in it is read as an archive. Rename the folder or file.", name=held.name)
+        )
     return Checked(kind=kind, path=path, name=held.name, parts=parts)
 
 
 def _check_packed(held: Held, kind: kinds.Kind) -> None:
     if isinstance(held, Member):
         inside = (
-            "another zip file" if kind is kinds.ZIP else f"a {kind.name} file, which can't be read while it is packed"
+            message("another zip file")
+            if kind is kinds.ZIP
+            else message("a {name} file, which can't be read while it is packed", name=kind.name)
         )
-        raise SourceError(f"{held.name} is {inside}. Unpack it once.")
+        raise SourceError(message("{name} is {inside}. Unpack it once.", name=held.name, inside=inside))
     if not isinstance(held, LocalFile):
         return
     if kind in {kinds.HDF5, kinds.NETCDF_5}:
@@ -145,7 +154,9 @@ def _check_packed(held: Held, kind: kinds.Kind) -> None:
         with held.open() as file:
             file.seek(max(0, held.size - _PARQUET_END))
             if not file.read().endswith(b"PAR1"):
-                raise SourceError(f"{held.name} is a GeoParquet file that is cut off. Get it again.")
+                raise SourceError(
+                    message("{name} is a GeoParquet file that is cut off. Get it again.", name=held.name)
+                )
 
 
 @contextmanager
@@ -178,9 +189,15 @@ def clear_failures(name: str) -> Iterator[None]:
     except (LabError, ImportError):
         raise
     except PermissionError as error:
-        raise SourceError(f"{name} can't be read ({error.strerror}). Check its permissions.") from error
+        raise SourceError(
+            message("{name} can't be read ({strerror}). Check its permissions.", name=name, strerror=error.strerror)
+        ) from error
     except MemoryError as error:
-        raise SourceError(f"{name} needs more memory than there is. Is the file whole? Get it again.") from error
+        raise SourceError(
+            message("{name} needs more memory than there is. Is the file whole? Get it again.", name=name)
+        ) from error
     except Exception as error:
         reason = shown(" ".join(str(error).split()).rstrip(".")) or type(error).__name__
-        raise SourceError(f"{name} can't be read ({reason}). Is the file whole? Get it again.") from error
+        raise SourceError(
+            message("{name} can't be read ({reason}). Is the file whole? Get it again.", name=name, reason=reason)
+        ) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,13 @@ def check_zarr(folder: Path, name: str) -> None:
     """
     for count, path in enumerate(_descriptions(folder)):
         if count >= MAX_ARRAYS:
-            raise SourceError(f"{name} holds more than {MAX_ARRAYS:,} arrays. Name one of the folders in it.")
+            raise SourceError(
+                message(
+                    "{name} holds more than {max_arrays:,} arrays. Name one of the folders in it.",
+                    name=name,
+                    max_arrays=MAX_ARRAYS,
+                )
+            )
         inside = f"{name}/{path.relative_to(folder).as_posix()}"
         for item in _objects(_read(path, inside)):
             _check_chunks(item, inside)
@@ -82,10 +89,23 @@ def _read(path: Path, inside: str) -> Any:
         if size <= MAX_DESCRIPTION:
             return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"{inside} is damaged: it is no JSON. Get the folder again.") from error
+        raise SourceError(
+            message("{inside} is damaged: it is no JSON. Get the folder again.", inside=inside)
+        ) from error
     except OSError as error:
-        raise SourceError(f"{inside} can't be read ({error.strerror}). Check its permissions.") from error
-    raise SourceError(f"{inside} describes an array in {size:,} bytes; at most {MAX_DESCRIPTION:,} are read.")
+        raise SourceError(
+            message(
+                "{inside} can't be read ({strerror}). Check its permissions.", inside=inside, strerror=error.strerror
+            )
+        ) from error
+    raise SourceError(
+        message(
+            "{inside} describes an array in {size:,} bytes; at most {max_description:,} are read.",
+            inside=inside,
+            size=size,
+            max_description=MAX_DESCRIPTION,
+        )
+    )
 
 
 def _objects(document: Any) -> Iterator[dict[str, Any]]:
@@ -107,8 +127,13 @@ def _check_chunks(item: dict[str, Any], inside: str) -> None:
     is_possible = all(0 < size < 2**53 for size in chunks)
     if not is_possible or math.prod(chunks) * _item_bytes(item) > MAX_CHUNK:
         raise SourceError(
-            f"{inside} says that a chunk has {shown(' x '.join(map(str, chunks)))} cells. A chunk is held in memory, "
-            f"and may have {MAX_CHUNK:,} bytes. Is the folder whole? If so, write it anew in smaller chunks."
+            message(
+                "{inside} says that a chunk has {map} cells. A chunk is held in memory, and may have {max_chunk:,} "
+                "bytes. Is the folder whole? If so, write it anew in smaller chunks.",
+                inside=inside,
+                map=shown(" x ".join(map(str, chunks))),
+                max_chunk=MAX_CHUNK,
+            )
         )
 
 

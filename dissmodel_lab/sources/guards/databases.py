@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.guards.held import LocalFile, Member
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def feature_tables(held: Held) -> tuple[str, ...]:
             return _checked_tables(connection, held.name)
     # SQLite decodes the texts of a damaged database, and says so in its own way
     except (sqlite3.Error, UnicodeDecodeError, MemoryError, OverflowError) as error:
-        raise SourceError(f"{held.name} is a damaged GeoPackage ({str(error)[:200]}). Get it again.") from error
+        raise SourceError(
+            message("{name} is a damaged GeoPackage ({error}). Get it again.", name=held.name, error=str(error)[:200])
+        ) from error
 
 
 def _connection(held: Held) -> sqlite3.Connection:
@@ -61,7 +64,12 @@ def _connection(held: Held) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{quote(held.opened)}?mode=ro&immutable=1", uri=True)
     if held.size > MAX_PACKED or not isinstance(held, Member):
         raise SourceError(
-            f"{held.name} has {held.size:,} bytes; in a zip at most {MAX_PACKED:,} are read. Unpack it."
+            message(
+                "{name} has {size:,} bytes; in a zip at most {max_packed:,} are read. Unpack it.",
+                name=held.name,
+                size=held.size,
+                max_packed=MAX_PACKED,
+            )
         )
     connection = sqlite3.connect(":memory:")
     with held.open() as file:
@@ -74,17 +82,27 @@ def _checked_tables(connection: sqlite3.Connection, name: str) -> tuple[str, ...
     master = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT 100000").fetchall()
     kinds = {str(table).lower(): str(kind) for kind, table, _ in master if kind in {"table", "view"}}
     if "gpkg_contents" not in kinds:
-        raise SourceError(f"{name} is an SQLite database, but no GeoPackage. Convert it: ogr2ogr NEW.gpkg FILE.")
+        raise SourceError(
+            message("{name} is an SQLite database, but no GeoPackage. Convert it: ogr2ogr NEW.gpkg FILE.", name=name)
+        )
     for kind, table, sql in master:
         if kind == "view" and str(table).lower().startswith(("gpkg_", "rtree_", "sqlite_")):
             raise SourceError(
-                f"{name} has a view {shown(str(table))} where a GeoPackage has a table: reading it runs its query. "
-                "Convert it where it was made: ogr2ogr NEW.gpkg FILE."
+                message(
+                    "{name} has a view {table} where a GeoPackage has a table: reading it runs its query. Convert "
+                    "it where it was made: ogr2ogr NEW.gpkg FILE.",
+                    name=name,
+                    table=shown(str(table)),
+                )
             )
         if kind == "table" and re.match(r"(?i)\s*create\s+virtual", str(sql)) and not _HARMLESS.match(str(sql)):
             raise SourceError(
-                f"{name} has a virtual table {shown(str(table))}, which is a program and may read other files. "
-                "Convert it where it was made: ogr2ogr NEW.gpkg FILE."
+                message(
+                    "{name} has a virtual table {table}, which is a program and may read other files. Convert it "
+                    "where it was made: ogr2ogr NEW.gpkg FILE.",
+                    name=name,
+                    table=shown(str(table)),
+                )
             )
     layers = [
         str(row[0])
@@ -96,10 +114,13 @@ def _checked_tables(connection: sqlite3.Connection, name: str) -> tuple[str, ...
         _check_columns(connection, table, name)
     if not tables and has_views:
         raise SourceError(
-            f"{name} holds only views: reading one runs its query. Write it into a table: ogr2ogr NEW.gpkg FILE."
+            message(
+                "{name} holds only views: reading one runs its query. Write it into a table: ogr2ogr NEW.gpkg FILE.",
+                name=name,
+            )
         )
     if not tables:
-        raise SourceError(f"{name} holds no layer with geometries. Name a GeoPackage with one.")
+        raise SourceError(message("{name} holds no layer with geometries. Name a GeoPackage with one.", name=name))
     return tables if has_views else ()
 
 
@@ -107,6 +128,10 @@ def _check_columns(connection: sqlite3.Connection, table: str, name: str) -> Non
     quoted = table.replace('"', '""')
     if any(row[6] > 1 for row in connection.execute(f'PRAGMA table_xinfo("{quoted}")')):  # 2, 3: generated columns
         raise SourceError(
-            f"{name}: the layer {shown(table)} has computed columns: reading them runs a program. "
-            "Write it anew: ogr2ogr NEW.gpkg FILE."
+            message(
+                "{name}: the layer {table} has computed columns: reading them runs a program. Write it anew: "
+                "ogr2ogr NEW.gpkg FILE.",
+                name=name,
+                table=shown(table),
+            )
         )

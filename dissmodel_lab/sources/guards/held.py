@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import message
 
 #: Neighbours are looked for in the first files of a folder; GDAL looks at fewer [-].
 MAX_FILES = 20_000
@@ -80,7 +81,10 @@ class LocalFile:
         if not stat.S_ISREG(os.fstat(number).st_mode):
             file.close()
             raise SourceError(
-                f"{self.name} is a device, a pipe or a socket, not a file. Name a file: copy what it says into one."
+                message(
+                    "{name} is a device, a pipe or a socket, not a file. Name a file: copy what it says into one.",
+                    name=self.name,
+                )
             )
         return file
 

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.quiet import quiet_about
 from dissmodel_lab.sources.guards.kinds import ASCII_GRID, ENVI, TIFF_MAGIC, Kind
 
@@ -46,7 +47,10 @@ def check_raster(held: Held, kind: Kind) -> None:
         with held.open() as opened:
             if _LISTS.search(opened.read(GRID_HEADER)):
                 raise SourceError(
-                    f"{held.name} looks like numbers and names other files. It is not opened: ask who made it."
+                    message(
+                        "{name} looks like numbers and names other files. It is not opened: ask who made it.",
+                        name=held.name,
+                    )
                 )
     if kind is ASCII_GRID:
         _check_grid(held)
@@ -67,9 +71,12 @@ def _check_neighbours(held: Held) -> None:
                 is_tiff = opened.read(4) in TIFF_MAGIC
             if not is_tiff:
                 raise SourceError(
-                    f"{held.name} has a file of overviews or a mask beside it, {shown(other)}, that is no "
-                    f"TIFF and may "
-                    "name other files. Move it away, or build overviews anew: gdaladdo FILE."
+                    message(
+                        "{name} has a file of overviews or a mask beside it, {other}, that is no TIFF and may name "
+                        "other files. Move it away, or build overviews anew: gdaladdo FILE.",
+                        name=held.name,
+                        other=shown(other),
+                    )
                 )
             _check_own_metadata(neighbour, "GTiff")
         elif lower in {f"{file}.aux.xml", f"{stem}.aux.xml"} or (
@@ -80,8 +87,11 @@ def _check_neighbours(held: Held) -> None:
             with held.neighbour(other).open() as opened:
                 if opened.read(15) == b"EHFA_HEADER_TAG":
                     raise SourceError(
-                        f"{held.name} has an ERDAS file beside it, {shown(other)}, that may name other "
-                        f"files. Move it away."
+                        message(
+                            "{name} has an ERDAS file beside it, {other}, that may name other files. Move it away.",
+                            name=held.name,
+                            other=shown(other),
+                        )
                     )
 
 
@@ -90,15 +100,23 @@ def _check_description(held: Held, other: str) -> None:
         text = opened.read(MAX_DESCRIPTION + 1)
     if len(text) > MAX_DESCRIPTION:
         raise SourceError(
-            f"{held.name} has a description of more than {MAX_DESCRIPTION:,} bytes beside it, "
-            f"{shown(other)}. Move it away."
+            message(
+                "{name} has a description of more than {max_description:,} bytes beside it, {other}. Move it away.",
+                name=held.name,
+                max_description=MAX_DESCRIPTION,
+                other=shown(other),
+            )
         )
     # GDAL's own reader of XML knows the five entities and numbered characters, as html.unescape does
     plain = html.unescape(text.decode("utf-8", "replace")).upper()
     if "OVERVIEW_FILE" in plain or "<!ENTITY" in plain:
         raise SourceError(
-            f"{held.name} has a description beside it, {shown(other)}, that names another file to be read "
-            f"in its place. Move it away."
+            message(
+                "{name} has a description beside it, {other}, that names another file to be read in its place. "
+                "Move it away.",
+                name=held.name,
+                other=shown(other),
+            )
         )
 
 
@@ -112,16 +130,28 @@ def _check_own_metadata(held: Held, driver: str) -> None:
             claim = _claim(dataset)
     except UnicodeDecodeError as error:
         raise SourceError(
-            f"{held.name} is damaged: its texts are no texts ({error.reason}). Get it again."
+            message(
+                "{name} is damaged: its texts are no texts ({reason}). Get it again.",
+                name=held.name,
+                reason=error.reason,
+            )
         ) from error
     except RasterioError as error:
         raise SourceError(
-            f"{held.name} can't be read: {_told(error, held)}. It is damaged or cut off: get it again."
+            message(
+                "{name} can't be read: {told}. It is damaged or cut off: get it again.",
+                name=held.name,
+                told=_told(error, held),
+            )
         ) from error
     if claim:
         raise SourceError(
-            f"{held.name} is written in {claim}, one of which must be held in memory to show a pixel. Is its header "
-            "whole? If so, write it anew with tiles: rio cogeo create FILE NEW.tif."
+            message(
+                "{name} is written in {claim}, one of which must be held in memory to show a pixel. Is its header "
+                "whole? If so, write it anew with tiles: rio cogeo create FILE NEW.tif.",
+                name=held.name,
+                claim=claim,
+            )
         )
 
 
@@ -146,9 +176,12 @@ def check_dataset(dataset: Any, name: str) -> None:
     named = dataset.tags(ns="OVERVIEWS")
     if named:
         raise SourceError(
-            f"{name} names another file to be read in its place, {shown(next(iter(named.values())))}, which "
-            f"nobody asked "
-            "for. Have it written anew where it was made: gdal_translate -nomd FILE NEW.tif."
+            message(
+                "{name} names another file to be read in its place, {iter}, which nobody asked for. Have it "
+                "written anew where it was made: gdal_translate -nomd FILE NEW.tif.",
+                name=name,
+                iter=shown(next(iter(named.values()))),
+            )
         )
 
 
@@ -159,7 +192,7 @@ def _claim(dataset: Any) -> str:
     rows, columns = dataset.block_shapes[0]
     is_mixed = dataset.interleaving is not None and dataset.interleaving.name == "pixel"
     size = rows * columns * _bytes_of(dataset.dtypes[0]) * (dataset.count if is_mixed else 1)
-    return f"blocks of {size / 2**30:,.1f} GiB" if size > MAX_BLOCK else ""
+    return message("blocks of {size:,.1f} GiB", size=size / 2**30) if size > MAX_BLOCK else ""
 
 
 def _bytes_of(dtype: str) -> int:
@@ -180,14 +213,22 @@ def _check_grid(held: Held) -> None:
         columns, rows = (float(found[key]) for key in (b"ncols", b"nrows"))
     except (KeyError, ValueError) as error:
         raise SourceError(
-            f"{held.name} is an ASCII grid whose first lines don't say ncols and nrows in numbers. Get it again."
+            message(
+                "{name} is an ASCII grid whose first lines don't say ncols and nrows in numbers. Get it again.",
+                name=held.name,
+            )
         ) from error
     # a digit and a blank for each value is the least
     if not (columns >= 1 and rows >= 1 and columns * rows * 2 - 1 <= held.size):
         raise SourceError(
-            f"{held.name} is said to have {columns:,.0f} x {rows:,.0f} cells, which its {held.size:,} bytes "
-            f"can't hold. "
-            "It is damaged or cut off: get it again."
+            message(
+                "{name} is said to have {columns:,.0f} x {rows:,.0f} cells, which its {size:,} bytes can't hold. "
+                "It is damaged or cut off: get it again.",
+                name=held.name,
+                columns=columns,
+                rows=rows,
+                size=held.size,
+            )
         )
 
 
@@ -204,13 +245,21 @@ def _check_envi(held: Held) -> None:
         is_packed = int(said.get("file compression", "0")) != 0
     except (KeyError, ValueError) as error:
         raise SourceError(
-            f"{held.name}: {shown(header)} beside it doesn't say its size and type in numbers. Get both again."
+            message(
+                "{name}: {header} beside it doesn't say its size and type in numbers. Get both again.",
+                name=held.name,
+                header=shown(header),
+            )
         ) from error
     if size > held.size or is_packed:
         raise SourceError(
-            f"{held.name} is said to hold {size:,} bytes and has {held.size:,}. It is cut off or packed: "
-            f"get it again, "
-            "or unpack it."
+            message(
+                "{name} is said to hold {size:,} bytes and has {held_size:,}. It is cut off or packed: get it "
+                "again, or unpack it.",
+                name=held.name,
+                size=size,
+                held_size=held.size,
+            )
         )
 
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from dissmodel_lab.errors import SourceError
+from dissmodel_lab.language import joined, message
 
 #: How long a look may take, with 1 s for the child to begin [s].
 LONGEST = 9.0
@@ -50,7 +51,7 @@ def check_in_child(path: Path, name: str) -> None:
             _verdicts.clear()
         _verdicts[state] = _verdict(path)
     if _verdicts[state]:
-        raise SourceError(f"{name} {_verdicts[state]}")
+        raise SourceError(joined([name, _verdicts[state]]))
 
 
 def _verdict(path: Path) -> str:
@@ -63,17 +64,20 @@ def _verdict(path: Path) -> str:
             env={**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"could not be read within {LONGEST:.0f} s. It is damaged, or was made to harm: get it again."
+        return message(
+            "could not be read within {longest:.0f} s. It is damaged, or was made to harm: get it again.",
+            longest=LONGEST,
+        )
     said = done.stdout.decode("utf-8", "replace").strip()
     if said in {"sound", "unread"}:  # unread: the library isn't installed, which is told by whoever opens it
         return ""
     if said.startswith("because "):
-        return (
-            f"can't be read: {said.removeprefix('because ')[:300].rstrip('.')}. It is damaged or cut "
-            f"off: get it again."
+        return message(
+            "can't be read: {said}. It is damaged or cut off: get it again.",
+            said=said.removeprefix("because ")[:300].rstrip("."),
         )
-    return (
-        f"ends the process that reads it (code {done.returncode}), so it is not opened here. It is damaged, "
-        f"or was made "
-        "to harm: get it again."
+    return message(
+        "ends the process that reads it (code {returncode}), so it is not opened here. It is damaged, or was "
+        "made to harm: get it again.",
+        returncode=done.returncode,
     )

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dissmodel_lab.errors import SourceError, shown
+from dissmodel_lab.language import message
 from dissmodel_lab.sources.guards.held import LocalFile
 
 if TYPE_CHECKING:
@@ -43,15 +44,23 @@ def check_geojson(held: Held) -> None:
     """
     if held.size > MAX_GEOJSON:
         raise SourceError(
-            f"{held.name} has {held.size:,} bytes; GeoJSON is text, of which at most {MAX_GEOJSON:,} are read. "
-            "Convert it: ogr2ogr NEW.gpkg FILE."
+            message(
+                "{name} has {size:,} bytes; GeoJSON is text, of which at most {max_geojson:,} are read. Convert "
+                "it: ogr2ogr NEW.gpkg FILE.",
+                name=held.name,
+                size=held.size,
+                max_geojson=MAX_GEOJSON,
+            )
         )
     for text in _descriptions(held):
         if _may_be_link(text):
             raise SourceError(
-                f"{held.name} names its CRS by a link ({shown(' '.join(text.split()))}), which is not "
-                f"followed. Write it "
-                'as a name: "crs": {"type": "name", "properties": {"name": "EPSG:31983"}}.'
+                message(
+                    '{name} names its CRS by a link ({text}), which is not followed. Write it as a name: "crs": '
+                    '{{"type": "name", "properties": {{"name": "EPSG:31983"}}}}.',
+                    name=held.name,
+                    text=shown(" ".join(text.split())),
+                )
             )
 
 
@@ -100,13 +109,24 @@ def check_shapefile(held: Held) -> None:
     """
     ending = held.file.rpartition(".")[2]
     if ending.lower() == "shx":
-        raise SourceError(f"{held.name} is the index of a shapefile. Name the file that ends in .shp.")
+        raise SourceError(
+            message("{name} is the index of a shapefile. Name the file that ends in .shp.", name=held.name)
+        )
     if ending.lower() != "shp":
         raise SourceError(
-            f"{held.name} is a shapefile, but is not called so. Let its name end in .shp, as its "
-            f"neighbours' in .shx and .dbf."
+            message(
+                "{name} is a shapefile, but is not called so. Let its name end in .shp, as its neighbours' in .shx "
+                "and .dbf.",
+                name=held.name,
+            )
         )
     with held.open() as file:
         header = file.read(_HEADER)
     if len(header) < _HEADER or int.from_bytes(header[28:32], "little") != _SHAPEFILE_VERSION:
-        raise SourceError(f"{held.name} is no whole shapefile: its first {_HEADER} bytes are damaged. Get it again.")
+        raise SourceError(
+            message(
+                "{name} is no whole shapefile: its first {header} bytes are damaged. Get it again.",
+                name=held.name,
+                header=_HEADER,
+            )
+        )

@@ -18,9 +18,10 @@ import ipywidgets as widgets
 from pydantic import TypeAdapter, ValidationError
 
 from dissmodel_lab.errors import ParameterError
+from dissmodel_lab.language import in_language, say
 from dissmodel_lab.parameters import Location, count_values, parse_value, shown
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, hint, number_text, plain, toml_value
-from dissmodel_lab.views.markup import escape
+from dissmodel_lab.views.markup import escape, label_traits
 
 Problems = Mapping[Location, str]
 Changed = Callable[[], None]
@@ -94,9 +95,9 @@ class Message:
 
 
 def _named(location: Location, problem: str) -> str:
-    words = [f"item {part + 1}" if isinstance(part, int) else part for part in location]
-    sentence = problem if words else problem[:1].upper() + problem[1:]
-    return f"{' '.join(words)}: {sentence}" if words else sentence
+    words = [say("item {n}", n=part + 1) if isinstance(part, int) else part for part in location]
+    said = in_language(problem)
+    return f"{' '.join(words)}: {said}" if words else said[:1].upper() + said[1:]
 
 
 class Entry(Control):
@@ -158,9 +159,9 @@ class Entry(Control):
     def labelled(self, widget_class: Any, *, width: str = "600px", **traits: Any) -> Any:
         """Make a widget with the parameter's label, which is a real one to screen readers."""
         if issubclass(widget_class, widgets.Text | widgets.Textarea) and not self.facts.is_secret:
-            traits = {"placeholder": self.facts.own_default, **traits}
+            traits = {"placeholder": in_language(self.facts.own_default), **traits}
         return widget_class(
-            description=self.facts.label,
+            **label_traits(self.facts.label),
             style={"description_width": LABEL_WIDTH},
             layout=widgets.Layout(width="auto", max_width=width),
             **traits,
@@ -193,9 +194,8 @@ class TextEntry(Entry):
         size = _too_long(value)
         self.input.value = "" if value is None or value is MISSING or size else self._text(value)
         if not self.facts.is_secret:
-            self.input.placeholder = (
-                f"{size}, too long to edit here: kept as it is" if size else self.facts.own_default
-            )
+            too_long = say("{size}, too long to edit here: kept as it is", size=size) if size else ""
+            self.input.placeholder = too_long or in_language(self.facts.own_default)
 
     def _parsed(self, text: str) -> Any:
         return text
@@ -207,9 +207,9 @@ class TextEntry(Entry):
 def _too_long(value: Any) -> str:
     """Say how long a value is that a browser could not edit; empty when it can."""
     if isinstance(value, str) and len(value) > _LONGEST:
-        return f"{len(value):,} characters"
+        return say("{n:,} characters", n=len(value))
     count = count_values(value) if isinstance(value, list | dict) else 1
-    return f"{count:,} values" if count > _MOST_VALUES else ""
+    return say("{n:,} values", n=count) if count > _MOST_VALUES else ""
 
 
 class ValueEntry(TextEntry):
@@ -258,7 +258,8 @@ class NumberEntry(TextEntry):
     def show(self, problems: Problems) -> None:  # noqa: D102 -- as Control says
         text = self.input.value.strip()
         if problems and re.fullmatch(r"[+-]?\d+,\d+", text):  # how most of the world writes decimals
-            problems = {loc: f"{said} Write {text.replace(',', '.')}." for loc, said in problems.items()}
+            advice = say("Write {number}.", number=text.replace(",", "."))
+            problems = {loc: f"{in_language(said)} {advice}" for loc, said in problems.items()}
         super().show(problems)
 
     def _text(self, value: Any) -> str:
@@ -416,7 +417,7 @@ class FlagEntry(Entry):
     """A checkbox."""
 
     def build(self) -> Any:  # noqa: D102 -- as Entry says
-        return widgets.Checkbox(description=self.facts.label, indent=False, layout=widgets.Layout(width="auto"))
+        return widgets.Checkbox(**label_traits(self.facts.label), indent=False, layout=widgets.Layout(width="auto"))
 
     def read(self) -> Any:  # noqa: D102 -- as Entry says
         return self.input.value
@@ -454,9 +455,9 @@ class ChoiceEntry(Entry):
         self._values: dict[str, Any] = {}
         if self.facts.default is MISSING:
             is_left = self.facts.is_inferred and not self.facts.is_required
-            self._values["left to the model" if is_left else "choose ..."] = MISSING
+            self._values[say("left to the model") if is_left else say("choose ...")] = MISSING
         if self.facts.is_optional:
-            self._values["none"] = None
+            self._values[say("none")] = None
         self._values |= dict(self.facts.choices)
         self._n_allowed = len(self._values)
         return self.labelled(widgets.Dropdown, options=list(self._values), width="460px")
@@ -467,7 +468,7 @@ class ChoiceEntry(Entry):
     def write(self, value: Any) -> None:  # noqa: D102 -- as Entry says
         labels = [label for label, known in self._values.items() if known is value or _equal(known, value)]
         if not labels:  # a wrong value is shown, not replaced by a right one
-            labels = [f"{value} (not allowed)"]
+            labels = [say("{value} (not allowed)", value=value)]
             self._values = dict(list(self._values.items())[: self._n_allowed]) | {labels[0]: value}
             self.input.options = list(self._values)
         self.input.value = labels[0]

@@ -21,6 +21,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from dissmodel_lab.errors import ParameterError
+from dissmodel_lab.language import in_language, message, say
+from dissmodel_lab.models.words import own_words
 from dissmodel_lab.parameters import (
     AsTyped,
     Bound,
@@ -145,7 +147,7 @@ def _facts(name: str, info: FieldInfo, default: Any, names: list[str]) -> FieldF
         names=tuple(names),
         title=one_line(info.title or name.replace("_", " ")),
         unit=one_line(unit(info)),
-        description=one_line(info.description or ""),
+        description=own_words(one_line(info.description or "")),
         kind=kind,
         default=default if default is MISSING else plain(default),
         is_optional=is_optional,
@@ -162,7 +164,8 @@ def _facts(name: str, info: FieldInfo, default: Any, names: list[str]) -> FieldF
 
 def _inferred(facts: FieldFacts, known: Mapping[str, Any], info: FieldInfo) -> FieldFacts:
     """Leave the default to the model: a record must say what was given, and what the model took by itself."""
-    own = "" if facts.default is MISSING else value_text(facts.default)
+    own: str = "" if facts.default is MISSING else value_text(facts.default)
+    expression = one_line(known["expression"])
     return replace(
         facts,
         title=one_line(facts.name) or '""',  # a name in somebody's code, not a title
@@ -170,7 +173,7 @@ def _inferred(facts: FieldFacts, known: Mapping[str, Any], info: FieldInfo) -> F
         is_inferred=True,
         is_required=info.is_required(),
         is_as_typed=any(isinstance(rule, AsTyped) for rule in info.metadata),
-        own_default=redact_text(one_line(known["expression"]) or own),
+        own_default=own if facts.default is None and not expression else redact_text(expression or own),
         found=known["found"],
         conflicts=tuple(map(redact_text, known["conflicts"])),
     )
@@ -234,25 +237,32 @@ def _labelled(choices: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
 
 
 def _rules(metadata: list[Any], kind: Kind) -> tuple[str, ...]:
-    noun = "characters" if kind is Kind.TEXT else "items"
-    texts = {
-        "multiple_of": "a multiple of {}",
-        "min_length": f"at least {{}} {noun}",
-        "max_length": f"at most {{}} {noun}",
-        "pattern": "matching {}",
-    }
-    found = (
-        text.format(number_text(getattr(rule, name)))
+    found = [
+        _rule(name, number_text(getattr(rule, name)), is_text=kind is Kind.TEXT)
         for rule in metadata
-        for name, text in texts.items()
+        for name in ("multiple_of", "min_length", "max_length", "pattern")
         if getattr(rule, name, None) is not None
-    )
+    ]
     return tuple(dict.fromkeys(found))  # one rule may stand both outside and inside of Optional
+
+
+def _rule(name: str, limit: str, *, is_text: bool) -> str:
+    if name == "multiple_of":
+        return message("a multiple of {limit}", limit=limit)
+    if name == "pattern":
+        return message("matching {pattern}", pattern=limit)
+    if limit == "1" and name == "min_length":
+        return message("at least 1 character" if is_text else "at least 1 item")
+    if limit == "1":
+        return message("at most 1 character" if is_text else "at most 1 item")
+    if name == "min_length":
+        return message("at least {n} characters" if is_text else "at least {n} items", n=limit)
+    return message("at most {n} characters" if is_text else "at most {n} items", n=limit)
 
 
 def allowed(facts: FieldFacts) -> str:
     """
-    Say in words what a parameter allows, as far as it is declared.
+    Say in words what a parameter allows, as far as it is declared, to the person who looks at it.
 
     Parameters
     ----------
@@ -265,16 +275,17 @@ def allowed(facts: FieldFacts) -> str:
     >>> allowed(describe(create_model("P", years=(int, Field(20, gt=0))))[0])
     'a whole number, more than 0'
     """
-    parts = ["a whole number"] if facts.is_whole else []
     low, high = facts.low, facts.high
     if low and high and low[1] and high[1]:
-        between = f"between {number_text(low[0])} and {number_text(high[0])}"
-        parts = [f"{parts[0]} {between}" if parts else between]
+        ends = {"low": number_text(low[0]), "high": number_text(high[0])}
+        whole, any_ = say("a whole number between {low} and {high}", **ends), say("between {low} and {high}", **ends)
+        parts = [whole if facts.is_whole else any_]
     else:
-        parts += [f"{'at least' if low[1] else 'more than'} {number_text(low[0])}"] if low else []
-        parts += [f"{'at most' if high[1] else 'less than'} {number_text(high[0])}"] if high else []
-    parts += facts.rules
-    parts += ["a TOML value such as " + _example(facts)] if facts.kind is Kind.VALUE else []
+        parts = [say("a whole number")] if facts.is_whole else []
+        parts += [say("at least {n}" if low[1] else "more than {n}", n=number_text(low[0]))] if low else []
+        parts += [say("at most {n}" if high[1] else "less than {n}", n=number_text(high[0]))] if high else []
+    parts += map(in_language, facts.rules)
+    parts += [say("a TOML value such as {example}", example=_example(facts))] if facts.kind is Kind.VALUE else []
     return ", ".join(parts)
 
 
@@ -282,12 +293,13 @@ def _example(facts: FieldFacts) -> str:
     default = facts.default
     if isinstance(default, Mapping):
         return "{a = 1}"
-    return "[1, 2]" if default is MISSING or isinstance(default, list) or default is None else 'true, 0.5 or "text"'
+    is_list = default is MISSING or isinstance(default, list) or default is None
+    return "[1, 2]" if is_list else message('true, 0.5 or "text"')
 
 
 def hint(facts: FieldFacts) -> str:
     """
-    Say under a field what it means, allows and is when nothing is changed.
+    Say under a field what it means, allows and is when nothing is changed, to the person who looks at it.
 
     Parameters
     ----------
@@ -304,17 +316,17 @@ def hint(facts: FieldFacts) -> str:
         return _inferred_hint(facts)
     parts = [allowed(facts)]
     is_table = facts.kind in (Kind.TABLE, Kind.TABLES)
-    if facts.is_optional and facts.kind is not Kind.CHOICE and not is_table:
-        parts.append("empty means none")
+    may_be_empty = facts.is_optional and facts.kind is not Kind.CHOICE and not is_table
+    if may_be_empty:
+        parts.append(say("empty means none"))
     if facts.default is MISSING:
-        parts.append("" if is_table else "no default")
-    elif not is_table and not (facts.default is None and "empty means none" in parts):
+        parts.append("" if is_table else say("no default"))
+    elif not is_table and not (facts.default is None and may_be_empty):
         is_hidden = facts.is_secret and facts.default
-        parts.append(f"default {HIDDEN if is_hidden else redact_text(value_text(facts.default))}")
-    limits = "; ".join(part for part in parts if part)
-    return (
-        f"{facts.description.rstrip('.')} — {limits}" if facts.description and limits else facts.description or limits
-    )
+        default = HIDDEN if is_hidden else redact_text(in_language(value_text(facts.default)))
+        parts.append(say("default {value}", value=default))
+    limits, description = "; ".join(part for part in parts if part), in_language(facts.description)
+    return f"{description.rstrip('.')} — {limits}" if description and limits else description or limits
 
 
 def _inferred_hint(facts: FieldFacts) -> str:
@@ -322,16 +334,19 @@ def _inferred_hint(facts: FieldFacts) -> str:
     if not facts.found and not facts.own_default and not facts.is_required:
         return ""
     own = HIDDEN if facts.is_secret and facts.own_default else facts.own_default
-    empty = "needed" if facts.is_required else f"left empty, the model takes {own}" if own else "may be left empty"
+    if facts.is_required:
+        empty = say("needed")
+    else:
+        empty = say("left empty, the model takes {value}", value=own) if own else say("may be left empty")
     parts = [allowed(facts), empty]
-    parts += [f"elsewhere {', '.join(facts.conflicts)}"] if facts.conflicts else []
-    parts += [f"read at {_few(facts.found)}"] if facts.found else []
+    parts += [say("elsewhere {values}", values=", ".join(facts.conflicts))] if facts.conflicts else []
+    parts += [say("read at {places}", places=_few(facts.found))] if facts.found else []
     return "; ".join(part for part in parts if part)
 
 
 def _few(places: str) -> str:
     first, *others = places.split(", ")
-    return f"{first} and in {len(others)} more" if len(others) > 1 else places
+    return say("{place} and in {n} more", place=first, n=len(others)) if len(others) > 1 else places
 
 
 def plain(value: Any) -> Any:
@@ -425,8 +440,10 @@ def toml_value(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() <= _MAX_BITS:
         return str(value)
     raise ParameterError(
-        f"{shown(value)} cannot be written as TOML. "
-        "TOML takes numbers, texts, true or false, dates, lists and tables."
+        message(
+            "{value} cannot be written as TOML. TOML takes numbers, texts, true or false, dates, lists and tables.",
+            value=shown(value),
+        )
     )
 
 
@@ -444,7 +461,7 @@ def toml_key(key: str) -> str:
 
 def value_text(value: Any, *, limit: int = 80) -> str:
     """
-    Show a plain value to a person; the text is cut at a limit.
+    Write a plain value for people; the text is cut at a limit. Its words can be shown in other languages.
 
     Parameters
     ----------
@@ -459,13 +476,14 @@ def value_text(value: Any, *, limit: int = 80) -> str:
     ('none', '6e12', 'queen', '[1.0, 2.0]', '""')
     """
     if value is None or value is MISSING:
-        return "none" if value is None else "not given"
+        return message("none") if value is None else message("not given")
     if isinstance(value, float):
         text = number_text(value)
     elif isinstance(value, str):
         text = one_line(value) or '""'
     elif (count := count_values(value)) > _MANY:
-        text = f"{'a table' if isinstance(value, Mapping) else 'a list'} of {count:,} values"
+        is_table = isinstance(value, Mapping)
+        text = message("a table of {n:,} values" if is_table else "a list of {n:,} values", n=count)
     else:
         try:
             text = toml_value(value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import ParameterError
+from dissmodel_lab.language import message
 from dissmodel_lab.parameters import ModelSpec
 from dissmodel_lab.plain import cut
 from dissmodel_lab.store import write_atomic
@@ -37,10 +38,14 @@ def path_of(text: str | Path) -> Path:
         if "\0" in str(path):
             raise ValueError("it holds a NUL character")  # noqa: TRY301 -- one message for all of them
     except OSError as error:
-        raise ParameterError(f"{cut(str(text), 80)!r} is no path: {error.strerror or error}.") from error
+        raise _no_path(text, error.strerror or str(error)) from error
     except (ValueError, RuntimeError) as error:
-        raise ParameterError(f"{cut(str(text), 80)!r} is no path: {str(error).rstrip('.')}.") from error
+        raise _no_path(text, str(error).rstrip(".")) from error
     return path
+
+
+def _no_path(text: str | Path, why: str) -> ParameterError:
+    return ParameterError(message("{text!r} is no path: {why}.", text=cut(str(text), 80), why=why))
 
 
 def text_to_keep(target: Path, model_name: str) -> str:
@@ -74,11 +79,17 @@ def text_to_keep(target: Path, model_name: str) -> str:
         return ""
     existing = ModelSpec.from_path(target)
     if existing.text.strip() and "model" not in existing.document:
-        raise ParameterError(f"Not saved: {str(target)!r} has no table [model]. Choose another file.")
+        raise ParameterError(
+            message("Not saved: {path!r} has no table [model]. Choose another file.", path=str(target))
+        )
     if existing.model not in ("", model_name):
         raise ParameterError(
-            f"Not saved: {str(target)!r} belongs to the model {existing.model!r}, not to {model_name!r}. "
-            "Choose another file."
+            message(
+                "Not saved: {path!r} belongs to the model {owner!r}, not to {model!r}. Choose another file.",
+                path=str(target),
+                owner=existing.model,
+                model=model_name,
+            )
         )
     return existing.text
 
@@ -102,12 +113,18 @@ def uploaded_spec(file: Mapping[str, Any]) -> ModelSpec:
     >>> uploaded_spec({"name": "a.toml", "content": b"years = 5"}).parameters
     {'years': 5}
     """
-    origin = f"The TOML file {one_line(file['name'])!r}"
+    name = one_line(file["name"])
     try:
         text = bytes(file["content"]).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ParameterError(f"{origin} is not UTF-8 text (byte {error.start}). TOML is always UTF-8.") from error
-    return ModelSpec.from_text(text, origin=origin)
+        raise ParameterError(
+            message(
+                "The TOML file {name!r} is not UTF-8 text (byte {at}). TOML is always UTF-8.",
+                name=name,
+                at=error.start,
+            )
+        ) from error
+    return ModelSpec.from_text(text, origin=message("The TOML file {name!r}", name=name))
 
 
 def write_whole(target: Path, text: str) -> None:
@@ -144,5 +161,7 @@ def write_whole(target: Path, text: str) -> None:
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError in Python 3.11 and 3.12
         reason = getattr(error, "strerror", None) or error
         raise ParameterError(
-            f"Not saved: {str(target)!r} cannot be written: {reason}. Choose another place."
+            message(
+                "Not saved: {path!r} cannot be written: {why}. Choose another place.", path=str(target), why=reason
+            )
         ) from error

@@ -7,6 +7,7 @@ loaded from and saved to TOML, and copied as the cell that does the same.
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from dissmodel_lab.errors import LabError, ParameterError
+from dissmodel_lab.language import in_language, mark, message, say, say_in
+from dissmodel_lab.models.words import own_words
 from dissmodel_lab.parameters import Location, ModelSpec, OpenTable, parameter_problems, write_spec
 from dissmodel_lab.plain import printable
-from dissmodel_lab.redaction import is_secret_name, redact_text
+from dissmodel_lab.redaction import SecretValues, is_secret_name, redact_text
+from dissmodel_lab.views.access import accessible
 from dissmodel_lab.views.form.controls import LABEL_WIDTH, Message
 from dissmodel_lab.views.form.fields import one_line, value_text
 from dissmodel_lab.views.form.file import path_of, text_to_keep, uploaded_spec, write_whole
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 _SOURCE: Location = ("--input",)  # no parameter can have this name
 
 # Said, because outside of a text field the notebook takes letters and arrows for its own commands.
-_KEYS = "By keyboard: Tab goes on, Space ticks a box or opens a list, Enter presses a button."
+_KEYS = mark("By keyboard: Tab goes on, Space ticks a box or opens a list, Enter presses a button.")
 
 # Colours come from the front end's theme; the fallbacks read on white and on black.
 _STYLE = """<style>
@@ -81,9 +85,9 @@ _STYLE = """<style>
 #: Where a run can take place: what a person chooses from -> its words in a command.
 HERE, WORKER, BACKGROUND = "here", "worker", "background"
 ENGINES = {
-    "in this notebook's own process": (HERE, ()),
-    "in a worker process; the notebook waits": (WORKER, ("--engine", "process")),
-    "in the background; the notebook stays free": (BACKGROUND, ("--engine", "process", "--background")),
+    mark("in this notebook's own process"): (HERE, ()),
+    mark("in a worker process; the notebook waits"): (WORKER, ("--engine", "process")),
+    mark("in the background; the notebook stays free"): (BACKGROUND, ("--engine", "process", "--background")),
 }
 
 
@@ -182,8 +186,9 @@ class ParameterForm:
         self._refuse_unknown(values or {})
         self._parameters = Table(schema, (), self._edited)
         self._parameters.set(values or {})
-        self._source = _path_entry("input", "dl-input", source, _source_placeholder(needs_source=needs_source))
-        self._output = _path_entry("output", "dl-output", output, "a folder of its own under experiments/")
+        self._source = _path_entry(say("input"), "dl-input", source, _source_placeholder(needs_source=needs_source))
+        own_folder = say("a folder of its own under experiments/")
+        self._output = _path_entry(say("output"), "dl-output", output, own_folder)
         self._source_message = Message(_SOURCE)
         self._engine = _engine_choice(is_shown=offers_engines)
         self._make_buttons()
@@ -208,19 +213,19 @@ class ParameterForm:
     @property
     def engine(self) -> str:
         """Where the model shall run."""
-        return ENGINES[str(self._engine.value)][0]
+        return _engine_at(self._engine.index)[0]
 
     @property
     def problems(self) -> dict[Location, str]:
         """What is wrong: place -> sentence; empty when the model can run."""
         problems: dict[Location, str] = {}
         if self._needs_source and not self.source:
-            problems[_SOURCE] = "this model has no sample input; name a file or a URI."
+            problems[_SOURCE] = message("this model has no sample input; name a file or a URI.")
         try:
             problems |= parameter_problems(self.schema, self.values)
         except Exception as error:  # noqa: BLE001 -- the schema's own validators may raise anything
             self._keep(error)
-            problems[()] = f"the model's own check of the values broke. {_error_text(error)}"
+            problems[()] = message("the model's own check of the values broke. {error}", error=_error_text(error))
         return problems
 
     def set_values(self, values: Mapping[str, Any]) -> None:
@@ -246,7 +251,7 @@ class ParameterForm:
         """Enter the schema's defaults, or what the form began with where nothing is declared."""
         is_open = issubclass(self.schema, OpenTable)
         self._parameters.set(self._began if is_open else {})
-        self._note = "All parameters are as they were." if is_open else "All parameters are at their defaults."
+        self._note = say("All parameters are as they were." if is_open else "All parameters are at their defaults.")
         self._refresh()
 
     def as_cell(self) -> str:
@@ -258,7 +263,7 @@ class ParameterForm:
         ParameterError
             When a value cannot be written as TOML.
         """
-        options = ENGINES[str(self._engine.value)][1]
+        options = _engine_at(self._engine.index)[1]
         return cell_text(
             self.model_name, self.schema, self.values, source=self.source, output=self.output, options=options
         )
@@ -294,13 +299,15 @@ class ParameterForm:
             When a value needs attention, or the file is not this model's, not TOML or cannot be written.
         """
         if problems := self.problems:
-            raise ParameterError(f"Not saved: {_attention(problems)}.")
+            raise ParameterError(message("Not saved: {problems}", problems=_attention(problems)))
         target = path_of(path)
         values, secrets = without_secrets(self.schema, self.values)
         left_empty = {name: None for name in self._parameters.controls if name not in self.values}
         base = text_to_keep(target, self.model_name) or self._base
         write_whole(target, write_spec(self.model_name, {**left_empty, **values}, onto=base))
-        self._note = f"Saved to {str(path)!r}." + _left_out(secrets, unwritable_nones(self.schema, values))
+        self._note = " ".join(
+            [say("Saved to {path!r}.", path=str(path)), *_left_out(secrets, unwritable_nones(self.schema, values))]
+        )
         self._refresh()
 
     def run(self) -> None:
@@ -313,7 +320,7 @@ class ParameterForm:
         if self.problems or self._is_running or self._on_run is None:
             self._refresh()
             return
-        self._is_running, self._failure, self._note = True, "", "Running ..."
+        self._is_running, self._failure, self._note = True, "", say("Running ...")
         self._refresh()
         try:
             ending = self._on_run(request)
@@ -329,11 +336,14 @@ class ParameterForm:
         """Say how the run ended, or what else became of it."""
         self._is_running = False
         if error is None:
-            self._note = said or "The run has ended."
+            self._note = said or say("The run has ended.")
         else:
             self._keep(error)
             self._note = ""
-            self._failure = "The run was cancelled." if isinstance(error, KeyboardInterrupt) else _error_text(error)
+            is_cancelled = isinstance(error, KeyboardInterrupt)
+            self._failure = (
+                say("The run was cancelled.") if is_cancelled else self._without_secrets(_error_text(error))
+            )
         self._refresh()
 
     def on_change(self, call: Callable[[], None]) -> None:
@@ -361,25 +371,28 @@ class ParameterForm:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
         bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_())
         values, _ = without_secrets(self.schema, self.values)
-        listing = ", ".join(f"{name} = {value_text(value)}" for name, value in values.items())
+        listing = ", ".join(f"{name} = {in_language(value_text(value))}" for name, value in values.items())
+        text = say("Form of {model}: {values}", model=self.model_name, values=listing or message("no parameters"))
         return bundle | {
-            "text/plain": printable(redact_text(f"Form of {self.model_name}: {listing or 'no parameters'}")),
+            "text/plain": printable(redact_text(text)),
             "text/html": form_table(self.model_name, self.schema, self.values),
         }
 
     def _make_buttons(self) -> None:
-        self._run_button = _button("Run", "dl-run", lambda _button: self.run(), icon="play", button_style="primary")
+        self._run_button = _button(
+            say_in("verb, a button", "Run"), "dl-run", lambda _button: self.run(), icon="play", button_style="primary"
+        )
         self._run_button.layout.display = None if self._on_run else "none"
-        self._toml_path = _path_entry("TOML file", "dl-toml-path", "", "parameters.toml")
+        self._toml_path = _path_entry(say("TOML file"), "dl-toml-path", "", "parameters.toml")
         self._upload = widgets.FileUpload(
-            accept=".toml", description="Upload TOML", layout=widgets.Layout(width="auto")
+            accept=".toml", description=say("Upload TOML"), layout=widgets.Layout(width="auto")
         )
         self._upload.add_class("dl-upload")
         self._upload.observe(self._uploaded, "value")
         self._status = widgets.HTML()
         self._status.add_class("dl-status")
         self._cell = widgets.Textarea(
-            description="cell to copy",
+            description=say("cell to copy"),
             style={"description_width": LABEL_WIDTH},
             layout=widgets.Layout(width="auto", display="none"),
         )
@@ -388,23 +401,23 @@ class ParameterForm:
         self._cell.observe(lambda _change: self._show_cell(), "value")
 
     def _layout(self, description: str) -> Any:
-        first_line = escape(next(iter(description.strip().splitlines()), ""))
+        first_line = escape(in_language(own_words(next(iter(description.strip().splitlines()), ""))))
         heading = widgets.HTML(
             f'<div role="heading" aria-level="3" style="font-size:18px;font-weight:600">'
             f"{escape(self.model_name)}</div><div>{first_line}</div>"
         )
-        keys = widgets.HTML(_KEYS)
+        keys = widgets.HTML(say(_KEYS))
         keys.add_class("dl-hint")
-        none = [] if self.schema.model_fields else [widgets.HTML("This model declares no parameters.")]
+        none = [] if self.schema.model_fields else [widgets.HTML(say("This model declares no parameters."))]
         self._body = widgets.VBox([self._parameters.widget])
         buttons = [
             self._run_button,
-            _button("Reset", "dl-reset", lambda _button: self.reset(), icon="undo"),
-            _button("Copy as cell", "dl-copy", self._copy, icon="copy"),
+            _button(say("Reset"), "dl-reset", lambda _button: self.reset(), icon="undo"),
+            _button(say("Copy as cell"), "dl-copy", self._copy, icon="copy"),
         ]
         files = [
-            _button("Load TOML", "dl-load", lambda _button: self._with_path(self.load)),
-            _button("Save TOML", "dl-save", lambda _button: self._with_path(self.save)),
+            _button(say("Load TOML"), "dl-load", lambda _button: self._with_path(self.load)),
+            _button(say("Save TOML"), "dl-save", lambda _button: self._with_path(self.save)),
             self._upload,
         ]
         self._sections = widgets.VBox()
@@ -432,7 +445,7 @@ class ParameterForm:
             ]
         )
         form.add_class("dl-form")
-        return form
+        return accessible(form)
 
     def _edited(self) -> None:
         self._note = ""
@@ -445,9 +458,8 @@ class ParameterForm:
         self._run_button.disabled = bool(problems) or self._is_running
         if self._cell.layout.display != "none":
             self._show_cell()
-        state = (
-            f"{_attention(problems)}." if problems else "Ready to run." if self._on_run else "All values are fine."
-        )
+        fine = say("Ready to run." if self._on_run else "All values are fine.")
+        state = in_language(_attention(problems)) if problems else fine
         self._say([self._failure, self._note, *self._advice(), "" if self._is_running else state])
         for listener in self._listeners:
             listener()
@@ -456,7 +468,8 @@ class ParameterForm:
         said = self._advise(self.values) if self._advise and not self._is_running else {}
         # "password: it is never read" would read as a password wherever secrets are hidden.
         return [
-            f"{one_line(name)}{' (a secret)' if is_secret_name(name) else ''}: {redact_text(sentence)}"
+            f"{say('{name} (a secret)', name=one_line(name)) if is_secret_name(name) else one_line(name)}: "
+            f"{redact_text(in_language(sentence))}"
             for name, sentence in said.items()
         ]
 
@@ -466,13 +479,21 @@ class ParameterForm:
         if self._status.value != shown:  # the same text again would be read aloud again
             self._status.value = shown
 
+    def _without_secrets(self, text: str) -> str:
+        """Hide what a model wrote bare of the secrets that were entered here."""
+        known = SecretValues()
+        known.add(self.values, self.source)
+        with suppress(Exception):  # as the model gets them, fields that are declared secret tell it themselves
+            known.add(vars(self.schema.model_validate(self.values)))
+        return known.hide(text)
+
     def _keep(self, error: BaseException) -> None:
         if not self.errors or repr(self.errors[-1]) != repr(error):  # a check fails again with every key typed
             self.errors.append(error)
 
     def _copy(self, _button: Any) -> None:
-        self._note = "Select the text of the cell below and copy it."
-        self._note += _left_out([], unwritable_nones(self.schema, self.values))
+        said = say("Select the text of the cell below and copy it.")
+        self._note = " ".join([said, *_left_out([], unwritable_nones(self.schema, self.values))])
         self._cell.layout.display = None
         self._refresh()
 
@@ -480,14 +501,14 @@ class ParameterForm:
         try:
             text = self.as_cell()
         except ParameterError as error:
-            text, self._note = "", redact_text(f"No cell can say this. {error}")
+            text, self._note = "", redact_text(say("No cell can say this. {error}", error=error.said))
         self._cell.rows = min(max(text.count("\n") + 2, 4), 24)
         if self._cell.value != text:
             self._cell.value = text
 
     def _with_path(self, action: Callable[[str], None]) -> None:
         path = str(self._toml_path.value).strip()
-        self._telling(lambda: action(path), "" if path else "Name a TOML file first.")
+        self._telling(lambda: action(path), "" if path else message("Name a TOML file first."))
 
     def _uploaded(self, change: Any) -> None:
         for file in change["new"]:
@@ -505,7 +526,7 @@ class ParameterForm:
                 raise ParameterError(refusal)
             action()
         except LabError as error:
-            self._note = redact_text(str(error))
+            self._note = redact_text(error.said)
             self._refresh()
         except (OSError, ValueError, RuntimeError) as error:  # of the file system: a widget would swallow it
             self._keep(error)
@@ -522,20 +543,36 @@ class ParameterForm:
         self._parameters.set(spec.parameters)
         is_own = spec.model in ("", self.model_name)
         self._base = spec.text if is_own and "model" in spec.document else ""
-        sentences = [f"Loaded {origin!r}."]
+        sentences = [say("Loaded {path!r}.", path=origin)]
         if not is_own:
-            sentences.append(f"It is written for the model {spec.model!r}, not for {self.model_name!r}.")
-        sentences += [f"ignored: {location_text(place)!r}. {text}" for place, text in unknown.items()]
+            sentences.append(
+                say(
+                    "It is written for the model {owner!r}, not for {model!r}.",
+                    owner=spec.model,
+                    model=self.model_name,
+                )
+            )
+        sentences += [
+            say("ignored: {place!r}. {advice}", place=location_text(place), advice=text)
+            for place, text in unknown.items()
+        ]
         self._note = " ".join(sentences)
         self._refresh()
 
     def _refuse_unknown(self, values: Mapping[str, Any]) -> None:
         for place, text in unknown_places(self.schema, values).items():
-            raise ParameterError(f"Unknown parameter {location_text(place)!r} of {self.model_name}. {text}")
+            raise ParameterError(
+                message(
+                    "Unknown parameter {place!r} of {model}. {advice}",
+                    place=location_text(place),
+                    model=self.model_name,
+                    advice=text,
+                )
+            )
 
 
 def _source_placeholder(*, needs_source: bool) -> str:
-    return "path or URI of the input" if needs_source else "sample input of the model"
+    return say("path or URI of the input" if needs_source else "sample input of the model")
 
 
 def _path_entry(label: str, css_class: str, value: str, placeholder: str) -> Any:
@@ -550,10 +587,14 @@ def _path_entry(label: str, css_class: str, value: str, placeholder: str) -> Any
     return entry
 
 
+def _engine_at(index: int) -> tuple[str, tuple[str, ...]]:
+    return list(ENGINES.values())[index]
+
+
 def _engine_choice(*, is_shown: bool) -> Any:
     choice = widgets.Dropdown(
-        options=list(ENGINES),
-        description="run it",
+        options=[say(words) for words in ENGINES],
+        description=say("run it"),
         style={"description_width": LABEL_WIDTH},
         layout=widgets.Layout(width="auto", max_width="600px", display=None if is_shown else "none"),
     )
@@ -580,19 +621,25 @@ def _rule() -> Any:
 
 def _attention(problems: Mapping[Location, str]) -> str:
     names = list(dict.fromkeys("input" if place == _SOURCE else location_text(place) for place in problems))
-    count = "1 value needs" if len(names) == 1 else f"{len(names)} values need"
-    return f"{count} attention: {', '.join(names)}"
+    if len(names) == 1:
+        return message("1 value needs attention: {name}.", name=names[0])
+    return message("{n} values need attention: {names}.", n=len(names), names=", ".join(map(in_language, names)))
 
 
 def _error_text(error: BaseException) -> str:
     # A LabError is a whole sentence for the person; anything else came from the model.
     return redact_text(
-        str(error) if isinstance(error, LabError) else f"It failed with {type(error).__name__}: {error}"
+        error.said
+        if isinstance(error, LabError)
+        else say("It failed with {kind}: {error}", kind=type(error).__name__, error=error)
     )
 
 
-def _left_out(secrets: list[str], nones: list[str]) -> str:
-    text = f" Left out, because they are secrets: {', '.join(secrets)}." if secrets else ""
+def _left_out(secrets: list[str], nones: list[str]) -> list[str]:
+    said = [say("Left out, because they are secrets: {names}.", names=", ".join(secrets))] if secrets else []
     if nones:
-        text += f" TOML has no word for none, so the default is taken instead for: {', '.join(nones)}."
-    return text
+        instead = say(
+            "TOML has no word for none, so the default is taken instead for: {names}.", names=", ".join(nones)
+        )
+        said.append(instead)
+    return said

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from dissmodel_lab.language import say
 from dissmodel_lab.parameters import MAX_FIELDS, OpenTable, parameter_schema
 from dissmodel_lab.views.form.controls import ENTRIES, Changed, Control, Entry, Message, Problems, class_name
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, describe, hint, one_line, plain
-from dissmodel_lab.views.markup import escape
+from dissmodel_lab.views.markup import escape, label_traits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -124,7 +125,7 @@ class Table(Control):
     def _tell_of_more(self) -> None:
         """Say how many values have no field, because a browser would be slow with them."""
         count = len(self._extra) if self.others else 0
-        self._more.value = f"and {count:,} more parameters, kept as they are" if count else ""
+        self._more.value = say("and {n:,} more parameters, kept as they are", n=count) if count else ""
         self._more.layout.display = None if count else "none"
 
     def show(self, problems: Problems) -> None:  # noqa: D102 -- as Control says
@@ -141,7 +142,7 @@ def _others(schema: type[BaseModel], where: Location, changed: Changed) -> Names
     """Make room for names that nobody knows yet, where the whole schema was inferred."""
     if where or not issubclass(schema, OpenTable):
         return None
-    facts = describe(parameter_schema(object, {"another parameter": {}}))[0]
+    facts = describe(parameter_schema(object, {say("another parameter"): {}}))[0]
     return Names(facts, ("others",), changed, places=())
 
 
@@ -170,7 +171,7 @@ class OptionalTable(Control):
         self._table: Table | None = None
         self._is_setting = False
         self.switch = widgets.Checkbox(
-            description=f"use {facts.label}", indent=False, layout=widgets.Layout(width="auto")
+            **label_traits(say("use {name}", name=facts.label)), indent=False, layout=widgets.Layout(width="auto")
         )
         self.switch.add_class(class_name("field", where))
         self.switch.observe(self._switched, "value")
@@ -221,7 +222,7 @@ class Tables(Control):
         self.items: list[Any] = []
         self._rows = widgets.VBox()
         self._message = Message(where)
-        self.add_button = _button(f"Add to {facts.title}", "plus", class_name("add", where))
+        self.add_button = _button(say("Add to {name}", name=facts.title), "plus", class_name("add", where))
         self.add_button.on_click(self._add)
         self.widget = widgets.VBox([_title(facts, where), self._rows, self.add_button, self._message.widget])
         self.widget.add_class("dl-group")
@@ -266,7 +267,7 @@ class Tables(Control):
 
     def _row(self, at: int, item: Any) -> Any:
         name = f"{self._facts.title} {at + 1}"
-        remove = _button(f"Remove {name}", "trash", class_name("remove", (*self._where, at)))
+        remove = _button(say("Remove {name}", name=name), "trash", class_name("remove", (*self._where, at)))
         remove.on_click(lambda _button: self._remove(at))
         row = widgets.VBox([widgets.HTML(f"<b>{escape(name)}</b>"), item.widget, remove])
         row.add_class("dl-group")
@@ -311,12 +312,12 @@ class Names(Control):
         self._lines = widgets.VBox()
         self._message = Message(where)
         self.name = widgets.Combobox(
-            placeholder=f"another name in {facts.title}" if places is None else facts.title,
+            placeholder=say("another name in {table}", table=facts.title) if places is None else facts.title,
             options=tuple(self._known),
             layout=widgets.Layout(width="auto", max_width="300px"),
         )
         self.name.add_class(class_name("name", where))
-        self.add_button = _button("Add", "plus", class_name("add", where))
+        self.add_button = _button(say("Add"), "plus", class_name("add", where))
         self.add_button.on_click(self._add)
         head = [] if is_row or places is not None else [_title(facts, where)]
         adder = widgets.HBox([self.name, self.add_button])
@@ -387,7 +388,9 @@ class Names(Control):
     def _line(self, name: str, control: Control) -> Any:
         if not isinstance(control, Names | Rows):
             return control.widget
-        remove = _button(f"Remove {one_line(name)}", "trash", class_name("remove", (*self._places, name)))
+        remove = _button(
+            say("Remove {name}", name=one_line(name)), "trash", class_name("remove", (*self._places, name))
+        )
         remove.on_click(lambda _button: self._remove(name))
         return widgets.VBox([control.widget, remove])
 

@@ -12,6 +12,7 @@ from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.errors import ParameterError, did_you_mean
+from dissmodel_lab.language import in_language, message, say
 from dissmodel_lab.parameters import OpenTable, parameter_schema
 from dissmodel_lab.redaction import HIDDEN, is_secret_name, redact_text
 from dissmodel_lab.views.form.fields import (
@@ -81,7 +82,7 @@ def location_text(location: Location) -> str:
     ('zones.1.rate', 'the values together')
     """
     parts = (str(part + 1) if isinstance(part, int) else part for part in location)
-    return ".".join(parts) or "the values together"
+    return ".".join(parts) or message("the values together")
 
 
 def cell_text(
@@ -127,7 +128,9 @@ def cell_text(
     words = ["%%dissmodel", "run", shlex.quote(model_name)]
     for option, value in (("--input", source), ("--output", output)):
         if re.search(r"[\r\n]", value):
-            raise ParameterError(f"A path cannot hold a line break, got {value!r}. Rename the file.")
+            raise ParameterError(
+                message("A path cannot hold a line break, got {path!r}. Rename the file.", path=value)
+            )
         words += [option, shlex.quote(value)] if value else []
     words += options
     # Alone, a parameter called "model" would read as the table [model] of a specification.
@@ -135,7 +138,7 @@ def cell_text(
     lines = [f"[{'.'.join(under)}]"] if under else []
     lines += _toml_lines(schema, values, under)
     # IPython refuses a %% line with nothing under it.
-    return "\n".join([" ".join(words), *(lines or ["# no parameters"])])
+    return "\n".join([" ".join(words), *(lines or [f"# {say('no parameters')}"])])
 
 
 def _toml_lines(schema: type[BaseModel], values: Mapping[str, Any], under: tuple[str, ...]) -> list[str]:
@@ -161,11 +164,13 @@ def _are_tables(values: list[Any]) -> bool:
 
 def _toml_line(name: str, value: Any, fact: FieldFacts | None) -> str:
     if is_secret_name(name) or (fact and fact.is_secret):
-        return f"# {one_line(name)}: a secret, not copied"
+        return f"# {one_line(name)}: {say('a secret, not copied')}"
     if value is None:
         default = fact.default if fact else None
-        note = "" if default is None else f", which TOML cannot say; the run takes {value_text(default)}"
-        return f"# {one_line(name)}: none{note}"
+        if default is None:
+            return f"# {one_line(name)}: {say('none')}"
+        said = say("none, which TOML cannot say; the run takes {default}", default=value_text(default))
+        return f"# {one_line(name)}: {said}"
     comment = f"  # [{fact.unit}]" if fact and fact.unit else ""
     return f"{toml_key(name)} = {toml_value(value)}{comment}"
 
@@ -267,13 +272,13 @@ def form_table(model_name: str, schema: type[BaseModel], values: Mapping[str, An
     >>> "<td" in form_table("flood", create_model("P", years=(int, 20)), {"years": 5})
     True
     """
-    heads = ("Parameter", "Value", "Unit", "Allowed", "Description")
+    heads = (say("Parameter"), say("Value"), say("Unit"), say("Allowed"), say("Description"))
     head = "".join(f'<th scope="col" style="{_CELL}">{text}</th>' for text in heads)
     rows = "".join(
         "<tr>" + "".join(f'<td style="{_CELL}">{escape(text)}</td>' for text in row) + "</tr>"
         for row in _table_rows(schema, values, ())
     )
-    empty = "" if rows else "<p>This model declares no parameters.</p>"
+    empty = "" if rows else f"<p>{say('This model declares no parameters.')}</p>"
     table = f'<table style="border-collapse:collapse"><tr>{head}</tr>{rows}</table>' if rows else ""
     return f'<div><p style="margin:0 0 4px 0"><b>{escape(model_name)}</b></p>{table}{empty}</div>'
 
@@ -296,10 +301,10 @@ def _table_rows(
             for at, item in enumerate(value):
                 rows += _table_rows(fact.model, item, (*where, at))
         else:
-            shown = HIDDEN if fact.is_secret and value else redact_text(value_text(value, limit=200))
+            shown = HIDDEN if fact.is_secret and value else redact_text(in_language(value_text(value, limit=200)))
             if value is MISSING and fact.own_default and not fact.is_secret:
-                shown = redact_text(f"left to the model: {fact.own_default}")
+                shown = redact_text(say("left to the model: {value}", value=fact.own_default))
             listing = ", ".join(label for label, _ in fact.choices)
-            said = fact.description or (f"read at {fact.found}" if fact.found else "")
+            said = in_language(fact.description) or (say("read at {places}", places=fact.found) if fact.found else "")
             rows.append((location_text(where), shown, fact.unit, listing or allowed(fact), said))
     return rows

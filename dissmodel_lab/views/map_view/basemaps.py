@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from dissmodel_lab.errors import SourceError, did_you_mean
+from dissmodel_lab.language import mark, message, say
 
-NONE, STREETS, SATELLITE = "none", "OpenStreetMap", "Satellite (Esri)"
+NONE, STREETS, SATELLITE = mark("none"), "OpenStreetMap", mark("Satellite (Esri)")
 #: All names to choose from.
 BASEMAPS = (NONE, STREETS, SATELLITE)
 #: Deepest zoom for which the servers have tiles; beyond it Leaflet enlarges them.
@@ -39,7 +40,8 @@ def basemap_name(wish: bool | str) -> str:  # noqa: FBT001 -- a person's own wor
     if isinstance(wish, bool):
         return STREETS if wish else NONE
     if wish not in BASEMAPS:
-        raise SourceError(f"No basemap is called {wish!r}. {did_you_mean(str(wish), BASEMAPS)}")
+        advice = did_you_mean(str(wish), BASEMAPS)
+        raise SourceError(message("No basemap is called {wish!r}. {advice}", wish=wish, advice=advice))
     return wish
 
 
@@ -79,5 +81,9 @@ def tiles_note(name: str) -> tuple[str, ...]:
     """
     if name == NONE:
         return ()
-    said = f"The basemap's tiles are fetched by your browser from {name}'s server, which learns where you look."
-    return (f"{said} Without a network there are none.",)
+    said = say(
+        "The basemap's tiles are fetched by your browser from {name}'s server, which learns where you look. Without "
+        "a network there are none.",
+        name=say(name),
+    )
+    return (said,)

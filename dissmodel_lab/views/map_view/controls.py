@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dissmodel_lab.language import mark, say
 from dissmodel_lab.maps.styles import CLASSIFICATIONS, Style
 from dissmodel_lab.maps.styles.colours import OFFERED
 from dissmodel_lab.views.map_view.basemaps import BASEMAPS
+from dissmodel_lab.views.markup import label_traits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dissmodel_lab.maps.grid import Axis
 
-ONE, SWIPE, BESIDE = "one map", "swipe", "side by side"
+ONE, SWIPE, BESIDE = mark("one map"), mark("swipe"), mark("side by side")
 #: How two layers can be looked at.
 MODES = (ONE, SWIPE, BESIDE)
 #: A player shows so many steps a second at most [ms for each].
 STEP_MS = 500
 #: The colours that the data and their kind ask for.
-OWN = "own"
-CONTINUOUS = "continuous"
+OWN = mark("own")
+CONTINUOUS = mark("continuous")
 _WIDE = "300px"
 
 
@@ -48,27 +50,35 @@ class Controls:
         import ipywidgets as w  # noqa: PLC0415 -- 0.2 s, not needed for static maps
 
         self._given = style
-        self.layer = w.Dropdown(options=names, value=names[0], description="Layer")
-        self.part = w.Dropdown(options=[], description="Part")
-        self.band = w.Dropdown(options=[], description="Band")
-        self.mode = w.Dropdown(options=MODES, value=ONE, description="View")
-        self.other = w.Dropdown(options=names, value=names[-1], description="Against")
-        self.opacity = w.FloatSlider(value=1.0, min=0, max=1, step=0.05, description="Opacity", readout_format=".0%")
-        self.swipe = w.IntSlider(value=0, min=0, max=100, description="Swipe [%]")
-        self.basemap = w.Dropdown(options=BASEMAPS, value=basemap, description="Basemap")
+        self.layer = w.Dropdown(options=names, value=names[0], description=say("Layer"))
+        self.part = w.Dropdown(options=[], description=say("Part"))
+        self.band = w.Dropdown(options=[], description=say("Band"))
+        self.mode = w.Dropdown(options=_named(MODES), value=ONE, description=say("View"))
+        self.other = w.Dropdown(options=names, value=names[-1], description=say("Against"))
+        self.opacity = w.FloatSlider(
+            value=1.0, min=0, max=1, step=0.05, description=say("Opacity"), readout_format=".0%"
+        )
+        self.swipe = w.IntSlider(value=0, min=0, max=100, description=say("Swipe [%]"))
+        self.basemap = w.Dropdown(options=_named(BASEMAPS), value=basemap, description=say("Basemap"))
         offered = dict.fromkeys((OWN, *OFFERED, *([style.colour_map] if style.colour_map else [])))
-        self.colour_map = w.Dropdown(options=tuple(offered), value=style.colour_map or OWN, description="Colours")
-        self.reverse = w.Checkbox(value=style.reverse, description="Reversed", indent=False)
+        self.colour_map = w.Dropdown(
+            options=[(say(OWN) if name == OWN else name, name) for name in offered],
+            value=style.colour_map or OWN,
+            description=say("Colours"),
+        )
+        self.reverse = w.Checkbox(value=style.reverse, description=say("Reversed"), indent=False)
         methods = [CONTINUOUS, *(name for name in CLASSIFICATIONS if name != "user-defined" or style.breaks)]
-        self.classes = w.Dropdown(options=methods, value=style.method or CONTINUOUS, description="Classes")
-        self.n_classes = w.BoundedIntText(value=style.n_classes, min=2, max=24, description="How many")
+        self.classes = w.Dropdown(
+            options=_named(methods), value=style.method or CONTINUOUS, description=say("Classes")
+        )
+        self.n_classes = w.BoundedIntText(value=style.n_classes, min=2, max=24, description=say("How many"))
         self.steps: dict[str, Any] = {}
         self._players: dict[str, Any] = {}
         self.moving = w.VBox()
         styling = (self.colour_map, self.reverse, self.classes, self.n_classes)
         self.colours = w.Accordion(
             children=[w.HBox(styling, layout=_wrapping())],
-            titles=["Colours and classes"],
+            titles=[say("Colours and classes")],
             selected_index=None,
         )
         rows = (
@@ -136,12 +146,17 @@ class Controls:
         for axis in axes:
             last = len(axis.labels) - 1
             slider = w.SelectionSlider(
-                options=[(label, i) for i, label in enumerate(axis.labels)], value=0, description=axis.name[:40],
+                options=[(label, i) for i, label in enumerate(axis.labels)], value=0, **label_traits(axis.name[:40]),
                 layout=w.Layout(width="440px"), continuous_update=True,
             )  # fmt: skip
             slider.dl_labels = axis.labels
             play = w.Play(
-                min=0, max=last, step=1, interval=STEP_MS, show_repeat=False, description=f"Play {axis.name[:40]}"
+                min=0,
+                max=last,
+                step=1,
+                interval=STEP_MS,
+                show_repeat=False,
+                description=say("Play {axis}", axis=axis.name[:40]),
             )
             w.jslink((play, "value"), (slider, "index"))
             slider.observe(lambda change, name=axis.name: moved(name, change["new"]), "value")
@@ -150,6 +165,11 @@ class Controls:
             self.steps[axis.name], self._players[axis.name] = slider, play
             rows.append(w.HBox([play, slider]))
         self.moving.children = rows
+
+
+def _named(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Return what a list shows for each of its values, and the value itself."""
+    return [(say(value), value) for value in values]
 
 
 def _wrapping() -> Any:

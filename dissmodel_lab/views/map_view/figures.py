@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dissmodel_lab.language import in_language, message, say
 from dissmodel_lab.maps.histogram import histogram
 from dissmodel_lab.views.legends import SMALL, data_url, legend_html
-from dissmodel_lab.views.markup import escape, escape_short
+from dissmodel_lab.views.markup import escape, escape_attribute, escape_short, scrolling
 
 if TYPE_CHECKING:
     from dissmodel_lab.maps.legend import Legend
@@ -160,18 +161,21 @@ def swipe(
     if with_legends:
         captions = _swipe_legends(before.legend, after.legend, (below, above)) + place_html(before)
         captions += notes_html(tuple(notes))
-    return (
-        f'<div style="max-width:{WIDTH + 2}px;margin:0 0 12px 0">'
-        '<div style="font-weight:bold;margin:2px 0">'
-        f"Swipe: {above} (left of the line) over {below} (right of it)</div>"
-        f'<div style="{SMALL}">Drag the lower right corner of the upper picture ({above}) to the side.</div>'
+    name = say("Swipe: {above} (left of the line) over {below} (right of it)", above=titles[1], below=titles[0])
+    pictures = (
         f'<div style="position:relative;width:{width}px;height:{height}px;border:1px solid #888888">'
         f'<div style="{box};width:{width}px;height:{height}px">{_img(lower[0], before, width, height)}</div>'
         f'<div style="{box};width:50%;min-width:20px;max-width:100%;height:{height}px;resize:horizontal;'
         'border-right:3px solid #d55e00;box-sizing:border-box">'
         # as wide as the picture, so that no style sheet can squeeze the picture into the box
-        f'<div style="width:{width}px;height:{height}px">{_img(upper[0], after, width, height)}</div>'
-        f"</div></div>{captions}</div>"
+        f'<div style="width:{width}px;height:{height}px">{_img(upper[0], after, width, height)}</div></div></div>'
+    )
+    return (
+        f'<div style="max-width:{WIDTH + 2}px;margin:0 0 12px 0">'
+        f'<div style="font-weight:bold;margin:2px 0">{escape(name)}</div><div style="{SMALL}">'
+        f"{say('Drag the lower right corner of the upper picture ({above}) to the side.', above=above)}</div>"
+        # at one size, as they lie over each other: a narrow page scrolls them
+        f"{scrolling(pictures, name)}{captions}</div>"
     )
 
 
@@ -195,7 +199,7 @@ def beside(before: Preview, after: Preview, titles: tuple[str, str], *, budget: 
     2
     """
     figures = "".join(
-        '<div style="display:inline-block;vertical-align:top;margin:0 12px 0 0">'
+        '<div style="display:inline-block;vertical-align:top;margin:0 12px 0 0;max-width:100%">'
         f"{map_figure(preview, title, budget=budget)}</div>"
         for preview, title in zip((before, after), titles, strict=True)
     )
@@ -230,7 +234,7 @@ def notes_html(notes: tuple[str, ...]) -> str:
     >>> notes_html(("1 < 2",))
     '<ul style="font-size:12px;margin:2px 0;padding-left:18px"><li>1 &lt; 2</li></ul>'
     """
-    items = "".join(f"<li>{escape_short(note, MAX_NOTE)}</li>" for note in notes)
+    items = "".join(f"<li>{escape_short(in_language(note), MAX_NOTE)}</li>" for note in notes)
     return f'<ul style="{SMALL};padding-left:18px">{items}</ul>' if notes else ""
 
 
@@ -241,22 +245,26 @@ def _shown_size(preview: Preview) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _img(encoded: bytes, preview: Preview, width: int, height: int) -> str:
+def _img(encoded: bytes, preview: Preview, width: int, height: int, *, is_alone: bool = False) -> str:
+    # Alone it shrinks with the page; pictures that lie over each other stay of one size.
+    room = "height:auto;max-width:100%" if is_alone else f"height:{height}px;max-width:{width}px"
     return (
-        f'<img alt="{escape(preview.alt_text)}" width="{width}" height="{height}" src="{data_url(encoded)}" '
-        f'style="width:{width}px;height:{height}px;max-width:{width}px;margin:0;display:block">'
+        f'<img alt="{escape_attribute(in_language(preview.alt_text))}" width="{width}" height="{height}" '
+        f'src="{data_url(encoded)}" '
+        f'style="width:{width}px;{room};margin:0;display:block">'
     )
 
 
 def _picture(encoded: bytes, preview: Preview, width: int, height: int) -> str:
-    frame = f"width:{width}px;height:{height}px;border:1px solid #888888;background-color:#ffffff"
-    return f'<div style="{frame}">{_img(encoded, preview, width, height)}</div>'
+    frame = f"max-width:{width}px;border:1px solid #888888;background-color:#ffffff"
+    return f'<div style="{frame}">{_img(encoded, preview, width, height, is_alone=True)}</div>'
 
 
 def _reduced(preview: Preview, width: int) -> tuple[str, ...]:
     if width >= min(preview.size[0], preview.grid.values.shape[1]):
         return ()  # no cell is lost
-    return (f"Picture reduced from {preview.size[0]:,} to {width:,} pixels across, nearest pixel.",)
+    wide = preview.size[0]
+    return (message("Picture reduced from {wide:,} to {now:,} pixels across, nearest pixel.", wide=wide, now=width),)
 
 
 def place_html(preview: Preview) -> str:
@@ -270,9 +278,11 @@ def place_html(preview: Preview) -> str:
     True
     """
     kilometres = preview.width_km
-    scale = f"; {_length(kilometres)} across at the centre" if kilometres is not None else ""
     width, height = preview.source_size
-    return f'<div style="{SMALL}">{escape(preview.bounds_text)}{scale}; {width:,} x {height:,} cells</div>'
+    said = [in_language(preview.bounds_text)]
+    said += [say("{length} across at the centre", length=_length(kilometres))] if kilometres is not None else []
+    said.append(say("{width:,} x {height:,} cells", width=width, height=height))
+    return f'<div style="{SMALL}">{escape("; ".join(said))}</div>'
 
 
 def _length(kilometres: float) -> str:
@@ -290,7 +300,11 @@ def no_swipe(below: str, above: str) -> str:
     >>> no_swipe("input", "output")
     "output doesn't cover the same ground as input: no swipe, it would compare different places."
     """
-    return f"{above} doesn't cover the same ground as {below}: no swipe, it would compare different places."
+    return message(
+        "{above} doesn't cover the same ground as {below}: no swipe, it would compare different places.",
+        above=above,
+        below=below,
+    )
 
 
 def different_scales(before: Preview, after: Preview) -> tuple[str, ...]:
@@ -305,7 +319,7 @@ def different_scales(before: Preview, after: Preview) -> tuple[str, ...]:
     """
     one, other = before.legend, after.legend
     if one.kind == other.kind == "continuous" and (one.low, one.high) != (other.low, other.high):
-        return ("The two pictures have different colour scales: compare shapes, not colours.",)
+        return (message("The two pictures have different colour scales: compare shapes, not colours."),)
     return ()
 
 

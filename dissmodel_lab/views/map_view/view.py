@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dissmodel_lab.errors import LabError, SourceError
+from dissmodel_lab.language import in_language, mark, message, say, say_n
 from dissmodel_lab.maps.features import colours_of, feature_at, features_of
 from dissmodel_lab.maps.histogram import histogram
 from dissmodel_lab.maps.styles import Style
 from dissmodel_lab.redaction import redact_text
+from dissmodel_lab.views.access import accessible
 from dissmodel_lab.views.legends import SMALL, legend_html
 from dissmodel_lab.views.map_view.basemaps import basemap_name, tiles_note
 from dissmodel_lab.views.map_view.controls import BESIDE, MODES, ONE, SWIPE, Controls
@@ -50,7 +52,7 @@ DRAWN_WITHIN = 0.12
 STILL_SHARP = 0.5
 #: What the player will need next is drawn in advance when a picture takes at most so long [s].
 CHEAP = 0.5
-ALL_SHOWN = "every cell of this view shown"
+ALL_SHOWN = mark("every cell of this view shown")
 
 
 class MapView:
@@ -109,9 +111,11 @@ class MapView:
         part: str | None = None,
     ) -> None:
         if not sources:
-            raise SourceError("There is no layer to show. Give at least one, such as {'input': path}.")
+            raise SourceError(message("There is no layer to show. Give at least one, such as {{'input': path}}."))
         if mode not in MODES:
-            raise SourceError(f"A map can't be shown as {mode!r}. Known: {', '.join(MODES)}.")
+            raise SourceError(
+                message("A map can't be shown as {mode!r}. Known: {modes}.", mode=mode, modes=", ".join(MODES))
+            )
         self.errors: list[str] = []
         self.stock = Stock(sources, max_pixels, classes, georeferences, part)
         self._scope = f"dl-map-{uuid4().hex[:8]}"
@@ -148,7 +152,7 @@ class MapView:
         for name, widget in (("dl-value", self.value), ("dl-legend", self.legend), ("dl-notes", self.notes)):
             widget.add_class(name)
         parts = [self._style, controls.widget, self._frame, self.value, self.legend, self.notes]
-        self.widget = w.VBox(parts)
+        self.widget = accessible(w.VBox(parts), map_name=", ".join(names))
         self.widget.add_class("dl-map")
         self.widget.add_class(self._scope)
 
@@ -169,8 +173,8 @@ class MapView:
             try:
                 callback(*arguments, **keywords)
             except Exception as error:  # noqa: BLE001 -- whatever it is, the person must see it
-                kind = "" if isinstance(error, LabError) else f"{type(error).__name__}: "
-                self.errors.append(redact_text(f"{kind}{error}"))
+                said = error.said if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+                self.errors.append(redact_text(said))
                 self.value.value = f'<div role="alert">&#9888; {escape(self.errors[-1])}</div>'
 
         return call
@@ -301,7 +305,7 @@ class MapView:
             self._show_other(choice, picture)
             self._show_features(ground, choice, picture)
             self._say_all()
-            self.value.value = _status("Click the map to read a value.")
+            self.value.value = _status(say("Click the map to read a value."))
         if self._may_be_sharper():
             self._worker.ask()
 
@@ -341,14 +345,17 @@ class MapView:
         if mode == BESIDE:
             ground.below.hide()
             self._frame_two(other)
-            self._comparison = (f"Left: {choice.name}. Right: {name}.", *different_scales(other, picture))
+            self._comparison = (
+                message("Left: {left}. Right: {right}.", left=choice.name, right=name),
+                *different_scales(other, picture),
+            )
             if self._links is None:
-                self._comparison += ("The two lie in different places: each map is moved by itself.",)
+                self._comparison += (message("The two lie in different places: each map is moved by itself."),)
         elif share_bounds(picture, other):
             self._frame_one()
             ground.below.show(other, self.opacity.value)
             self._comparison = (
-                f"Left of the edge: {name}. Right of it: {choice.name}.",
+                message("Left of the edge: {left}. Right of it: {right}.", left=name, right=choice.name),
                 *different_scales(other, picture),
             )
         else:
@@ -418,7 +425,8 @@ class MapView:
                 one.lay_features(None)
                 continue
             colours = colours_of(layer, few, chosen.band, shown.legend)
-            said = f"{len(few):,} features" + (f", {few.shown}" if few.shown else "")
+            features = say_n("{n} feature", "{n} features", len(few))
+            said = say("{features}, {shown}", features=features, shown=few.shown) if few.shown else features
             one.lay_features(feature_layer(few, colours, one.point_at), said, few.notes)
             one.above.whole.visible = False
 
@@ -440,7 +448,9 @@ class MapView:
         """Say what the colours mean, those that only sharp parts have shown too, and how often values occur."""
         legend = self.stock.legend(choice)
         if self._ground is not None and self._ground.features is not None:  # pixels say nothing of features
-            self.legend.value = legend_html(legend) + f'<div style="{SMALL}">{escape(picture.bounds_text)}</div>'
+            self.legend.value = (
+                legend_html(legend) + f'<div style="{SMALL}">{escape(in_language(picture.bounds_text))}</div>'
+            )
             self._written = None
             return
         key = (picture, len(legend.entries))
@@ -463,11 +473,11 @@ class MapView:
             if ground.features is not None:
                 lines.append(ground.feature_words)
             for side in sides:
-                shown = side.part.shown or ALL_SHOWN if side.part is not None else side.picture.shown  # type: ignore[union-attr]  # `seen` is one of the two
-                lines.append(shown)
+                shown = side.part.shown or say(ALL_SHOWN) if side.part is not None else side.picture.shown  # type: ignore[union-attr]  # `seen` is one of the two
+                lines.append(in_language(shown))
             picture = ground.above.picture
             if picture is not None:
-                lines.append(picture.crs if picture.is_georeferenced else "plane, no georeference")
+                lines.append(picture.crs if picture.is_georeferenced else say("plane, no georeference"))
             ground.say(dict.fromkeys(lines))
 
     def _show_controls(self, picture: Preview) -> None:
@@ -631,7 +641,7 @@ class MapView:
                 if side is None or choice is None or side.picture is None:
                     continue
                 name = f"{choice.name}: " if len(active) > 1 else ""
-                values.append(name + side.value_at(latitude, longitude))
+                values.append(name + in_language(side.value_at(latitude, longitude)))
                 attributes += self._attributes(ground, side, choice, latitude, longitude)
         self.value.value = _status(f"{place}: {'; '.join(values)}")
         ground.point_at(attributes)
@@ -660,7 +670,7 @@ class MapView:
             try:
                 previews[name] = self.preview(name)
             except LabError as error:
-                problems.append(redact_text(f"{name}: {error}"))
+                problems.append(redact_text(f"{name}: {error.said}"))
         said, names = notes_html(tuple(problems)), list(previews)
         if len(names) == 2:  # noqa: PLR2004 -- a comparison has two sides
             before, after = previews.values()
@@ -673,14 +683,14 @@ class MapView:
     def twin(self) -> dict[str, str]:
         """Return what stands for the map without a kernel: text, and HTML with pictures, legends and notes."""
         return {
-            "text/plain": f"Map of {', '.join(self.stock.sources)}",
+            "text/plain": say("Map of {layers}", layers=", ".join(self.stock.sources)),
             "text/html": f'<div class="{self._scope}-twin">{self._static_html()}</div>',
         }
 
     def _ipython_display_(self) -> None:
         """Show the twin in an output of its own: where a saved widget cannot be drawn, an error is in its place."""
         CellOutput().show_static(self.twin())
-        CellOutput().show_widget(self.widget, MAP_NEEDS_KERNEL)
+        CellOutput().show_widget(self.widget, say(MAP_NEEDS_KERNEL))
 
 
 def _lie_together(one: Preview, other: Preview) -> bool:

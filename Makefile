@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Two test files at a time: many tests wait for processes, servers and a browser.
-TOGETHER := --numprocesses 2 --dist loadfile
+# Several tests at a time: many wait for processes, servers and a browser.
+TOGETHER := --numprocesses 3 --dist worksteal
+# Hundreds of processes are started by tests: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo lab test test-fast test-upstream test-versions test-wheel accessibility audit soak fuzz check format bench docs messages notebooks clean
 
@@ -28,13 +30,14 @@ lab: install  ## open JupyterLab on the quickstart
 
 test: install check  ## run all tests, the real browser included
 	$(BIN)/python tests/browser/chromium.py
-	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER) -m "not soak"
 
 test-fast: install  ## run the tests that need neither browser nor kernel
-	$(BIN)/python -m pytest $(TOGETHER) -m "not browser and not kernel"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not browser and not kernel and not soak"
 
-soak: install  ## 10,000 runs, 1,000 of them killed, on broken disks and clocks; the report in test-artifacts/soak
+soak: install  ## 10,000 runs, 1,000 of them killed, on broken disks and clocks, and the long tests; report in test-artifacts/soak
 	$(BIN)/python tests/soak/run.py --runs 10000 --kills 1000 --seed 1 --report test-artifacts/soak
+	$(BIN)/python -m pytest $(TOGETHER) -m soak --timeout 1800
 
 test-upstream: install  ## test against several versions of PyPI dissmodel, each in an environment of its own
 	$(BIN)/python tests/upstream_matrix/run.py

@@ -100,7 +100,7 @@ class TestPanel:
         names = {}
         began = time.monotonic()
         shown = show_background(RunOnDisk(held), "rec", names)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert isinstance(names["rec"], RunOnDisk)
         assert [WIDGET_VIEW in bundle for bundle in shell.bundles] == [False, True]
         until(lambda: "step 1 of 3" in shown.live.panel._table.value)

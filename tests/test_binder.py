@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "binder" / "requirements.txt"
@@ -44,10 +47,18 @@ def test_every_requirement_is_an_exact_pin():
     assert {"ipyleaflet", "ipywidgets", "jupyterlab", "rasterio", "geopandas", "pydantic", "hatchling"} <= set(pins())
 
 
+def test_every_dependency_is_pinned_at_its_lower_bound_or_above():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for requirement in map(Requirement, declared):
+        pinned = pins()[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement} but {pinned} is pinned"
+
+
 def test_the_kernel_lets_threads_touch_widgets():
     assert tuple(int(part) for part in pins()["ipykernel"].split(".")[:2]) >= (7, 4)
 
 
+@pytest.mark.soak
 def test_pinned_wheels_install_together():
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--only-binary=:all:"]
     done = subprocess.run([*command, "--quiet", "-r", REQUIREMENTS], capture_output=True, text=True, timeout=280)

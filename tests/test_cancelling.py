@@ -165,7 +165,7 @@ def test_an_inline_run_is_cancelled_from_another_process(kind):
         began = time.monotonic()
         answer = cancel_run(RunStore(), "last", "too slow")
         assert process.wait(10) == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
     record = read_record(running.record_path)
     assert answer == (
         record.experiment_id,

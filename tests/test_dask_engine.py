@@ -399,6 +399,7 @@ def test_a_run_outlives_its_worker(make_cluster, folder):
     assert len(records()) == 1
 
 
+@pytest.mark.soak
 def test_a_scheduler_that_comes_back_goes_on_with_what_is_left(make_cluster, folder):
     cluster = make_cluster()
     with DaskEngine(cluster.address, timeout=10, patience=60) as engine:
@@ -416,6 +417,7 @@ def test_a_scheduler_that_comes_back_goes_on_with_what_is_left(make_cluster, fol
     assert [record.status for record in records()] == ["completed"] * 20
 
 
+@pytest.mark.soak
 def test_a_scheduler_that_stays_away_is_told_for_every_run(make_cluster, folder):
     cluster = make_cluster(n_workers=1)
     with DaskEngine(cluster.address, timeout=2, patience=2) as engine:

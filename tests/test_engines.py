@@ -980,6 +980,7 @@ def test_nothing_but_a_worker_in_the_middle_of_that_run_is_ended_by_force(engine
     assert handle.status == "running"
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_an_orphan_in_a_loop_of_c_does_not_outlive_its_limit(folder, monkeypatch):
     code = (

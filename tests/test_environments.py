@@ -226,6 +226,7 @@ make_environment("tiny_models", consent=True)
 """
 
 
+@pytest.mark.soak
 def test_after_a_kill_the_next_process_waits_for_pip_and_begins_anew():
     plan = plan_of("tiny_models")
     maker = subprocess.Popen([sys.executable, "-c", SLOW])
@@ -243,6 +244,7 @@ def test_after_a_kill_the_next_process_waits_for_pip_and_begins_anew():
     assert not (rest.folder / "late").exists()
 
 
+@pytest.mark.soak
 def test_processes_that_want_the_same_environment_make_it_once(tmp_path):
     code = (
         "from dissmodel_lab.environments import make_environment, making; own = making._pip\n"

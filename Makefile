@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/.installed
 TOGETHER := --numprocesses 3 --dist worksteal
 # Hundreds of processes are started by tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Another environment that happens to be active is not the one that is used here.
+unexport VIRTUAL_ENV
 
 .PHONY: help install demo lab test test-fast test-upstream test-versions test-wheel accessibility audit soak fuzz check format bench docs messages notebooks clean
 

@@ -12,7 +12,7 @@ from dissmodel_lab import run
 from dissmodel_lab.store import RunStore
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never became true"

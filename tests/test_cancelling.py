@@ -64,7 +64,7 @@ def begun(store):
     return None
 
 
-def wait_for(look, seconds=20):
+def wait_for(look, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = look()

@@ -84,7 +84,7 @@ def started(engine, **parameters):
     )
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never became true"

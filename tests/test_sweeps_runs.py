@@ -53,7 +53,7 @@ def attempts_of(found):
     return kept
 
 
-def wait_until(what, seconds=30.0):
+def wait_until(what, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not (value := what()):
         assert time.monotonic() < deadline, "it never happened"

@@ -24,11 +24,23 @@ class Waiting(SteppingExecutor):
     class Parameters(Parameters):
         rise: int = 1
     def run(self, data, record):
-        for _ in steps(range(6000)):
+        for _ in steps(range(100_000)):
             if self.parameters(record).rise <= 3 or Path("go").exists():
                 break
             time.sleep(0.05)
         record.metrics["area"] = 2 * self.parameters(record).rise
+"""
+# The built-in model, so slow that each run can be seen on a machine that is busy.
+SLOW_LIFE = """
+import time
+from dissmodel_lab.models.game_of_life import GameOfLife
+
+class SlowLife(GameOfLife):
+    "Conway's game, slowly."
+    name = "slow_life"
+    def run(self, data, record):
+        time.sleep(0.5)
+        return super().run(data, record)
 """
 # Notes each new text that tells how far the sweep is, as it stands on the screen.
 WATCH = """() => {
@@ -43,7 +55,7 @@ OVER = "() => !document.querySelector('.dl-sweep') && document.querySelector('.j
 
 
 def test_a_sweep_is_followed_and_stays_without_a_kernel(open_notebook, servers, browser, screenshot):
-    notebook = open_notebook(LOAD, "sweep = %dissmodel sweep game_of_life --param generations=100:1000:10")
+    notebook = open_notebook(LOAD + SLOW_LIFE, "sweep = %dissmodel sweep SlowLife --param generations=100:1000:10")
     page, server = notebook.page, servers("lab")
     run_cell(notebook, 0)
     page.evaluate(WATCH)

@@ -10,6 +10,7 @@ The flow: parameters -> record -> phases (validate, load, run, save) -> artifact
 ``redaction``          keeps secrets out of everything that is written or shown
 ``quantities``         durations and numbers of bytes, written for people
 ``quiet``              silences a library's warning, in any number of threads
+``processes``          tells a process from a later one that got its number
 ``executor``           the contract: record, executor, phases, events
 ``inference``          an executor's source -> the parameters it reads, where none are declared
 ``parameters``         declared, inferred, typed or read from TOML -> a checked dict

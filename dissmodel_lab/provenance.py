@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dissmodel_lab.executor.schemas import ExperimentRecord, GitState, Provenance
+from dissmodel_lab.processes import process_mark, process_started
 from dissmodel_lab.redaction import redact_text
 from dissmodel_lab.resolve import import_path
 
@@ -306,39 +307,8 @@ def _host(process_id: int) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "memory_bytes": _memory_bytes(),
         "process_started": process_started(process_id),
+        "process_mark": process_mark(process_id),
     }
-
-
-def process_started(process_id: int) -> float | None:
-    """
-    Return when a process started [s since 1970], as psutil has it; None when it cannot be seen.
-
-    Examples
-    --------
-    >>> process_started(os.getpid()) < time.time()
-    True
-    """
-    if _IS_LINUX:  # psutil's own arithmetic, without its import
-        try:
-            facts = Path(f"/proc/{process_id}/stat").read_bytes()
-        except OSError:
-            return None
-        fields = facts.rpartition(b")")[2].split()  # from field 3 of proc(5) on; the name in () may hold anything
-        if fields[0] in (b"Z", b"X"):  # it has ended, and nobody has asked how
-            return None
-        ticks = int(fields[19])
-        return _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
-    import psutil  # noqa: PLC0415 -- not needed on Linux
-
-    try:
-        started: float = psutil.Process(process_id).create_time()
-    except psutil.Error:
-        return None
-    return started
-
-
-def _boot_time() -> int:
-    return int(Path("/proc/stat").read_bytes().partition(b"btime ")[2].split(maxsplit=1)[0])
 
 
 def _memory_bytes() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dissmodel_lab import RunStore
 from dissmodel_lab.executor.schemas import ExperimentRecord, Provenance, utc_now
-from dissmodel_lab.provenance import process_started
+from dissmodel_lab.processes import process_started
 
 
 def write(store: RunStore, count: int, log: Path) -> None:

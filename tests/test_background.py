@@ -276,7 +276,7 @@ class TestOnDisk:
         path = workspace / "record.json"
         path.write_text(record.model_dump_json())
         record._record_path = path
-        assert RunOnDisk(record).wait(5).status == "cancelled"
+        assert RunOnDisk(record).wait(60).status == "cancelled"
         assert request(workspace).why == "cancelled"
 
 

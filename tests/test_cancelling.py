@@ -33,7 +33,7 @@ from dissmodel_lab.errors import LabError, OutputError, RunNotFoundError, RunTak
 from dissmodel_lab.executor.events import RunFinished
 from dissmodel_lab.executor.schemas import Provenance
 from dissmodel_lab.executor.testing import SteppingExecutor
-from dissmodel_lab.provenance import process_started
+from dissmodel_lab.processes import process_mark
 from dissmodel_lab.runner import queue_run, run
 from dissmodel_lab.store import run_folder
 from dissmodel_lab.store.reading import journal_sha256
@@ -164,7 +164,7 @@ def test_an_inline_run_is_cancelled_from_another_process(kind):
     with elsewhere(kind) as (process, running):
         began = time.monotonic()
         answer = cancel_run(RunStore(), "last", "too slow")
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert time.monotonic() - began < 10
     record = read_record(running.record_path)
     assert answer == (
@@ -317,7 +317,7 @@ def test_only_a_running_process_of_ours_is_woken(monkeypatch):
     record = run("game_of_life", parameters={"generations": 2})
     folder, woken = record.record_path.parent, []
     monkeypatch.setattr(os, "kill", lambda *said: woken.append(said))
-    here = {"hostname": HERE, "process_id": os.getpid(), "process_started": process_started(os.getpid())}
+    here = {"hostname": HERE, "process_id": os.getpid(), "process_mark": process_mark(os.getpid())}
     for fields in (
         {"status": "completed"},
         {"status": "pending"},
@@ -325,7 +325,7 @@ def test_only_a_running_process_of_ours_is_woken(monkeypatch):
         {"status": "running", "process_id": None},
         {"status": "running", "process_id": 0},
         {"status": "running", "process_id": -1},
-        {"status": "running", "process_started": 1.0},  # its number belongs to another process by now
+        {"status": "running", "process_mark": "another"},  # its number belongs to another process by now
         {"status": "running", "process_id": 2**40},
     ):
         changed(record, **{**here, **fields})
@@ -400,7 +400,7 @@ def test_what_is_lost_is_said_and_closed_by_nobody():
 
 
 def test_a_queued_run_of_a_dead_process_is_lost():
-    queued = changed(queue_run("game_of_life"), process_started=1.0)
+    queued = changed(queue_run("game_of_life"), process_started=1.0, process_mark="")
     assert cancel_run(RunStore(), "last").text == (
         f"Run {queued.experiment_id[:8]} is lost: the process by which it was queued is gone. "
         "There is nothing left to cancel."

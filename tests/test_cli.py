@@ -131,7 +131,7 @@ def test_signal_cancels(model_file, number):
         time.sleep(0.02)
     time.sleep(0.1)
     os.kill(process.pid, number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "count: cancelled (run " in out
     assert "Traceback" not in err

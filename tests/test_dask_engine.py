@@ -304,7 +304,7 @@ def test_a_loop_of_c_is_cancelled_and_the_others_go_on(engine, folder):
     began = time.monotonic()
     handles[0].cancel("too slow")
     with pytest.raises(KeyboardInterrupt):
-        handles[0].result(timeout=20)
+        handles[0].result(timeout=60)
     assert time.monotonic() - began < 4
     record = handles[0].record
     assert (record.status, list(record.phases)) == ("cancelled", ["validate", "load", "run"])
@@ -316,7 +316,7 @@ def test_a_request_on_disk_ends_a_run(engine, folder):
     started()
     answer = cancel_run(RunStore("runs"), handle.experiment_id, "from another notebook")
     assert answer.outcome == "asked"
-    assert handle.wait(timeout=20).status == "cancelled"
+    assert handle.wait(timeout=60).status == "cancelled"
     assert "from another notebook" in handle.record.error
 
 
@@ -328,7 +328,7 @@ def test_what_waits_is_cancelled_at_once_and_leaves_no_folder(folder):
         began = time.monotonic()
         for handle in waiting:
             handle.cancel("not needed")
-        assert {handle.wait(timeout=20).status for handle in waiting} == {"cancelled"}
+        assert {handle.wait(timeout=60).status for handle in waiting} == {"cancelled"}
         assert time.monotonic() - began < 1
         assert first.result(timeout=60).status == "completed"
     assert not Path("ran").exists()
@@ -344,7 +344,7 @@ def test_a_pending_record_is_closed_when_its_job_is_cancelled(folder):
         handle = engine.start(job(experiment_id=record.experiment_id, folder_name=name, is_queued=True))
         time.sleep(0.3)
         handle.cancel("not needed")
-        assert handle.wait(timeout=20).status == "cancelled"
+        assert handle.wait(timeout=60).status == "cancelled"
         first.wait(timeout=60)
     record = read_record(record.record_path)
     assert (record.status, record.error) == ("cancelled", "KeyboardInterrupt: not needed")
@@ -552,7 +552,7 @@ def test_a_clients_and_a_clusters_owner_keep_them(cluster, folder):
     with Client(cluster.address, set_as_default=False) as client:
         with DaskEngine(client) as engine:
             assert engine.start(job()).result(timeout=60).status == "completed"
-        assert client.submit(lambda: 7).result(timeout=20) == 7
+        assert client.submit(lambda: 7).result(timeout=60) == 7
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as own:
         with DaskEngine(own) as engine:
             assert engine.start(job()).result(timeout=60).status == "completed"
@@ -650,6 +650,6 @@ def test_a_notebook_that_is_killed_leaves_no_process_and_no_open_record(folder):
     until(lambda: Path("runs", "kept", "record.json").exists())
     pid = read_record(Path("runs", "kept", "record.json")).provenance.process_id
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     until(lambda: read_record(Path("runs", "kept", "record.json")).status == "completed")
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

@@ -260,6 +260,6 @@ def test_a_sweep_is_cancelled_by_its_id(desk):
     going = sweep(Sleeping, {"naps": "300,301,302"}, workers=1, background=True)
     wait_for(lambda: any(row.status == "running" for row in going.rows()))
     assert f"Sweep {going.id[:8]} is asked to end" in desk("cancel", going.id[:8]).text
-    going.wait(20)
+    going.wait(60)
     assert going.progress().done == 0
     assert "is not at work" in desk("cancel", going.id[:8]).text

@@ -291,7 +291,7 @@ def test_a_live_picture_goes_with_a_run_that_died(engine):
     dies = "[Path('runs', '000001', name).touch() for name in ('.live', '.watched')]; Path('started').touch(); "
     handle = engine.start(job(f"{dies}time.sleep(0.2); os._exit(3)", folder_name="000001"))
     started()
-    handle.wait(20)
+    handle.wait(60)
     assert handle.record.status == "failed"
     assert not [path.name for path in handle.folder.iterdir() if path.name in (LIVE_NAME, WATCHED_NAME)]
 
@@ -467,7 +467,7 @@ def test_an_interrupt_meant_for_the_notebook_reaches_no_worker(folder):
     assert parent.stdout.readline() == "interrupted\n"
     Path("go").touch()
     assert parent.stdout.read() == "completed\n"
-    assert parent.wait(20) == 0
+    assert parent.wait(60) == 0
     parent.stdout.close()
 
 
@@ -971,7 +971,8 @@ def test_nothing_but_a_worker_in_the_middle_of_that_run_is_ended_by_force(engine
     assert not cancelling._is_in_worker(record)
     monkeypatch.undo()
     stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    record.provenance.process_id, record.provenance.process_started = stranger.pid, None
+    record.provenance.process_id, record.provenance.process_mark = stranger.pid, ""
+    record.provenance.process_started = None
     assert not cancelling._is_in_worker(record)
     assert not cancelling._is_ended(record)  # the record on disk names another process
     assert psutil.Process(stranger.pid).status() != "stopped"

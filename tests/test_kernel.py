@@ -60,7 +60,7 @@ def maps_in(html):
     return [(name, int(width)) for name, width in found]
 
 
-def matches(client, code, timeout=20):
+def matches(client, code, timeout=60):
     """Ask the kernel to complete at the end of the code."""
     client.complete(code, len(code))
     while True:

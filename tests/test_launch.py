@@ -182,7 +182,7 @@ def test_an_interrupt_cancels_the_run_that_is_waited_for_and_no_other(stepping):
         statuses = {entry.status for entry in RunStore("runs").entries()}
         assert statuses == {"cancelled", "running"}
         Path("go").touch()
-        assert other.result(20).status == "completed"
+        assert other.result(60).status == "completed"
 
 
 def test_limits_choose_a_worker_and_end_the_run(stepping):

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dissmodel_lab import provenance
+from dissmodel_lab import processes, provenance
 from dissmodel_lab.executor.testing import SteppingExecutor
 from dissmodel_lab.provenance import Caller, collect_provenance, git_state, package_version, versions
 
@@ -171,6 +171,7 @@ def test_everything_that_a_door_knows(workspace):
     assert found.working_folder == str(workspace)
     assert found.process_id == os.getpid()
     assert found.process_started == pytest.approx(psutil.Process().create_time())
+    assert found.process_mark == processes.process_mark(os.getpid())
     assert found.cpu_count == os.cpu_count()
     assert found.memory_bytes == psutil.virtual_memory().total
     assert found.platform == platform.platform()
@@ -218,6 +219,6 @@ def test_a_process_that_has_ended_and_that_nobody_has_asked_about_is_gone():
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     try:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now
-        assert provenance.process_started(child.pid) is None
+        assert processes.process_started(child.pid) is None
     finally:
         child.wait()

@@ -15,7 +15,8 @@ from dissmodel_lab import ExperimentRecord, RunStore, read_record
 from dissmodel_lab.cancelling import cancel, request
 from dissmodel_lab.errors import OutputError, RunTakenError
 from dissmodel_lab.executor.schemas import Provenance
-from dissmodel_lab.provenance import Caller, process_started
+from dissmodel_lab.processes import process_started
+from dissmodel_lab.provenance import Caller
 from dissmodel_lab.runner import queue_run, run
 from dissmodel_lab.store import run_folder
 
@@ -246,7 +247,11 @@ def test_the_queue_is_listed_in_its_order():
 def test_a_listing_tells_queued_lost_and_taken_runs_apart():
     store = RunStore()
     here, other = waiting(store, 9, experiment_id="here"), alive()
-    store.queue(ExperimentRecord(experiment_id="dead", provenance=other.model_copy(update={"process_started": 1.0})))
+    store.queue(
+        ExperimentRecord(
+            experiment_id="dead", provenance=other.model_copy(update={"process_started": 1.0, "process_mark": ""})
+        )
+    )
     store.queue(ExperimentRecord(experiment_id="far", provenance=other.model_copy(update={"hostname": "node7"})))
 
     def states():

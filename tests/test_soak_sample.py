@@ -200,7 +200,8 @@ def test_reindex_removes_what_a_killed_run_was_about_to_write_and_keeps_its_evid
 def test_reindex_leaves_alone_what_is_at_work_or_young(place):
     record = completed(place)
     folder = record.record_path.parent
-    record.status, record.provenance.process_id, record.provenance.process_started = "running", os.getpid(), None
+    record.status, record.provenance.process_id = "running", os.getpid()
+    record.provenance.process_mark, record.provenance.process_started = "", None
     (folder / "record.json").write_text(record.model_dump_json())
     (folder / f".{os.getpid()}-7f00.tmp").touch()
     (folder / ".room").touch()

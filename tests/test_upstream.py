@@ -542,7 +542,7 @@ def held():
             release.wait(20)
 
     holder = in_thread(hold)
-    assert entered.wait(20)
+    assert entered.wait(60)
     try:
         yield
     finally:

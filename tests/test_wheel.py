@@ -18,6 +18,10 @@ def wheel_script():
     return script
 
 
+def test_the_sample_of_tests_is_there(wheel_script):
+    assert [name for name in wheel_script.TESTS if not (HOME.parents[1] / name).is_file()] == []
+
+
 def test_it_holds_what_it_must(wheel_script, tmp_path):
     wheel = wheel_script.built("wheel", tmp_path)
     assert wheel_script.problems_of(wheel_script.names_in(wheel), wheel_script.sources()) == []

@@ -21,7 +21,7 @@ from dissmodel_lab.language import message
 from dissmodel_lab.platform_client import AnswerError, ChecksumError, UnknownSubmissionError, UnregisteredModelError
 from dissmodel_lab.platform_client.answers import CANCELLED, COMPLETED, FAILED
 from dissmodel_lab.platform_client.submissions import local_files, sendable
-from dissmodel_lab.provenance import process_started
+from dissmodel_lab.processes import process_mark, process_started
 from dissmodel_lab.sources import local_path
 from dissmodel_lab.store import RunFolder, RunStore
 from dissmodel_lab.store.reading import read_record, try_read
@@ -155,6 +155,7 @@ class PlatformRun:
 
                 record.provenance.process_id = os.getpid()
                 record.provenance.process_started = process_started(os.getpid())
+                record.provenance.process_mark = process_mark(os.getpid())
             self._folder.write(record)
             self._say(message("Followed again, after the process that did so had ended."))
         else:

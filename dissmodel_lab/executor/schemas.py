@@ -374,7 +374,9 @@ class Provenance(_OpenSchema):
     working_folder: Text = ""
     process_id: int | None = None
     process_started: float | None = None
-    """Start time of the process [s since 1970], which tells a dead process from a new one with its number."""
+    """Start time of the process [s since 1970]."""
+    process_mark: str = ""
+    """What tells a dead process from a later one with its number, also when the clock was set meanwhile."""
 
 
 class ExperimentRecord(_OpenSchema):

@@ -40,7 +40,7 @@ class Records(Protocol):
     def read(self, batches: Iterator[list[bytes]], n_files: int) -> Generator[list[Found | None]]:
         """Read batches of files, of which so many are expected; None stands for a file that is gone."""
 
-    def is_alive(self, host: str, process: int | None, started: float | None) -> bool:
+    def is_alive(self, host: str, process: int | None, started: float | str | None) -> bool:
         """Tell whether a run's process is still there."""
 
     def phase(self, folder: bytes) -> str:

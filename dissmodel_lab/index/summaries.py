@@ -57,7 +57,7 @@ class Summary(NamedTuple):
     version: str
     host: str
     process: int | None
-    started: float | None
+    started: float | str | None
     capped: bool
     """True when it has more parameters and metrics than can be asked for."""
     facts: Facts
@@ -97,7 +97,7 @@ def summary_of(record: ExperimentRecord) -> Summary:
         version=_word(record.code_version),
         host=_word(machine.hostname) if machine else "",
         process=machine.process_id if machine and abs(machine.process_id or 0) < _WHOLE else None,
-        started=machine.process_started if machine else None,
+        started=(_word(machine.process_mark) or machine.process_started) if machine else None,
         capped=capped,
         facts=facts,
     )

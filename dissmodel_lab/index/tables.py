@@ -40,7 +40,7 @@ CREATE TABLE runs (
     shown INTEGER NOT NULL, beside INTEGER NOT NULL,
     id TEXT, model TEXT, status TEXT, created INTEGER, seconds REAL, steps INTEGER, phase TEXT, problem TEXT,
     title TEXT, source TEXT, source_sha256 TEXT, package TEXT, version TEXT,
-    host TEXT, process INTEGER, started REAL, capped INTEGER
+    host TEXT, process INTEGER, started, capped INTEGER
 );
 CREATE UNIQUE INDEX runs_place ON runs(parent, place);
 CREATE INDEX runs_id ON runs(id);

@@ -20,7 +20,7 @@ from dissmodel_lab.index import RECORD_NAME
 from dissmodel_lab.index.rows import NO_FILE, Found, stamps_of
 from dissmodel_lab.index.summaries import Summary, microseconds, summary_of, unreadable
 from dissmodel_lab.language import message
-from dissmodel_lab.provenance import process_started
+from dissmodel_lab.processes import is_same_process
 from dissmodel_lab.store.files import JOURNAL_NAME
 
 _LARGEST = 256 * 1024**2
@@ -184,10 +184,12 @@ def is_alive(record: ExperimentRecord) -> bool:
     False
     """
     facts = record.provenance
-    return facts is not None and process_is_alive(facts.hostname, facts.process_id, facts.process_started)
+    if facts is None:
+        return False
+    return process_is_alive(facts.hostname, facts.process_id, facts.process_mark or facts.process_started)
 
 
-def process_is_alive(host: str, process: int | None, started: float | None) -> bool:
+def process_is_alive(host: str, process: int | None, started: float | str | None) -> bool:
     """
     Tell whether a process is still there, and not another one with its number.
 
@@ -197,8 +199,8 @@ def process_is_alive(host: str, process: int | None, started: float | None) -> b
         Its machine; another machine's process cannot be seen from here: it is believed to be there.
     process : int or None
         Its number; without one, nothing says who runs it.
-    started : float or None
-        When it started [s since 1970].
+    started : float, str or None
+        Its mark; of older records, when it started [s since 1970].
 
     Examples
     --------
@@ -209,8 +211,7 @@ def process_is_alive(host: str, process: int | None, started: float | None) -> b
         return False
     if host != platform.node():
         return True
-    now = process_started(process)
-    return now is not None and (started is None or abs(now - started) < 1.0)
+    return is_same_process(process, started)
 
 
 def journal_phase(folder: bytes) -> str:

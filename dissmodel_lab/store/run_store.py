@@ -493,7 +493,7 @@ class _Records:
 
             yield from read_batches(chain([first], batches), n_files)
 
-    def is_alive(self, host: str, process: int | None, started: float | None) -> bool:
+    def is_alive(self, host: str, process: int | None, started: float | str | None) -> bool:
         """Tell whether a run's process is still there."""
         from dissmodel_lab.store.reading import process_is_alive  # noqa: PLC0415 -- as above
 

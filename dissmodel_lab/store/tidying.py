@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from dissmodel_lab.executor.schemas import RunStatus
 from dissmodel_lab.index import RECORD_NAME
-from dissmodel_lab.provenance import process_started
+from dissmodel_lab.processes import process_started
 from dissmodel_lab.store.files import AT_WORK_NAMES, PARTIAL_NAME
 from dissmodel_lab.store.reading import is_alive, try_read
 

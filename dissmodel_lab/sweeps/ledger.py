@@ -356,7 +356,7 @@ class RecordFacts(NamedTuple):
     seconds: float | None
     host: str
     process: int | None
-    started: float | None
+    started: float | str | None
 
 
 def read_facts(folder: Path) -> RecordFacts | None:
@@ -383,7 +383,7 @@ def read_facts(folder: Path) -> RecordFacts | None:
             seconds,
             str(facts.get("hostname") or ""),
             facts.get("process_id"),
-            facts.get("process_started"),
+            facts.get("process_mark") or facts.get("process_started"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -333,7 +333,16 @@ def without_machine_paths(text: str) -> str:
 
 _OUR_FOLDER = str(Path(__file__).parents[2])
 _OF_THE_MACHINE = frozenset(
-    {"user", "hostname", "working_folder", "notebook_path", "process_id", "process_started", "command"}
+    {
+        "user",
+        "hostname",
+        "working_folder",
+        "notebook_path",
+        "process_id",
+        "process_started",
+        "process_mark",
+        "command",
+    }
 )
 
 

@@ -150,10 +150,10 @@ class Server:
         """End the server."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 

@@ -155,7 +155,7 @@ def drag(page, box, right, down, steps=12):
 
 def sharp_part(page):
     """Wait for the sharp part; for a moment there may be two, of which the older one goes."""
-    return page.wait_for_function(SHARP, timeout=20_000, polling=50).json_value()
+    return page.wait_for_function(SHARP, timeout=60_000, polling=50).json_value()
 
 
 def explore(notebook, screenshot, name, numbers):
@@ -253,7 +253,7 @@ def test_two_maps_move_together_and_features_are_named(open_notebook, screenshot
     notebook = open_notebook(WARM, PAIR, "view.mode.value = 'swipe'", FEATURES)
     run_cell(notebook, 0)
     run_cell(notebook, 1)
-    page.wait_for_function(f"() => ({PLACES})().length === 2", timeout=20_000)
+    page.wait_for_function(f"() => ({PLACES})().length === 2", timeout=60_000)
     page.wait_for_timeout(500)
     maps = page.locator(".dl-side-by-side .leaflet-container")
     for moved in (0, 1):
@@ -277,7 +277,7 @@ def test_two_maps_move_together_and_features_are_named(open_notebook, screenshot
     page.wait_for_function("() => document.querySelectorAll('.dl-map .leaflet-container').length === 1")
     page.wait_for_timeout(500)
     page.evaluate("() => { jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'}); }")
-    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'", timeout=20_000)
+    page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'", timeout=60_000)
     page.wait_for_timeout(500)
     map_box(page, 0)
     screenshot("swipe-dark")

@@ -69,7 +69,7 @@ def test_form_to_maps_by_keyboard_alone(open_notebook, screenshot, kind):
     type_number(page, "sea_level_rise", "12.5")
     press_until(page, "Tab", ".dl-run")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".dl-panel", timeout=20_000)
+    page.wait_for_selector(".dl-panel", timeout=60_000)
     page.locator(".dl-panel").scroll_into_view_if_needed()
     page.wait_for_function("() => window.__seen.some(text => text.startsWith('done done'))")
     screenshot("running")
@@ -137,7 +137,7 @@ def test_run_cell_shows_map_and_swipe(open_notebook, screenshot):
 def test_saved_notebook_shows_the_same_maps_without_a_kernel(open_notebook, servers, browser, screenshot):
     notebook = open_notebook(LOAD, "rec = %dissmodel run coastal_flood")
     notebook.run_all()
-    notebook.page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']").first.wait_for(timeout=20_000)
+    notebook.page.locator(".dl-map img.leaflet-image-layer[src^='data:image/png']").first.wait_for(timeout=60_000)
     pictures = static_pictures(notebook.page)
     assert len(pictures) >= 4
     notebook.save()
@@ -179,7 +179,7 @@ def test_interrupt_cancels_the_run(open_notebook, screenshot):
     page.locator(".dl-phases", has_text="run").wait_for()
     page.wait_for_function("() => /run\\s*running/.test(document.querySelector('.dl-phases')?.innerText || '')")
     notebook.command("notebook:interrupt-kernel")
-    page.wait_for_function("() => document.body.innerText.includes('The run was cancelled')", timeout=20_000)
+    page.wait_for_function("() => document.body.innerText.includes('The run was cancelled')", timeout=60_000)
     told = [output.get("text", "") for cell in notebook.cells() for output in cell["outputs"]]
     assert "UsageError: The run was cancelled; its record is kept: %dissmodel show last\n" in [
         "".join(text) for text in told

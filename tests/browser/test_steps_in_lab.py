@@ -136,7 +136,7 @@ def watch(notebook, picture):
     page.locator(".dl-panel").scroll_into_view_if_needed()
     page.screenshot(path=SCREENSHOTS / f"{picture}--running.png")
     notebook.wait_done()
-    page.wait_for_selector(".dl-player", timeout=30_000)
+    page.wait_for_selector(".dl-player", timeout=60_000)
     return [look for look in page.evaluate("() => window.__seen") if look["state"] == "running"]
 
 

@@ -21,7 +21,7 @@ from dissmodel_lab.errors import LabError, RunNotFoundError
 from dissmodel_lab.executor.events import Phase, PhaseStarted
 from dissmodel_lab.executor.schemas import Provenance
 from dissmodel_lab.index import UNREADABLE, RunQuery
-from dissmodel_lab.provenance import process_started
+from dissmodel_lab.processes import process_started
 from properties import examples
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)

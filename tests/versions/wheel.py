@@ -22,7 +22,7 @@ PACKAGE = "dissmodel_lab"
 EXTRAS = "arrays,export"
 #: A sample of the tests: one of each door, of maps, of the store, of words in another language.
 TESTS = (
-    "test_cli.py", "test_language.py", "test_launch.py", "test_lifecycle.py", "test_magics.py", "test_maps.py",
+    "test_cli.py", "test_language.py", "test_launch.py", "test_lifecycle.py", "test_maps.py",
     "test_models.py", "test_parameters.py", "test_registry.py", "test_runner.py", "test_store.py",
 )  # fmt: skip
 #: Parts of names that no wheel may hold.

@@ -166,10 +166,16 @@ def test_two_workers_run_at_once(engine):
     meet = (
         "mine, other = Path(record.parameters['me']), Path(record.parameters['you'])\n"
         "mine.touch()\n"
-        "while not other.exists(): time.sleep(0.01)"
+        "for _ in range(3000):\n"
+        "    if other.exists(): break\n"
+        "    time.sleep(0.01)\n"
+        "else: raise TimeoutError('the other did not come')"
     )
     both = [engine.start(job(parameters={"do": meet, "me": me, "you": you})) for me, you in (("a", "b"), ("b", "a"))]
-    records = [handle.result(60) for handle in both]
+    for handle in both:
+        handle.wait(90)
+    records = [handle.record for handle in both]
+    assert [(record.status, record.error) for record in records] == [("completed", None)] * 2
     assert len({record.provenance.process_id for record in records}) == 2
 
 

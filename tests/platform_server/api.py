@@ -130,6 +130,8 @@ def make_app(work, key):  # noqa: C901, PLR0915 -- one function a route, as Fast
     def upload(file: Annotated[UploadFile, File()], label: Annotated[str, Form()]):
         content = file.file.read()
         path = f"inputs/{label}/{file.filename}"
+        if not path.isprintable() or {"", ".", ".."} & set(path.split("/")):
+            raise HTTPException(status_code=400, detail="No label and file name that a bucket can keep")
         work.s3.put_object(Bucket=INPUTS, Key=path, Body=content)
         return {
             "uri": f"s3://{INPUTS}/{path}",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import Any
 
 import pytest
 from doors import DESKS, DOORS, Desk, Door
+from hypothesis import settings
 from IPython.core.interactiveshell import InteractiveShell
 
 from dissmodel_lab.executor import ExecutorRegistry
 
+# The same examples at each `make test`: no rare one decides over somebody's change. `make fuzz` looks for those.
+settings.register_profile("same", derandomize="DISSMODEL_LAB_EXAMPLES" not in os.environ)
+settings.load_profile("same")
 # A shell ignores Ctrl-C for what it starts in the background, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Several tests at a time: many wait for processes, servers and a browser.
-TOGETHER := --numprocesses 3 --dist worksteal
+TOGETHER := --numprocesses 2 --dist worksteal
 # Hundreds of processes are started by tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Another environment that happens to be active is not the one that is used here.

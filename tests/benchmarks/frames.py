@@ -209,7 +209,7 @@ def watched(kind: str, n_steps: int) -> dict[str, float]:
     parts: list[Any] = []
 
     def call(listeners):
-        live, keeper = listeners.observers
+        live, keeper, _ = listeners.observers
         parts.append(keeper)
 
         def note(event):

@@ -1007,6 +1007,13 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 class TestLooks:
+    def test_a_box_tells_its_text_when_it_is_left_so_that_a_click_comes_after_it(self, form):
+        boxes = [box for box in below(form.widget) if isinstance(box, widgets.Text | widgets.Textarea)]
+        typed = [box for box in boxes if "dl-cell" not in box._dom_classes]  # typing into that one is undone
+        told_at_each_key = [box.description for box in typed if box.continuous_update]
+        assert len(boxes) > 4
+        assert told_at_each_key == []
+
     @pytest.mark.parametrize(
         ("annotation", "default", "limits", "expected"),
         [

@@ -702,6 +702,8 @@ def _local_cluster(distributed: Any, workers: int | None) -> Any:
         "distributed.worker.http.routes": [],  # nobody else is to reach it
         "distributed.scheduler.http.routes": [],
     }
+    # Python ends its pools of threads before anybody may close the cluster: what that still wants of them is nothing.
+    logging.getLogger("distributed.scheduler").addFilter(_is_not_of_the_end)
     with dask.config.set(quietly):
         return distributed.LocalCluster(
             n_workers=1,
@@ -712,6 +714,10 @@ def _local_cluster(distributed: Any, workers: int | None) -> Any:
             memory_limit=0,
             silence_logs=logging.ERROR,
         )
+
+
+def _is_not_of_the_end(record: Any) -> bool:
+    return "cannot schedule new futures after shutdown" not in record.getMessage()
 
 
 def _knock(address: str, timeout: float) -> None:

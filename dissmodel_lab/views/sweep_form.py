@@ -19,7 +19,7 @@ from dissmodel_lab.sweeps.fields import wanted
 from dissmodel_lab.sweeps.planning import MANY, MOST, plan_sweep
 from dissmodel_lab.sweeps.ranges import make_axis
 from dissmodel_lab.sweeps.samples import check_sampling, count_settings
-from dissmodel_lab.views.form.controls import LABEL_WIDTH, class_name
+from dissmodel_lab.views.form.controls import LABEL_WIDTH, TOLD_WHEN_LEFT, class_name
 from dissmodel_lab.views.form.fields import FieldFacts, Kind, allowed, describe, number_text, plain, toml_value
 from dissmodel_lab.views.form.text import cell_text, without_secrets
 from dissmodel_lab.views.markup import escape, label_traits
@@ -276,7 +276,9 @@ class SweepForm:
         self.sample = _labelled(
             widgets.Dropdown, say("combinations"), options=[(say(label), value) for label, value in _SAMPLES]
         )
-        self.samples = _labelled(widgets.Text, say("how many"), placeholder=say("as many as are usual"))
+        self.samples = _labelled(
+            widgets.Text, say("how many"), **TOLD_WHEN_LEFT, placeholder=say("as many as are usual")
+        )
         self.seeds = _labelled(widgets.BoundedIntText, say("seeds"), value=1, min=1, max=10_000)
         self.confirmed = widgets.Checkbox(indent=False, layout=widgets.Layout(display="none", width="auto"))
         self.button = widgets.Button(
@@ -438,6 +440,7 @@ class _Line:
             **label_traits(fact.label), indent=False, layout=widgets.Layout(width=LABEL_WIDTH, margin="0 8px 0 0")
         )
         self.text = widgets.Text(
+            **TOLD_WHEN_LEFT,
             description=say_in("a parameter over a range", "over"),
             placeholder=proposal(fact) or allowed(fact),
             disabled=True,

@@ -116,6 +116,7 @@ def test_a_sweep_is_started_by_keyboard_cancelled_and_gone_on_with(open_notebook
     press_until(page, "Tab", ".dl-range-rise")
     page.keyboard.press("Control+a")
     page.keyboard.type("1:8:8")
+    page.keyboard.press("Tab")
     page.get_by_text("8 runs").first.wait_for()
     screenshot("form")
     press_until(page, "Tab", ".dl-sweep-start")

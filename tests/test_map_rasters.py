@@ -271,10 +271,7 @@ def test_the_same_file_again_is_there_at_once(tmp_path):
     path = write(tmp_path / "x.tif", np.random.default_rng(0).random((600, 600)))
     time.sleep(SETTLED + 0.05)
     first = preview(path)
-    start = time.perf_counter()
-    again = preview(path)
-    assert time.perf_counter() - start < 1
-    assert again is first
+    assert preview(path) is first
     assert preview(path, max_pixels=64) is not first
     write(path, np.zeros((600, 600)))
     assert preview(path).legend.maximum == 0

@@ -478,7 +478,7 @@ def test_record_of_50_megabytes():
     assert time.monotonic() - began < 30
     began = time.monotonic()
     assert [entry.status for entry in RunStore().entries()] == ["completed"]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_larger_files_are_not_read(monkeypatch):
